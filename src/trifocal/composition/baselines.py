@@ -1,0 +1,81 @@
+"""What FSC-CLIP is compared with, on the same engine: plain fine-tuning and NegCLIP.
+
+Plain fine-tuning continues CLIP's own contrastive loss (Radford et al., ICML 2021); it is also
+what pre-trains the built-in base. NegCLIP (Yuksekgonul et al., ICLR 2023, arXiv 2210.01936) adds
+the hard negatives of the whole batch as further columns of the image-to-text matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from trifocal.clip import Clip, TextEmbedding
+from trifocal.data.samples import CaptionBatch
+from trifocal.losses import contrastive_loss, negclip_loss
+from trifocal.tuning import Encoded, LoraConfig, TunedClip
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Settings of plain contrastive training."""
+
+    tuning: Literal["full", "lora"] = "full"
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+
+class Finetune(TunedClip):
+    """CLIP's contrastive loss, continued on new pairs (or begun on fresh weights)."""
+
+    def __init__(self, clip: Clip, config: FinetuneConfig | None = None) -> None:
+        config = config or FinetuneConfig()
+        super().__init__(clip, config.tuning, config.lora)
+        self.config = config
+
+    def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
+        """Return the single term `contrastive`."""
+        text = encoded.text.pooled[: batch.size]
+        return {"contrastive": contrastive_loss(encoded.image.pooled, text, encoded.scale)}
+
+
+@dataclass(frozen=True)
+class NegClipConfig:
+    """Settings of NegCLIP.
+
+    Attributes:
+        negatives: Kinds of hard negatives; the published NegCLIP uses "swap" alone, the NegCLIP
+            of FSC-CLIP's tables all three.
+        missing: Negatives that could not be made: left out, or zero columns.
+        tuning: Train all weights or low-rank updates.
+        lora: Shape of the updates.
+    """
+
+    negatives: tuple[str, ...] = ("swap", "replace", "shuffle")
+    missing: Literal["mask", "zero"] = "mask"
+    tuning: Literal["full", "lora"] = "full"
+    lora: LoraConfig = field(default_factory=LoraConfig)
+
+
+class NegClip(TunedClip):
+    """Hard negatives of all images as extra columns of the contrastive matrix."""
+
+    def __init__(self, clip: Clip, config: NegClipConfig | None = None) -> None:
+        config = config or NegClipConfig()
+        super().__init__(clip, config.tuning, config.lora)
+        self.config = config
+        self.negative_kinds = tuple(config.negatives)
+
+    def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
+        """Return the single term `contrastive`, over captions and negatives."""
+        text = TextEmbedding(encoded.text.pooled)
+        return negclip_loss(
+            encoded.image,
+            text,
+            batch.owner,
+            batch.kind,
+            encoded.scale,
+            kinds=max(len(self.negative_kinds), 1),
+            missing=self.config.missing,
+        )

@@ -1,0 +1,118 @@
+"""An adaptation on disk: only what was trained, and the name of what it belongs to.
+
+A folder with `adapter.safetensors` (the trained tensors) and `adapter.json` (format version,
+method, settings, base name and fingerprint). It is refused on another base unless forced, since
+the same factors on other weights mean nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from trifocal.clip import Clip, load_clip
+from trifocal.errors import UserError
+from trifocal.files import atomic_folder
+from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
+
+FORMAT = 1
+_SETTINGS = {"lora": LoraConfig}
+
+
+def save_adaptation(
+    folder: str | os.PathLike[str],
+    clip: Clip,
+    *,
+    method: str,
+    tuning: str,
+    settings: LoraConfig,
+    base_name: str,
+    base_fingerprint: str,
+) -> None:
+    """Write the parameters of `clip` that require gradients, and what they belong to."""
+    tensors = {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in clip.network.named_parameters()
+        if parameter.requires_grad
+    }
+    facts = {
+        "format": FORMAT,
+        "method": method,
+        "tuning": tuning,
+        "settings": asdict(settings),
+        "base": {"name": base_name, "sha256": base_fingerprint},
+    }
+    with atomic_folder(folder) as aside:
+        save_file(tensors, aside / "adapter.safetensors")
+        (aside / "adapter.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def load_model(
+    name: str | os.PathLike[str],
+    *,
+    base: Clip | str | None = None,
+    force: bool = False,
+    device: str = "cpu",
+    **options: Any,
+) -> Clip:
+    """Load anything that holds a model, ready for inference.
+
+    Args:
+        name: A run folder, an adaptation, or whatever `trifocal.clip.load_clip` takes.
+        base: The backbone for an adaptation, where the recorded name cannot be found.
+        force: Accept a base whose weights differ from the recorded ones.
+        device: Where to put it.
+        options: Passed to `load_clip`.
+
+    Returns:
+        A plain `Clip`; low-rank updates are merged into the weights.
+
+    Raises:
+        UserError: The folder holds no model, or the base is not the one it was trained on.
+    """
+    folder = Path(name)
+    if (folder / "model").is_dir() and not (folder / "config.json").exists():
+        folder = folder / "model"  # a run folder keeps its result there
+    elif (folder / "checkpoints").is_dir():
+        raise UserError(
+            f"The run {folder} has not finished, so it holds no model/ yet; "
+            "run the same `trifocal train` command again to resume it."
+        )
+    if not (folder / "adapter.json").is_file():
+        chosen = folder if folder.is_dir() else name
+        return load_clip(str(chosen), device=device, **options)
+    return _load_adaptation(folder, base, force, device, options)
+
+
+def _load_adaptation(
+    folder: Path, base: Clip | str | None, force: bool, device: str, options: dict[str, Any]
+) -> Clip:
+    facts = json.loads((folder / "adapter.json").read_text())
+    if facts.get("format") != FORMAT or facts.get("tuning") not in _SETTINGS:
+        raise UserError(
+            f"{folder / 'adapter.json'} has format {facts.get('format')!r} and tuning "
+            f"{facts.get('tuning')!r}; this version reads format {FORMAT} with 'lora'."
+        )
+    clip = base if isinstance(base, Clip) else None
+    clip = clip or load_clip(base or facts["base"]["name"], device=device, **options)
+    if clip.fingerprint() != facts["base"]["sha256"] and not force:
+        raise UserError(
+            f"The adaptation in {folder} was trained on other weights than {clip.name!r} has "
+            f"(its base was {facts['base']['name']!r}); give that base, or force it."
+        )
+    apply_lora(clip.network, LoraConfig(**facts["settings"]))
+    tensors = load_file(folder / "adapter.safetensors", device=device)
+    trained = {n: p for n, p in clip.network.named_parameters() if p.requires_grad}
+    if tensors.keys() != trained.keys():
+        odd = sorted(tensors.keys() ^ trained.keys())[0]
+        raise UserError(f"The adaptation in {folder} does not fit {clip.name!r}: {odd!r} differs.")
+    for key, parameter in trained.items():
+        parameter.data.copy_(tensors[key])
+    merge_lora(clip.network)
+    clip.network.requires_grad_(True)
+    return clip.eval()

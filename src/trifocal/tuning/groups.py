@@ -1,0 +1,43 @@
+"""Which parameters weight decay touches.
+
+The rule of the CLIP family's training code: no decay for gains, biases, normalization layers and
+the logit scale, decay for every weight with two or more dimensions (embedding tables included).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+_NO_DECAY = ("bn", "ln", "norm", "layrnorm", "bias", "logit_scale")
+
+
+def decay_groups(
+    named_parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Split the parameters that require gradients into a decayed and an undecayed group.
+
+    Args:
+        named_parameters: As `nn.Module.named_parameters` gives them.
+        weight_decay: The decay of the first group; the second has 0.
+
+    Returns:
+        Up to two groups for an optimizer, each with `params` and `weight_decay`; empty ones are
+        left out.
+    """
+    decayed, plain = [], []
+    for name, parameter in named_parameters:
+        if not parameter.requires_grad:
+            continue
+        spared = parameter.ndim < 2 or any(part in name.split(".")[-1] for part in _NO_DECAY)
+        spared = spared or any(
+            part in piece for piece in name.split(".")[:-1] for part in ("norm", "layrnorm")
+        )
+        (plain if spared else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

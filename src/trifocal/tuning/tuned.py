@@ -1,0 +1,104 @@
+"""The part that all methods with tuned towers share: a backbone, and what of it is trained."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.errors import UserError
+from trifocal.tuning.adaptation import save_adaptation
+from trifocal.tuning.groups import decay_groups
+from trifocal.tuning.lora import LoraConfig, apply_lora
+
+Tuning = Literal["full", "lora"]
+
+
+@dataclass
+class Encoded:
+    """What a forward pass gives to the objective.
+
+    Attributes:
+        image: Embeddings of the B images.
+        text: Embeddings of the B captions, then of the M negatives.
+        scale: exp(logit scale), a 0-dim tensor. It travels with the embeddings so that a
+            wrapper such as DDP sees every trained parameter leave through one door.
+    """
+
+    image: ImageEmbedding
+    text: TextEmbedding
+    scale: Tensor
+
+
+class TunedClip(nn.Module):
+    """A CLIP whose towers are trained, wholly or through LoRA.
+
+    A method derives from it (or offers the same members) and adds `objective`.
+
+    Attributes:
+        dense: Whether the objective reads patches and tokens.
+        negative_kinds: The hard negatives that the data workers must make, in order.
+    """
+
+    dense: bool = False
+    negative_kinds: tuple[str, ...] = ()
+
+    def __init__(self, clip: Clip, tuning: Tuning = "full", lora: LoraConfig | None = None) -> None:
+        super().__init__()
+        if tuning not in ("full", "lora"):
+            raise UserError(f"tuning is {tuning!r}; it must be 'full' or 'lora'.")
+        self.clip = clip
+        self.tuning: Tuning = tuning
+        self.lora = lora or LoraConfig()
+        # Known before training, since the base may be an object that was never on disk.
+        self.base_name = clip.name
+        self.base_fingerprint = clip.fingerprint() if tuning == "lora" else ""
+        clip.network.requires_grad_(True)
+        if tuning == "lora":
+            apply_lora(clip.network, self.lora)
+
+    def forward(self, pixels: Tensor, text: TextBatch) -> Encoded:
+        """Encode a batch for the objective (patches and tokens only where it reads them)."""
+        return Encoded(
+            self.clip.encode_image(pixels, patches=self.dense),
+            self.clip.encode_text(text, tokens=self.dense),
+            self.clip.logit_scale,
+        )
+
+    def objective(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
+        """Return the named, weighted terms whose sum is trained."""
+        raise NotImplementedError
+
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """Encode a `CaptionBatch` and return its named, weighted terms."""
+        return self.objective(self(batch.pixels, batch.text), batch)
+
+    def encode_image(self, pixels: Tensor, *, patches: bool = False) -> ImageEmbedding:
+        """See `Clip.encode_image`."""
+        return self.clip.encode_image(pixels, patches=patches)
+
+    def encode_text(self, texts: list[str] | TextBatch, *, tokens: bool = False) -> TextEmbedding:
+        """See `Clip.encode_text`."""
+        return self.clip.encode_text(texts, tokens=tokens)
+
+    def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return the trained parameters as optimizer groups."""
+        return decay_groups(self.named_parameters(), weight_decay)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the result: a `save_pretrained` folder (full) or an adaptation (LoRA)."""
+        if self.tuning == "full":
+            self.clip.save_pretrained(folder)
+        else:
+            save_adaptation(
+                folder,
+                self.clip,
+                method=type(self).__name__,
+                tuning="lora",
+                settings=self.lora,
+                base_name=self.base_name,
+                base_fingerprint=self.base_fingerprint,
+            )
