@@ -1,1 +1,1 @@
-"""TODO."""
+"""Runs: benchmarks over a model, tables, curves, and the report."""

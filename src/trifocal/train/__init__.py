@@ -1,1 +1,17 @@
-"""TODO."""
+"""The engine: a recipe, a method, a source of captioned pictures, and a run folder."""
+
+from __future__ import annotations
+
+from trifocal.train.engine import NonFiniteLoss, Outcome, train
+from trifocal.train.recipe import Recipe, load_recipe, resolve_method
+from trifocal.train.stop import Stopped
+
+__all__ = [
+    "NonFiniteLoss",
+    "Outcome",
+    "Recipe",
+    "Stopped",
+    "load_recipe",
+    "resolve_method",
+    "train",
+]

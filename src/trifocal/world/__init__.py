@@ -1,1 +1,41 @@
-"""TODO."""
+"""The built-in world: drawn scenes with captions, boxes, relations and tests, all from a seed.
+
+It is for learning, testing and demonstrating; a number measured on it says nothing about photos.
+"""
+
+from __future__ import annotations
+
+from trifocal.world.captions import Mention, Statement, Style, caption, captions, holds, render
+from trifocal.world.composition import TASKS as COMPOSITION_TASKS
+from trifocal.world.composition import CompositionItem, composition_items
+from trifocal.world.draw import draw
+from trifocal.world.export import ExportConfig, export_world
+from trifocal.world.scene import SPLITS, Scene, Thing, make_scene
+from trifocal.world.source import WorldCaptions, to_tensor
+from trifocal.world.zero_shot import ZERO_SHOT, ZeroShotItem, ZeroShotTask, zero_shot_task
+
+__all__ = [
+    "COMPOSITION_TASKS",
+    "SPLITS",
+    "ZERO_SHOT",
+    "CompositionItem",
+    "ExportConfig",
+    "Mention",
+    "Scene",
+    "Statement",
+    "Style",
+    "Thing",
+    "WorldCaptions",
+    "ZeroShotItem",
+    "ZeroShotTask",
+    "caption",
+    "captions",
+    "composition_items",
+    "draw",
+    "export_world",
+    "holds",
+    "make_scene",
+    "render",
+    "to_tensor",
+    "zero_shot_task",
+]

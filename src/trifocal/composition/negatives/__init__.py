@@ -1,1 +1,42 @@
-"""TODO."""
+"""Rule-made hard negative captions: swap, replace, shuffle (FSC-CLIP, arXiv 2410.05210)."""
+
+from __future__ import annotations
+
+from trifocal.composition.negatives.generator import KINDS, HardNegatives
+from trifocal.composition.negatives.normalize import normalize_caption
+from trifocal.composition.negatives.parsing import (
+    PARSERS,
+    Parse,
+    Parser,
+    Span,
+    Token,
+    make_parser,
+    spacy_pipelines,
+)
+from trifocal.composition.negatives.store import ParseStore
+from trifocal.composition.negatives.table import (
+    TableRow,
+    prepare_table,
+    read_table,
+    write_table,
+)
+from trifocal.composition.negatives.wordnet import find_wordnet
+
+__all__ = [
+    "KINDS",
+    "PARSERS",
+    "HardNegatives",
+    "Parse",
+    "ParseStore",
+    "Parser",
+    "Span",
+    "TableRow",
+    "Token",
+    "find_wordnet",
+    "make_parser",
+    "normalize_caption",
+    "prepare_table",
+    "read_table",
+    "spacy_pipelines",
+    "write_table",
+]

@@ -1,0 +1,103 @@
+"""What the two towers return, and what the text tower is given.
+
+The local losses need patches and tokens beside the pooled vectors; FSC-CLIP (Oh et al., EMNLP
+2024, arXiv 2410.05210), section 3, uses them in the joint space of both towers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class ImageEmbedding:
+    """A batch of images in the joint space.
+
+    Attributes:
+        pooled: (B, D) unit vectors, from CLS.
+        patches: (B, P, D) patches in row-major order, not normalized; None unless asked for.
+    """
+
+    pooled: Tensor
+    patches: Tensor | None = None
+
+
+@dataclass
+class TextEmbedding:
+    """A batch of texts in the joint space.
+
+    Attributes:
+        pooled: (T, D) unit vectors, from the end-of-text position.
+        tokens: (T, L, D) every position, not normalized; None unless asked for.
+        mask: (T, L) True for content and end of text, False for start and padding; None unless
+            tokens were asked for.
+    """
+
+    pooled: Tensor
+    tokens: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass
+class TextBatch:
+    """Tokenized texts, padded on the right.
+
+    Attributes:
+        ids: (T, L) long: start of text, content, end of text, then padding of any id.
+        lengths: (T,) long: number of ids up to and including end of text.
+        longest: the largest of `lengths` where the maker knows it, so that nobody has to wait for
+            a GPU to tell it.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    longest: int | None = None
+
+    @classmethod
+    def from_ids(cls, ids: Tensor, eot_id: int) -> TextBatch:
+        """Wrap (T, L) ids made elsewhere; a text ends at its first `eot_id`.
+
+        Raises:
+            ValueError: a row has no end of text.
+        """
+        ends = ids == eot_id
+        if not bool(ends.any(dim=1).all()):
+            raise ValueError(f"every row of ids needs an end of text (id {eot_id})")
+        return cls(ids.long(), ends.int().argmax(dim=1) + 1)
+
+    @property
+    def mask(self) -> Tensor:
+        """(T, L) bool: True for content and end of text, by position, whatever the ids are."""
+        position = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return (position >= 1) & (position < self.lengths[:, None])
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> TextBatch:
+        """Return the batch on `device`."""
+        return TextBatch(
+            self.ids.to(device, non_blocking=non_blocking),
+            self.lengths.to(device, non_blocking=non_blocking),
+            self.longest,
+        )
+
+    def pin_memory(self) -> TextBatch:
+        """Return the batch in page-locked memory (a data loader calls this)."""
+        return TextBatch(self.ids.pin_memory(), self.lengths.pin_memory(), self.longest)
+
+    def rows(self, index: slice | Tensor | Sequence[int]) -> TextBatch:
+        """Return some of the texts; the padded length stays."""
+        chosen = index if isinstance(index, slice | Tensor) else torch.as_tensor(index).long()
+        return TextBatch(self.ids[chosen], self.lengths[chosen])
+
+    def trimmed(self) -> TextBatch:
+        """Return the batch without the columns that are padding in every row."""
+        if not len(self):
+            return self
+        longest = int(self.lengths.max()) if self.longest is None else self.longest
+        return TextBatch(self.ids[:, :longest], self.lengths, longest)

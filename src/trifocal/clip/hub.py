@@ -1,0 +1,56 @@
+"""Fetch a checkpoint's files from the Hugging Face Hub, or from its cache on this disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError
+
+from trifocal.errors import UserError
+
+_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_SMALL_FILES = ["*.json", "merges.txt", "*.txt.gz"]
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether `text` could be `ORGANIZATION/NAME` or `ORGANIZATION/NAME@REVISION`."""
+    return _ID.fullmatch(text) is not None and not text.startswith(".")
+
+
+def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
+    """Return the folder of a Hub model with its small files and one weights file.
+
+    Args:
+        repo: `ORGANIZATION/NAME`, with `@REVISION` to pin a commit.
+        weights_names: says, from the small files, which names the weights may have, the
+            preferred one first; the first that exists is fetched.
+
+    Raises:
+        UserError: the model cannot be had; the sentence says why.
+    """
+    if not looks_like_id(repo):
+        raise UserError(
+            f"{repo!r} is not a Hub id; it should look like 'openai/clip-vit-base-patch32'."
+        )
+    name, _, revision = repo.partition("@")
+    revision = revision or None
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_SMALL_FILES))
+        for file in weights_names(folder):
+            try:
+                hf_hub_download(name, file, revision=revision)
+                break
+            except EntryNotFoundError:  # also: offline, and not in the cache
+                continue
+    except UserError:
+        raise
+    except Exception as error:  # offline, proxy, gated, misspelled: each has its own class
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise UserError(
+            f"there is no file or folder {repo!r} here, and it could not be had from the Hub "
+            f"({reason}); check the name and the connection, or give a local path."
+        ) from error
+    return folder

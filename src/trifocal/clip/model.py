@@ -1,0 +1,225 @@
+"""Clip: pooled and token embeddings of both towers.
+
+CLIP (Radford et al. 2021) as transformers builds it, with what the methods here need: patches and
+tokens in the joint space, padding that costs nothing, inputs of any shape, and the tokenizer and
+preprocessing that belong to the weights. Token embeddings follow FSC-CLIP (Oh et al., EMNLP 2024,
+arXiv 2410.05210): the same final LayerNorm and projection as the pooled vector, not normalized.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel
+
+from trifocal.clip import towers
+from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.preprocess import Preprocess
+from trifocal.clip.tokenizer import Tokenizer
+from trifocal.errors import UserError
+
+MAX_LOG_SCALE = math.log(100)
+
+
+class Clip(nn.Module):
+    """A CLIP with everything that belongs to it.
+
+    Attributes:
+        network: transformers' model; parameters keep its names.
+        tokenizer: captions to ids.
+        preprocess: photos to pixels.
+        name: how the field calls it ("ViT-B-32:openai", a Hub id, a folder's name).
+    """
+
+    network: CLIPModel
+
+    def __init__(
+        self,
+        network: CLIPModel,
+        tokenizer: Tokenizer,
+        preprocess: Preprocess | None = None,
+        name: str = "unnamed",
+    ) -> None:
+        super().__init__()
+        vision, text = towers.tower_configs(network.config)
+        if tokenizer.vocab_size > text.vocab_size:
+            raise UserError(
+                f"the tokenizer has {tokenizer.vocab_size} ids but the text tower only "
+                f"{text.vocab_size}; give the tokenizer that belongs to these weights."
+            )
+        if tokenizer.context_length != text.max_position_embeddings:
+            tokenizer = copy.copy(tokenizer)
+            tokenizer.context_length = text.max_position_embeddings
+        self.network = network
+        self.tokenizer = tokenizer
+        self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
+        self.name = name
+        self._check_size(*self.preprocess.size)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: CLIPConfig,
+        tokenizer: Tokenizer,
+        preprocess: Preprocess | None = None,
+        *,
+        seed: int = 0,
+        name: str = "random",
+    ) -> Clip:
+        """Build a Clip with random weights that depend on `seed` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = CLIPModel(config)
+        return cls(network.eval(), tokenizer, preprocess, name)
+
+    # --- what the weights are -------------------------------------------------------------
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of what `preprocess` makes."""
+        return self.preprocess.size
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels."""
+        return self._vision.patch_size
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """(rows, columns) of patches at the default size."""
+        height, width = self.image_size
+        return height // self.patch_size, width // self.patch_size
+
+    @property
+    def embed_dim(self) -> int:
+        """Width D of the joint space."""
+        return self.network.visual_projection.out_features
+
+    @property
+    def context_length(self) -> int:
+        """Ids a text may have at most."""
+        return self._text.max_position_embeddings
+
+    @property
+    def activation(self) -> str:
+        """The towers' activation: "quick_gelu" or "gelu"."""
+        return self._vision.hidden_act
+
+    @property
+    def text_is_causal(self) -> bool:
+        """Whether padding may be cut off without changing an embedding."""
+        return towers.TEXT_IS_CAUSAL
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.logit_scale.device
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """exp of the learned parameter: what cosines are multiplied by (0-dim)."""
+        return self.network.logit_scale.exp()
+
+    @torch.no_grad()
+    def clamp_logit_scale(self) -> None:
+        """Keep the logit scale between 1 and 100, in place; called after each step."""
+        self.network.logit_scale.clamp_(0, MAX_LOG_SCALE)
+
+    # --- the two towers -------------------------------------------------------------------
+
+    def encode_image(self, pixels: Tensor, *, patches: bool = False) -> ImageEmbedding:
+        """Embed images.
+
+        Args:
+            pixels: (B, 3, H, W), uint8 (normalized here, on the device) or floats already
+                normalized. H and W are any multiples of the patch size.
+            patches: also return the patches.
+
+        Raises:
+            ValueError: the shape does not fit.
+        """
+        if pixels.ndim != 4 or pixels.shape[1] != 3:
+            raise ValueError(f"pixels must be (B, 3, H, W), not {tuple(pixels.shape)}")
+        self._check_size(*pixels.shape[-2:])
+        pixels = pixels.to(self.device)
+        if pixels.dtype == torch.uint8:
+            pixels = self.preprocess.normalize(pixels)
+        states = towers.image_states(self.network, pixels)
+        if not patches:
+            pooled = towers.project_image(self.network, states[:, 0])
+            return ImageEmbedding(F.normalize(pooled, dim=-1))
+        tokens = towers.project_image(self.network, states)
+        return ImageEmbedding(F.normalize(tokens[:, 0], dim=-1), tokens[:, 1:])
+
+    def encode_text(
+        self, texts: Sequence[str] | TextBatch, *, tokens: bool = False
+    ) -> TextEmbedding:
+        """Embed texts.
+
+        Args:
+            texts: captions, or captions already tokenized.
+            tokens: also return every position and the mask, cut to the longest text.
+        """
+        batch = texts if isinstance(texts, TextBatch) else self.tokenize(texts)
+        batch = (batch.trimmed() if self.text_is_causal else batch).to(self.device)
+        states = towers.text_states(self.network, batch.ids)
+        row = torch.arange(len(batch), device=states.device)
+        end = batch.lengths - 1
+        if not tokens:
+            pooled = towers.project_text(self.network, states[row, end])
+            return TextEmbedding(F.normalize(pooled, dim=-1))
+        projected = towers.project_text(self.network, states)
+        return TextEmbedding(F.normalize(projected[row, end], dim=-1), projected, batch.mask)
+
+    def tokenize(self, texts: str | Sequence[str]) -> TextBatch:
+        """Return the captions' ids, padded to the longest."""
+        return self.tokenizer(texts)
+
+    def gradient_checkpointing(self, enabled: bool = True) -> None:
+        """Recompute activations in the backward pass: less memory, about a third more time."""
+        if enabled:
+            options = {"use_reentrant": False}
+            self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+        else:
+            self.network.gradient_checkpointing_disable()
+
+    # --- identity and disk ----------------------------------------------------------------
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over weights, activation and preprocessing."""
+        digest = hashlib.sha256()
+        activations = (self._vision.hidden_act, self._text.hidden_act)
+        digest.update(repr((activations, self.preprocess)).encode())
+        for key, value in sorted(self.network.state_dict().items()):
+            digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
+            flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            digest.update(memoryview(flat.numpy()))
+        return digest.hexdigest()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that `load_clip` and plain transformers read."""
+        from trifocal.clip.checkpoint import save_pretrained
+
+        save_pretrained(self, folder)
+
+    @property
+    def _vision(self) -> Any:
+        return towers.tower_configs(self.network.config)[0]
+
+    @property
+    def _text(self) -> Any:
+        return towers.tower_configs(self.network.config)[1]
+
+    def _check_size(self, height: int, width: int) -> None:
+        if height % self.patch_size or width % self.patch_size or not height or not width:
+            raise ValueError(
+                f"height and width must be multiples of {self.patch_size}, not {height}x{width}"
+            )

@@ -1,0 +1,249 @@
+"""Read a checkpoint that lies on this disk: a folder or a file, transformers' or open_clip's.
+
+Everything that is read is checked here, and what is missing or does not fit is said in one
+sentence. Foreign `.pt` files are read with `weights_only=True`, so that they cannot run code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel
+
+from trifocal.clip import open_clip
+from trifocal.clip.model import Clip
+from trifocal.clip.names import Architecture
+from trifocal.clip.preprocess import Preprocess
+from trifocal.clip.shape import SHAPES, Activation
+from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.towers import tower_configs
+from trifocal.clip.vocabulary import find_tokenizer
+from trifocal.errors import UserError
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+OPEN_CLIP_WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is said about a checkpoint beyond where it lies.
+
+    Attributes:
+        source: what to call it in an error.
+        tokenizer: one to use instead of the checkpoint's.
+        activation: stated by the caller.
+        published: the activation known for these published weights.
+        architecture: the name that the weights have to fit.
+    """
+
+    source: str = ""
+    tokenizer: Tokenizer | str | Path | None = None
+    activation: Activation | None = None
+    published: Activation | None = None
+    architecture: Architecture | None = None
+
+
+def load_path(path: Path, request: Request) -> Clip:
+    """Load a folder or a file."""
+    request = replace(request, source=request.source or str(path))
+    if path.is_dir():
+        return load_folder(path, request)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint at {str(path)!r}: no such file or folder.")
+    if path.suffix not in SUFFIXES:
+        raise UserError(
+            f"{path} is not a checkpoint; its name should end in one of {', '.join(SUFFIXES)}."
+        )
+    if path.name in TRANSFORMERS_WEIGHTS and (path.parent / "config.json").is_file():
+        return load_folder(path.parent, request)
+    described = _described(path.with_suffix(".json")) or _described(path.parent / OPEN_CLIP_CONFIG)
+    return _load_open_clip(path, described, request)
+
+
+def load_folder(folder: Path, request: Request) -> Clip:
+    """Load a folder that transformers or open_clip wrote."""
+    config = read_json(folder / "config.json")
+    kind = config.get("model_type") if config else None
+    names = weights_names(folder)
+    weights = next((folder / name for name in names if (folder / name).is_file()), None)
+    if weights is None:
+        what = f"weights ({' or '.join(names)})" if names else "config.json"
+        if kind not in (None, "clip"):
+            raise UserError(f"{request.source} is a {kind!r} model, not a CLIP.")
+        raise UserError(f"{request.source} is not a CLIP checkpoint: it has no {what}.")
+    if names == TRANSFORMERS_WEIGHTS:
+        return _load_transformers(folder, weights, request)
+    return _load_open_clip(weights, _described(folder / OPEN_CLIP_CONFIG), request)
+
+
+def weights_names(folder: Path) -> tuple[str, ...]:
+    """Return the names that a folder's weights may have, the preferred one first.
+
+    A folder of open_clip's may also hold a config.json of another library, so the kind decides.
+    """
+    config = read_json(folder / "config.json")
+    if config is not None and config.get("model_type") == "clip":
+        return TRANSFORMERS_WEIGHTS
+    return OPEN_CLIP_WEIGHTS if (folder / OPEN_CLIP_CONFIG).is_file() else ()
+
+
+def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:
+    source = request.source
+    try:
+        config = CLIPConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # strict configurations raise several kinds
+        raise UserError(f"the config.json of {source} is not a CLIP's: {error}.") from error
+    vision, text = tower_configs(config)
+    for tower in (vision, text):
+        _agree(tower.hidden_act, request)
+    _check_architecture(
+        {
+            "image_size": vision.image_size,
+            "patch_size": vision.patch_size,
+            "vision_width": vision.hidden_size,
+            "text_width": text.hidden_size,
+        },
+        request,
+    )
+    state = open_clip.unwrap(_read_tensors(weights), str(weights))
+    state = {k: v for k, v in state.items() if not k.endswith("position_ids")}
+    network = _assemble(config, state, source)
+    described = read_json(folder / "preprocessor_config.json")
+    if described is None:
+        described = (read_json(folder / "processor_config.json") or {}).get("image_processor")
+    if described is None:
+        logger.info("%s has no preprocessor_config.json; OpenAI's preprocessing is used", source)
+        described = {"size": vision.image_size, "crop_size": vision.image_size}
+    tokenizer = find_tokenizer(request.tokenizer, folder, text.vocab_size)
+    return Clip(network, tokenizer, Preprocess.from_dict(described), source)
+
+
+def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Request) -> Clip:
+    state = open_clip.unwrap(_read_tensors(path), str(path))
+    if not open_clip.is_open_clip(state):
+        raise UserError(
+            f"{path} is not a CLIP with a vision transformer in open_clip's layout "
+            f"(its first tensor is {next(iter(state), None)!r})."
+        )
+    model = described.get("model_cfg", described) if described else None
+    activation = _activation(model, path, request)
+    shape = open_clip.shape_of(state, activation, model)
+    fields = ("image_size", "patch_size", "vision_width", "text_width")
+    _check_architecture({field: getattr(shape, field) for field in fields}, request)
+    preprocess = open_clip.preprocess_of(
+        (described or {}).get("preprocess_cfg", {}), shape.image_size
+    )
+    network = _assemble(shape.config(), open_clip.from_open_clip(state), str(path))
+    tokenizer = find_tokenizer(request.tokenizer, path.parent, shape.vocab_size or 0)
+    return Clip(network, tokenizer, preprocess, request.source)
+
+
+def _activation(model: Mapping[str, Any] | None, path: Path, request: Request) -> Activation:
+    """Return the activation that is written down for an open_clip file.
+
+    In order: its configuration (where open_clip leaves the key out, it means GELU), what is
+    published for it, what the caller states. They must not contradict one another.
+    """
+    written: Activation | None = request.published
+    if model is not None and ("quick_gelu" in model or written is None):
+        written = "quick_gelu" if model.get("quick_gelu") else "gelu"
+    if written is not None:
+        return _agree(written, request)
+    if request.activation is None:
+        raise UserError(
+            f"{path} does not say whether it was trained with QuickGELU or GELU; state it, as in "
+            f"'ViT-B-32-quickgelu:{path}' or activation='quickgelu' (OpenAI's weights and what was "
+            "fine-tuned from them have QuickGELU)."
+        )
+    return request.activation
+
+
+def _agree(written: Activation, request: Request) -> Activation:
+    stated = request.activation or request.published
+    if stated is not None and written != stated:
+        raise UserError(f"{request.source} was trained with {written}, not with {stated}.")
+    return written
+
+
+def _check_architecture(got: Mapping[str, int], request: Request) -> None:
+    """Refuse weights that are not of the architecture in the name."""
+    name = request.architecture.name if request.architecture else ""
+    if name not in SHAPES:
+        return
+    for field, value in got.items():
+        expected = getattr(SHAPES[name], field)
+        if value != expected:
+            raise UserError(
+                f"{request.source} is not a {name}: its {field.replace('_', ' ')} is {value}, "
+                f"not {expected}."
+            )
+
+
+def _assemble(config: CLIPConfig, state: dict[str, Tensor], source: str) -> CLIPModel:
+    """Build the towers around the tensors, without first filling them with random numbers."""
+    with torch.device("meta"):
+        network = CLIPModel(config)
+    expected = network.state_dict()
+    for key in [*expected, *state]:
+        if key not in state:
+            raise UserError(f"{source} is not a complete CLIP: it lacks {key!r}.")
+        if key not in expected:
+            raise UserError(f"{source} is not a plain CLIP: it has an unknown tensor {key!r}.")
+        got, shape = tuple(state[key].shape), tuple(expected[key].shape)
+        if got != shape:
+            raise UserError(f"{source} does not fit: {key!r} has shape {got}, not {shape}.")
+    network.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
+    for embeddings in (network.text_model.embeddings, network.vision_model.embeddings):
+        count = embeddings.position_embedding.num_embeddings
+        positions = torch.arange(count).expand((1, -1))
+        embeddings.register_buffer("position_ids", positions, persistent=False)
+    return network.eval()
+
+
+def _read_tensors(path: Path) -> Any:
+    """Read a weights file of either kind."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises almost anything
+        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "empty"
+        if "TorchScript" in str(error):
+            reason = "it is a TorchScript archive; take the same weights from the Hub"
+        elif "weights_only" in str(error).lower():
+            reason = "it holds more than tensors, or no tensors at all"
+        raise UserError(f"{path} cannot be read as a checkpoint: {reason}.") from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON file's table; None where there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}.") from error
+    return content if isinstance(content, dict) else None
+
+
+def _described(path: Path) -> dict[str, Any] | None:
+    """Return open_clip's description of a model, if that is what the file holds."""
+    content = read_json(path)
+    known = content is not None and ("model_cfg" in content or "vision_cfg" in content)
+    return content if known else None

@@ -1,0 +1,297 @@
+"""CLIP's byte-pair tokenizer: captions in, `TextBatch` out.
+
+A thin wrapper around the `tokenizers` package. It adds start and end of text itself, so that an
+over-long caption keeps its end of text (the text tower pools there; OpenAI's rule), cleans
+captions as OpenAI's and open_clip's tokenizers do, and never lets a caption smuggle in a special
+token. The vocabulary layout is OpenAI's (Radford et al. 2021): 256 bytes, the same 256 ending a
+word, the merges, then start and end of text.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer as Backend
+from tokenizers.trainers import BpeTrainer
+
+from trifocal.clip.cleaning import clean_caption
+from trifocal.clip.embeddings import TextBatch
+from trifocal.errors import UserError
+
+SOT, EOT = "<|startoftext|>", "<|endoftext|>"
+CONTEXT_LENGTH = 77
+Cleaning = Literal["openai", "none"]
+
+_WORD_END = "</w>"
+_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_OPENAI_MERGES = 49152 - 256 - 2  # the published file lists more merges than CLIP uses
+
+
+class Tokenizer:
+    """Turns captions into ids.
+
+    Attributes:
+        backend: the `tokenizers.Tokenizer` that does the work.
+        context_length: ids a text may have at most, start and end included.
+        cleaning: "openai" cleans captions as CLIP's training did (entities undone, quotes made
+            straight, white space collapsed); "none" leaves that out and gives the ids of plain
+            transformers.
+        sot_id, eot_id: the ids of start and end of text.
+        pad_id: what rows are filled up with. Nothing reads it.
+    """
+
+    pad_id = 0
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        context_length: int = CONTEXT_LENGTH,
+        cleaning: Cleaning = "openai",
+    ) -> None:
+        sot, eot = backend.token_to_id(SOT), backend.token_to_id(EOT)
+        if sot is None or eot is None:
+            raise UserError(
+                f"this is not a CLIP tokenizer: its vocabulary lacks {SOT} or {EOT}; "
+                "give the tokenizer.json of a CLIP."
+            )
+        if cleaning not in ("openai", "none"):
+            raise UserError(f"cleaning is {cleaning!r}; use 'openai' or 'none'.")
+        backend.no_truncation()
+        backend.no_padding()
+        self.backend = backend
+        self.context_length = context_length
+        self.cleaning: Cleaning = cleaning
+        self.sot_id: int = sot
+        self.eot_id: int = eot
+        self._splitter = self._make_splitter()
+
+    def _make_splitter(self) -> Backend:
+        """Return the backend as `encode` uses it; the original stays as it is saved."""
+        splitter = Backend.from_str(self.backend.to_str())
+        splitter.encode_special_tokens = True  # a caption that spells one means the letters
+        if self.cleaning == "openai":
+            splitter.normalizer = None  # type: ignore[assignment]  # cleaning has done its work
+        return splitter
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in vars(self).items() if key != "_splitter"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._splitter = self._make_splitter()  # the package does not carry its settings along
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens included."""
+        return self.backend.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of one caption with start and end of text, cut to the context length."""
+        if self.cleaning == "openai":
+            text = clean_caption(text)
+        content = self._splitter.encode(text, add_special_tokens=False).ids
+        return [self.sot_id, *content[: self.context_length - 2], self.eot_id]
+
+    def __call__(self, texts: str | Sequence[str], *, length: int | None = None) -> TextBatch:
+        """Tokenize captions.
+
+        Args:
+            texts: one caption or several.
+            length: pad to this many ids; by default to the longest caption given.
+        """
+        rows = [self.encode(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        lengths = [len(row) for row in rows]
+        width = max(lengths, default=2) if length is None else length
+        if max(lengths, default=0) > width:
+            raise ValueError(f"cannot pad {max(lengths)} ids to {width}")
+        padded = [row + [self.pad_id] * (width - len(row)) for row in rows]
+        ids = torch.tensor(padded, dtype=torch.long).view(len(rows), width)
+        return TextBatch(ids, torch.tensor(lengths, dtype=torch.long), max(lengths, default=None))
+
+    def pieces(self, text: str) -> list[str]:
+        """Return the readable pieces of a caption, one for each id of `encode`."""
+        return [self._spell(index) for index in self.encode(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids, without special tokens."""
+        kept = [int(i) for i in ids if int(i) not in (self.sot_id, self.eot_id)]
+        tokens = "".join(self.backend.id_to_token(i) or "" for i in kept)
+        return _text_of(tokens).strip()
+
+    def _spell(self, index: int) -> str:
+        if index in (self.sot_id, self.eot_id):
+            return SOT if index == self.sot_id else EOT
+        return _text_of(self.backend.id_to_token(index) or "").rstrip(" ")
+
+    def save(self, folder: str | Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`; transformers reads them too."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.backend.save(str(folder / "tokenizer.json"))
+        content = {
+            "tokenizer_class": "CLIPTokenizer",
+            "bos_token": SOT,
+            "eos_token": EOT,
+            "pad_token": EOT,
+            "unk_token": EOT,
+            "model_max_length": self.context_length,
+            "caption_cleaning": self.cleaning,
+        }
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a tokenizer: a folder, a `tokenizer.json`, or OpenAI's `.txt.gz` vocabulary."""
+        path = Path(path)
+        if path.is_dir():
+            return cls._from_folder(path)
+        if not path.is_file():
+            raise UserError(f"no tokenizer at {path}: give a folder, tokenizer.json or .txt.gz.")
+        if path.suffix == ".gz":
+            return cls.from_openai_vocabulary(path)
+        return cls(_read_backend(path))
+
+    @classmethod
+    def _from_folder(cls, folder: Path) -> Tokenizer:
+        if (folder / "tokenizer.json").is_file():
+            backend = _read_backend(folder / "tokenizer.json")
+        elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+            lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+            backend = _make_backend(vocab, [_merge(line) for line in lines[1:] if line.strip()])
+        else:
+            raise UserError(f"{folder} holds no tokenizer: tokenizer.json is missing.")
+        config: dict[str, Any] = {}
+        if (folder / "tokenizer_config.json").is_file():
+            text = (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+            config = json.loads(text)
+        length = config.get("model_max_length")
+        if not isinstance(length, int) or not 2 < length < 1_000_000:  # a huge one means "none"
+            length = CONTEXT_LENGTH
+        cleaning = "none" if config.get("caption_cleaning") == "none" else "openai"
+        return cls(backend, context_length=length, cleaning=cleaning)
+
+    @classmethod
+    def from_openai_vocabulary(cls, path: str | Path) -> Tokenizer:
+        """Build CLIP's own tokenizer (49 408 ids) from `bpe_simple_vocab_16e6.txt.gz`."""
+        try:
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                lines = file.read().split("\n")
+        except (OSError, UnicodeDecodeError, EOFError) as error:
+            raise UserError(f"cannot read the vocabulary {path}: {error}.") from error
+        merges = [_merge(line) for line in lines[1 : _OPENAI_MERGES + 1]]
+        if len(merges) < _OPENAI_MERGES:
+            raise UserError(f"{path} is not CLIP's vocabulary: it has only {len(merges)} merges.")
+        return cls(_make_backend(_openai_layout(merges), merges))
+
+
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, *, context_length: int = CONTEXT_LENGTH
+) -> Tokenizer:
+    """Learn a small byte-pair vocabulary in CLIP's style.
+
+    Every byte stays encodable, so no text is ever out of vocabulary.
+
+    Args:
+        texts: captions to learn from.
+        vocab_size: ids at most, at least 514 (bytes, word-ending bytes, two special tokens).
+        context_length: of the tokenizer.
+    """
+    alphabet = _byte_alphabet()
+    room = vocab_size - 2 * len(alphabet) - 2
+    if room < 0:
+        raise UserError(f"vocab_size is {vocab_size}; it must be at least {vocab_size - room}.")
+    backend = _make_backend(_openai_layout([]), [])
+    trainer = BpeTrainer(
+        vocab_size=2 * len(alphabet) + room,
+        initial_alphabet=alphabet,
+        end_of_word_suffix=_WORD_END,
+        show_progress=False,
+    )
+    backend.train_from_iterator((clean_caption(text) for text in texts), trainer)
+    learned = json.loads(backend.to_str())["model"]["merges"]
+    merges = [(left, right) for left, right in learned[:room]]
+    tokenizer = _make_backend(_openai_layout(merges), merges)
+    return Tokenizer(tokenizer, context_length=context_length)
+
+
+def _byte_alphabet() -> list[str]:
+    """Return the 256 characters that stand for bytes, in OpenAI's order."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return [chr(byte) for byte in visible] + [chr(256 + i) for i in range(len(hidden))]
+
+
+def _byte_values() -> dict[str, int]:
+    """Return the byte that each character of `_byte_alphabet` stands for."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return dict(zip(_byte_alphabet(), visible + hidden, strict=True))
+
+
+def _text_of(tokens: str) -> str:
+    """Return the text of joined vocabulary entries."""
+    values = _byte_values()
+    words = tokens.split(_WORD_END)
+    raw = [bytes(values[c] for c in word if c in values) for word in words]
+    return b" ".join(raw).decode("utf-8", "replace")
+
+
+def _openai_layout(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """Return token -> id: bytes, word-ending bytes, merges, start and end of text."""
+    alphabet = _byte_alphabet()
+    tokens = [*alphabet, *(c + _WORD_END for c in alphabet)]
+    tokens += [left + right for left, right in merges]
+    return {token: index for index, token in enumerate([*tokens, SOT, EOT])}
+
+
+def _make_backend(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Backend:
+    """Assemble CLIP's tokenizer from its vocabulary, as transformers does."""
+    backend = Backend(
+        models.BPE(
+            vocab=vocab,
+            merges=merges,
+            continuing_subword_prefix="",
+            end_of_word_suffix=_WORD_END,
+            unk_token=EOT,
+        )
+    )
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    special = [AddedToken(token, normalized=False, special=True) for token in (SOT, EOT)]
+    backend.add_special_tokens(special)
+    backend.post_processor = processors.RobertaProcessing(
+        (EOT, vocab[EOT]),
+        (SOT, vocab[SOT]),
+        trim_offsets=False,
+        add_prefix_space=False,
+    )
+    return backend
+
+
+def _read_backend(path: Path) -> Backend:
+    try:
+        return Backend.from_file(str(path))
+    except Exception as error:  # the package raises bare Exception
+        raise UserError(f"{path} is not a tokenizer.json: {error}.") from error
+
+
+def _merge(line: str) -> tuple[str, str]:
+    left, _, right = line.strip().partition(" ")
+    return left, right

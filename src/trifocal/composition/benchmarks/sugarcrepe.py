@@ -1,0 +1,244 @@
+"""SugarCrepe: does a picture prefer its caption to a fluent, plausible, false one?
+
+Hsieh et al., NeurIPS 2023 Datasets and Benchmarks (arXiv 2306.14610): seven subsets, replace
+object/attribute/relation, swap object/attribute, add object/attribute, over COCO val2017. An item
+is right if the caption scores strictly higher than its negative. The groups replace, swap and add
+are averaged over items (micro), and the benchmark's number is the mean of the three groups.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trifocal.errors import UserError
+from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.choice import PAIR_CHANCE, pair_correct
+from trifocal.metrics.encode import Picture, encode_images, encode_texts
+from trifocal.metrics.progress import Progress
+from trifocal.metrics.result import Result, model_name
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "replace": ("replace_obj", "replace_att", "replace_rel"),
+    "swap": ("swap_obj", "swap_att"),
+    "add": ("add_obj", "add_att"),
+}
+SUBSETS = tuple(subset for members in GROUPS.values() for subset in members)
+_FIELDS = ("filename", "caption", "negative_caption")
+_ANNOTATIONS = "get it from github.com/RAIVNLab/sugar-crepe (MIT), folder data/"
+_PHOTOS = "get COCO's val2017 photos (cocodataset.org, val2017.zip, 1 GB)"
+
+
+@dataclass(frozen=True)
+class PairItem:
+    """One question: which of two captions describes the picture?
+
+    Attributes:
+        id: Name within its subset.
+        subset: One of `SUBSETS`.
+        image: The picture, or where it is.
+        caption: The true sentence.
+        negative: The false one.
+    """
+
+    id: str
+    subset: str
+    image: Picture
+    caption: str
+    negative: str
+
+
+@dataclass(frozen=True)
+class PairItems:
+    """Questions, and how many were asked for."""
+
+    items: list[PairItem]
+    of: int
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass
+class SugarCrepe:
+    """The benchmark over files in their published form.
+
+    Attributes:
+        images: Folder of the photos; by default `images`, `val2017`, `coco/val2017` or
+            `coco/images/val2017` below the root, whichever exists.
+        available_only: Score the items whose photo is present instead of requiring them all. The
+            row says how many there were.
+        batch_size: Pictures or texts in one pass.
+    """
+
+    images: str | Path | None = None
+    available_only: bool = False
+    batch_size: int = 128
+    name = "sugarcrepe"
+    source = (
+        "github.com/RAIVNLab/sugar-crepe (MIT); photos: COCO val2017 (CC BY 4.0 and Flickr terms)"
+    )
+    version = 1
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing: annotation files, then photos (one entry with their count)."""
+        folder = _annotation_folder(Path(root))
+        missing = [
+            Missing(str(folder / f"{subset}.json"), _ANNOTATIONS)
+            for subset in SUBSETS
+            if not (folder / f"{subset}.json").is_file()
+        ]
+        if missing:
+            return missing
+        photos = self._photos(Path(root))
+        names = {item["filename"] for items in _read(folder).values() for item in items.values()}
+        absent = sorted(name for name in names if not (photos / name).is_file())
+        if absent and not (self.available_only and len(absent) < len(names)):
+            option = "" if self.available_only else ", or set available_only to score the rest"
+            return [Missing(str(photos / absent[0]), _PHOTOS + option, len(absent))]
+        return []
+
+    def items(self, root: str | Path) -> PairItems:
+        """Read the questions, in the order of the files.
+
+        Raises:
+            UserError: Files are missing or not in SugarCrepe's format.
+        """
+        require(self.check(root), self.name)
+        photos, found, total = self._photos(Path(root)), [], 0
+        for subset, entries in _read(_annotation_folder(Path(root))).items():
+            total += len(entries)
+            for number, entry in entries.items():
+                photo = photos / entry["filename"]
+                if photo.is_file():
+                    found.append(
+                        PairItem(number, subset, photo, entry["caption"], entry["negative_caption"])
+                    )
+        return PairItems(found, total)
+
+    def score(
+        self, model: Any, items: PairItems, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Return accuracy of the subsets, the groups, and their mean.
+
+        Args:
+            model: A Clip or a method.
+            items: What `items` returned.
+            progress: Told of distinct pictures and texts.
+        """
+        protocol = "image to text, 2 choices, ties are errors; groups micro, mean of groups"
+        if len(items) < items.of:
+            protocol += f"; {len(items)} of {items.of} items, whose photos are present"
+        sheet = Sheet(self.name, model_name(model), protocol, version=self.version)
+        right = score_pairs(model, items.items, batch_size=self.batch_size, progress=progress)
+        add_rows(sheet, [item.subset for item in items.items], right)
+        return sheet.done()
+
+    def _photos(self, root: Path) -> Path:
+        """Return the folder of the photos (the first candidate, if none exists)."""
+        if self.images is not None:
+            return Path(self.images)
+        below = ("val2017", "images", "images/val2017", "coco/val2017", "coco/images/val2017")
+        found = [root / name for name in below if (root / name).is_dir()]
+        return found[0] if found else root / below[0]
+
+
+def pair_scores(
+    model: Any,
+    items: Sequence[PairItem],
+    *,
+    batch_size: int = 128,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return (N, 2) cosines of each picture with its caption and with its negative.
+
+    Each distinct picture and each distinct text is encoded once.
+    """
+    images = encode_images(
+        model, [item.image for item in items], batch_size=batch_size, progress=progress
+    )
+    texts = [item.caption for item in items] + [item.negative for item in items]
+    embedded = encode_texts(model, texts, batch_size=2 * batch_size, progress=progress)
+    both = embedded.reshape(2, len(items), -1)
+    return (both * images).sum(dim=2).T
+
+
+def score_pairs(
+    model: Any,
+    items: Sequence[PairItem],
+    *,
+    batch_size: int = 128,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return (N,) bool: the caption scores strictly higher than its negative."""
+    scores = pair_scores(model, items, batch_size=batch_size, progress=progress)
+    return pair_correct(scores[:, 0], scores[:, 1])
+
+
+def add_rows(sheet: Sheet, subsets: Sequence[str], right: Tensor) -> None:
+    """Append the rows of subsets, groups and mean, as far as there are items.
+
+    A group without items (possible when few photos are present) has no row, and the mean exists
+    only over all three.
+    """
+    asked = Counter(subsets)
+    correct = Counter(name for name, ok in zip(subsets, right.tolist(), strict=True) if ok)
+    for subset in SUBSETS:
+        if asked[subset]:
+            share = correct[subset] / asked[subset]
+            sheet.add(subset, "acc", share, asked[subset], PAIR_CHANCE)
+    groups = group_means(correct, asked)
+    for group, value in groups.items():
+        n = sum(asked[subset] for subset in GROUPS[group])
+        sheet.add(group, "acc", value, n, PAIR_CHANCE)
+    if len(groups) == len(GROUPS):
+        sheet.add("mean", "acc", sum(groups.values()) / len(groups), len(subsets), PAIR_CHANCE)
+
+
+def group_means(correct: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, float]:
+    """Return the share of right answers in each group that has items, over its items (micro)."""
+    means = {}
+    for group, members in GROUPS.items():
+        n = sum(asked.get(subset, 0) for subset in members)
+        if n:
+            means[group] = sum(correct.get(subset, 0) for subset in members) / n
+    return means
+
+
+def _annotation_folder(root: Path) -> Path:
+    """Return where the seven files lie: the root, or the folder that the repository uses."""
+    for folder in (root, root / "sugarcrepe", root / "data"):
+        if (folder / f"{SUBSETS[0]}.json").is_file():
+            return folder
+    return root
+
+
+def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the content of the seven files.
+
+    Raises:
+        UserError: A file is not in SugarCrepe's format.
+    """
+    content = {}
+    for subset in SUBSETS:
+        path = folder / f"{subset}.json"
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            good = isinstance(entries, dict) and all(
+                isinstance(entry[field], str) for entry in entries.values() for field in _FIELDS
+            )
+        except (ValueError, KeyError, TypeError):
+            entries, good = {}, False
+        if not good:
+            raise UserError(
+                f"{path} is not a SugarCrepe file: it must map item numbers to "
+                f"{', '.join(_FIELDS)}; {_ANNOTATIONS}"
+            )
+        content[subset] = entries
+    return content

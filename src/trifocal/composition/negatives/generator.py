@@ -1,0 +1,250 @@
+"""The hard negatives of a caption: swap, replace, shuffle (FSC-CLIP, arXiv 2410.05210).
+
+A caption is parsed once and its candidates are kept; every call draws anew from them, which costs
+microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trifocal.composition.negatives import inflection
+from trifocal.composition.negatives.normalize import normalize_caption
+from trifocal.composition.negatives.parsing import Parse, Parser, make_parser, parse_all
+from trifocal.composition.negatives.replace import (
+    ReplaceCandidates,
+    Replacer,
+    draw_replace,
+)
+from trifocal.composition.negatives.shuffle import (
+    ShuffleCandidates,
+    draw_shuffle,
+    shuffle_candidates,
+)
+from trifocal.composition.negatives.store import ParseStore, caption_key
+from trifocal.composition.negatives.swap import SwapCandidates, draw_swap, swap_candidates
+from trifocal.composition.negatives.wordnet import Lexicon, WordNet, find_wordnet, why_missing
+from trifocal.errors import UserError, nearest
+
+_log = logging.getLogger(__name__)
+
+KINDS = ("swap", "replace", "shuffle")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the draws of one caption need; None where a kind has nothing to offer."""
+
+    swap: SwapCandidates | None = None
+    replace: ReplaceCandidates | None = None
+    shuffle: ShuffleCandidates | None = None
+
+
+_DRAW: dict[str, Callable[[Any, Callable[[], float]], str | None]] = {
+    "swap": draw_swap,
+    "replace": draw_replace,
+    "shuffle": draw_shuffle,
+}
+
+
+class HardNegatives:
+    """Makes one hard negative caption of each kind.
+
+    Calls with a generator depend on nothing but the caption and the generator; data loaders pass
+    one made from (seed, epoch, index), so that workers and their number do not matter. Without,
+    the draw depends on the seed, the caption, and how often it was asked for before; in a
+    `torch` data worker also on the worker's seed, which changes every epoch.
+
+    The object may be copied into forked or spawned workers: the parser, WordNet and the store are
+    opened at first use in every process.
+
+    Args:
+        kinds: which negatives, in the order of their kind index.
+        parser: "auto" (spaCy where an English pipeline is installed, else TextBlob), "spacy",
+            "spacy:<pipeline>", "textblob", or an object with `name` and `parse(caption)`.
+        seed: for calls without a generator.
+        store: a `ParseStore`, or the path of one, that keeps parses between runs.
+        lexicon: replacements for words; "auto" is WordNet, None none. Without WordNet a warning
+            says so once and `replace` gives None.
+        normalize: write negatives in lower case without closing punctuation; the caller treats
+            the captions alike with `prepare_caption`.
+        remember: captions whose candidates stay in memory (about 2 kB each).
+
+    Raises:
+        UserError: an unknown kind or parser.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str] = KINDS,
+        parser: str | Parser = "auto",
+        seed: int = 0,
+        *,
+        store: ParseStore | str | os.PathLike[str] | None = None,
+        lexicon: Lexicon | str | None = "auto",
+        normalize: bool = False,
+        remember: int = 200_000,
+    ) -> None:
+        self.kinds = tuple(kinds)
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UserError(
+                    f"unknown kind of hard negative {kind!r}; choose from {', '.join(KINDS)}."
+                    f"{nearest(kind, KINDS)}"
+                )
+        self.parser = make_parser(parser)
+        self.seed = seed
+        self.normalize = normalize
+        self.store = store if store is None or isinstance(store, ParseStore) else ParseStore(store)
+        self._replacer = self._make_replacer(lexicon) if "replace" in self.kinds else None
+        self._remember = remember
+        self._known: dict[str, Candidates] = {}
+        self._calls: dict[str, int] = {}
+
+    def _make_replacer(self, lexicon: Lexicon | str | None) -> Replacer | None:
+        if lexicon == "auto":
+            if find_wordnet() is None:
+                _warn_once(why_missing())
+                return None
+            lexicon = WordNet()
+        if lexicon is None:
+            return None
+        if isinstance(lexicon, str):
+            raise UserError(f"unknown lexicon {lexicon!r}; the only one by name is 'auto'.")
+        return Replacer(lexicon, inflection.inflect, inflection.library(), self.store)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a spawned worker needs: settings, not the captions met so far."""
+        return {**self.__dict__, "_known": {}, "_calls": {}}
+
+    def __call__(
+        self, caption: str, rng: np.random.Generator | None = None
+    ) -> dict[str, str | None]:
+        """Draw one negative of each kind.
+
+        Args:
+            caption: the true caption.
+            rng: draws come from here; see the class for the default.
+
+        Returns:
+            In the order of `kinds`, kind to caption; None where the caption offers none. No
+            negative equals the caption.
+        """
+        caption = self.prepare_caption(caption)
+        candidates = self.candidates(caption)
+        uniform = (self._generator(caption) if rng is None else rng).random
+        drawn: dict[str, str | None] = {}
+        for kind in self.kinds:
+            negative = _DRAW[kind](getattr(candidates, kind), uniform)
+            if negative is not None and self.normalize:
+                negative = normalize_caption(negative)
+            drawn[kind] = None if negative == caption else negative
+        return drawn
+
+    def prepare_caption(self, caption: str) -> str:
+        """The caption as it should be set against its negatives (see `normalize`)."""
+        return normalize_caption(caption) if self.normalize else caption
+
+    def candidates(self, caption: str) -> Candidates:
+        """The candidates of a caption, made at the first call and remembered."""
+        known = self._known.get(caption)
+        if known is None:
+            known = self._make(self._parse(caption))
+            self._learn(caption, known)
+        return known
+
+    def warm_up(
+        self, captions: Iterable[str], progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Parse captions ahead, in batches where the parser can, and keep their candidates.
+
+        Args:
+            captions: those that will be asked for.
+            progress: called with the number of captions done.
+        """
+        new: list[str] = []
+        for done, caption in enumerate(map(self.prepare_caption, captions), 1):
+            if caption not in self._known:
+                new.append(caption)
+            if len(new) >= 512:
+                self._warm_batch(new)
+                new = []
+            if progress is not None:
+                progress(done)
+        self._warm_batch(new)
+        if self.store is not None:
+            self.store.flush()
+
+    def _warm_batch(self, captions: list[str]) -> None:
+        captions = list(dict.fromkeys(captions))
+        stored = {caption: self._load(caption) for caption in captions}
+        missing = [caption for caption in captions if stored[caption] is None]
+        for caption, parse in zip(missing, parse_all(self.parser, missing)):
+            stored[caption] = parse
+            self._save(caption, parse)
+        for caption, parse in stored.items():
+            if parse is not None:
+                self._learn(caption, self._make(parse))
+
+    def _learn(self, caption: str, candidates: Candidates) -> None:
+        if len(self._known) >= self._remember > 0:
+            del self._known[next(iter(self._known))]  # the one learnt first
+        if self._remember > 0:
+            self._known[caption] = candidates
+
+    def _make(self, parse: Parse) -> Candidates:
+        return Candidates(
+            swap=swap_candidates(parse) if "swap" in self.kinds else None,
+            replace=self._replacer.candidates(parse) if self._replacer else None,
+            shuffle=shuffle_candidates(parse) if "shuffle" in self.kinds else None,
+        )
+
+    def _parse(self, caption: str) -> Parse:
+        parse = self._load(caption)
+        if parse is None:
+            parse = self.parser.parse(caption)
+            self._save(caption, parse)
+        return parse
+
+    def _load(self, caption: str) -> Parse | None:
+        if self.store is None:
+            return None
+        content = self.store.get_parse(caption_key(self.parser.name, caption))
+        return None if content is None else Parse.from_json(content)
+
+    def _save(self, caption: str, parse: Parse) -> None:
+        if self.store is not None:
+            self.store.put_parse(caption_key(self.parser.name, caption), parse.to_json())
+
+    def _generator(self, caption: str) -> np.random.Generator:
+        """A generator from the seed, the caption and the number of earlier calls with it."""
+        count = self._calls.get(caption, 0)
+        self._calls[caption] = count + 1
+        text = f"{self.seed}\0{_worker_seed()}\0{count}\0{caption}"
+        key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+        return np.random.Generator(np.random.Philox(key=key))
+
+
+def _worker_seed() -> int | None:
+    """The seed of the `torch` data worker this runs in, None elsewhere."""
+    torch = sys.modules.get("torch")
+    info = torch.utils.data.get_worker_info() if torch is not None else None
+    return None if info is None else info.seed
+
+
+_said: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    if message not in _said:
+        _said.add(message)
+        _log.warning(message)
+

@@ -1,0 +1,204 @@
+"""What the rule-based hard negatives need to know about a caption: tokens, tags and noun chunks.
+
+One small interface with two implementations. `spacy_parser` uses any installed English spaCy
+pipeline, as FSC-CLIP does (Oh et al., EMNLP 2024, arXiv 2410.05210); `textblob_parser` needs no
+download. A `Parser` is any object with `name` and `parse(caption) -> Parse`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from trifocal.errors import UserError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word or punctuation mark.
+
+    Attributes:
+        text: as written in the caption.
+        start: offset of its first character in the caption.
+        end: offset after its last character.
+        tag: Penn Treebank tag (`NN`, `NNS`, `VBG`, ...).
+        pos: universal part of speech (`NOUN`, `VERB`, `ADP`, ...).
+        lemma: base form in lower case; the lower-cased text where the parser gives none.
+        dep: label of the dependency on its head; "" where the parser gives none.
+        head: index of its head (the root points at itself); -1 where the parser gives none.
+    """
+
+    text: str
+    start: int
+    end: int
+    tag: str
+    pos: str
+    lemma: str = ""
+    dep: str = ""
+    head: int = -1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Tokens `start` to `end - 1`."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Parse:
+    """A parsed caption; it can be written as JSON and read back.
+
+    Attributes:
+        text: the caption, exactly.
+        tokens: its words and punctuation marks in order, without white space.
+        noun_chunks: its base noun phrases ("a small red ball"), in order, disjoint.
+    """
+
+    text: str
+    tokens: tuple[Token, ...]
+    noun_chunks: tuple[Span, ...] = ()
+
+    @property
+    def has_dependencies(self) -> bool:
+        """Whether the parser gave a dependency tree."""
+        return bool(self.tokens) and all(token.head >= 0 for token in self.tokens)
+
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """The indices of each token's dependents, left to right."""
+        found: list[list[int]] = [[] for _ in self.tokens]
+        for index, token in enumerate(self.tokens):
+            if 0 <= token.head < len(found) and token.head != index:
+                found[token.head].append(index)
+        return tuple(map(tuple, found))
+
+    def characters(self, span: Span) -> tuple[int, int]:
+        """First character and one past the last of a span of tokens."""
+        return self.tokens[span.start].start, self.tokens[span.end - 1].end
+
+    def span_text(self, span: Span) -> str:
+        """The caption's text under a span of tokens."""
+        start, end = self.characters(span)
+        return self.text[start:end]
+
+    def root(self, span: Span) -> int:
+        """Index of the span's syntactic head.
+
+        With dependencies: the token whose head lies outside the span (the one nearest to the
+        root of the sentence). Without: the last noun, else the last token.
+        """
+        inside = range(span.start, span.end)
+        if self.has_dependencies:
+            for index in inside:
+                head = self.tokens[index].head
+                if head == index or head not in inside:
+                    return index
+        for index in reversed(inside):
+            if self.tokens[index].pos in {"NOUN", "PROPN", "PRON"}:
+                return index
+        return span.end - 1
+
+    def to_json(self) -> str:
+        """The parse as compact JSON."""
+        rows = [[t.start, t.end, t.tag, t.pos, t.lemma, t.dep, t.head] for t in self.tokens]
+        chunks = [[span.start, span.end] for span in self.noun_chunks]
+        content = {"text": self.text, "tokens": rows, "chunks": chunks}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, content: str) -> Parse:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the content is not such JSON.
+        """
+        try:
+            data = json.loads(content)
+            text = data["text"]
+            tokens = tuple(Token(text[r[0] : r[1]], *r) for r in data["tokens"])
+            chunks = tuple(Span(start, end) for start, end in data["chunks"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"not a stored parse: {error!r}") from error
+        return cls(text, tokens, chunks)
+
+
+@runtime_checkable
+class Parser(Protocol):
+    """Anything that parses a caption. `name` says which parser, and which version of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def parse(self, caption: str) -> Parse: ...
+
+
+PARSERS = ("auto", "spacy", "textblob")
+
+
+def spacy_pipelines() -> list[str]:
+    """Names of the installed English spaCy pipelines, the paper's `en_core_web_sm` first."""
+    if importlib.util.find_spec("spacy") is None:
+        return []
+    entries = importlib.metadata.entry_points(group="spacy_models")
+    names = sorted({entry.name for entry in entries if entry.name.startswith("en_")})
+    return sorted(names, key=lambda name: not name.startswith("en_core_web_sm"))
+
+
+def make_parser(name: str | Parser = "auto") -> Parser:
+    """Build a parser by name, or pass one through.
+
+    Args:
+        name: `spacy` (an installed English pipeline), `spacy:<pipeline>`, `textblob` (nothing to
+            download), `auto` (spaCy where a pipeline is installed, else textblob), or a `Parser`.
+
+    Raises:
+        UserError: the name is unknown, or no such spaCy pipeline is installed.
+    """
+    if not isinstance(name, str):
+        return name
+    kind, _, pipeline = name.partition(":")
+    if kind not in PARSERS or (pipeline and kind != "spacy"):
+        raise UserError(
+            f"unknown caption parser {name!r}; choose one of {', '.join(PARSERS)}, "
+            f"spacy:<pipeline>.{nearest(name, PARSERS)}"
+        )
+    if kind == "textblob" or (kind == "auto" and not spacy_pipelines()):
+        from trifocal.composition.negatives.textblob_parser import TextBlobParser
+
+        return TextBlobParser()
+    from trifocal.composition.negatives.spacy_parser import SpacyParser
+
+    return SpacyParser(pipeline or None)
+
+
+def parse_all(parser: Parser, captions: Iterable[str]) -> Iterator[Parse]:
+    """Parse many captions in order, in batches where the parser can (`parse_many`)."""
+    many = getattr(parser, "parse_many", None)
+    if many is not None:
+        return many(captions)
+    return (parser.parse(caption) for caption in captions)
+
+
+def filter_spans(spans: Iterable[Span]) -> list[Span]:
+    """Drop overlapping spans, keeping the longest first and, among equals, the first.
+
+    Returns:
+        Disjoint spans from left to right (spaCy's rule of the same name).
+    """
+    kept: list[Span] = []
+    taken: set[int] = set()
+    for span in sorted(spans, key=lambda span: (-len(span), span.start)):
+        if taken.isdisjoint(range(span.start, span.end)):
+            kept.append(span)
+            taken.update(range(span.start, span.end))
+    return sorted(kept)

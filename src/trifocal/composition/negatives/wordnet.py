@@ -1,0 +1,234 @@
+"""Words that could stand in a word's place: WordNet antonyms and co-hyponyms, with counts.
+
+FSC-CLIP (Oh et al., EMNLP 2024, arXiv 2410.05210), type "replace". WordNet is read through NLTK.
+Its files are looked for in `$TRIFOCAL_WORDNET`, in NLTK's data folders, and where Debian's package
+`wordnet-base` puts them. That package lacks the file `lexnames`, and NLTK reads only below
+`nltk.data.path`; `_make_reader` sees to both without copying anything.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from trifocal.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict")
+_FILES = ("noun", "verb", "adj", "adv")
+_REMEDY = (
+    "install NLTK (`pip install 'trifocal[text]'`) and WordNet: `python -m nltk.downloader "
+    "wordnet`, or Debian's package wordnet-base, or set TRIFOCAL_WORDNET to the folder with its "
+    "data.* and index.* files"
+)
+
+# The lexicographer files in the order of their numbers (lexnames(5WN)).
+_NOUN_FILES = (
+    "Tops act animal artifact attribute body cognition communication event feeling food group "
+    "location motive object person phenomenon plant possession process quantity relation shape "
+    "state substance time"
+)
+_VERB_FILES = (
+    "body change cognition communication competition consumption contact creation emotion motion "
+    "perception possession social stative weather"
+)
+LEXICOGRAPHER_FILES = (
+    *("adj.all", "adj.pert", "adv.all"),
+    *(f"noun.{name}" for name in _NOUN_FILES.split()),
+    *(f"verb.{name}" for name in _VERB_FILES.split()),
+    "adj.ppl",
+)
+_CATEGORIES = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
+
+
+class Lexicon(Protocol):
+    """Where replacements come from."""
+
+    @property
+    def name(self) -> str:
+        """The lexicon and its version."""
+        ...
+
+    def candidates(self, word: str, pos: str) -> dict[str, int]:
+        """Words that may replace `word`, with weights; `pos` is n, v, a or r.
+
+        Parts of a candidate are joined with "_".
+        """
+        ...
+
+
+def lexnames() -> str:
+    """The content of WordNet's file `lexnames`: number, name and category of its 45 parts."""
+    rows = enumerate(LEXICOGRAPHER_FILES)
+    return "".join(f"{i:02d}\t{name}\t{_CATEGORIES[name.split('.')[0]]}\n" for i, name in rows)
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / f"{kind}.{pos}").is_file() for kind in ("data", "index") for pos in _FILES)
+
+
+@cache
+def find_wordnet() -> Any | None:
+    """Where WordNet's files are: a `Path`, a path pointer of NLTK, or None.
+
+    Raises:
+        UserError: `TRIFOCAL_WORDNET` is set to a folder without them.
+    """
+    if importlib.util.find_spec("nltk") is None:
+        return None
+    named = os.environ.get("TRIFOCAL_WORDNET")
+    if named:
+        if not _complete(Path(named)):
+            raise UserError(
+                f"TRIFOCAL_WORDNET is set to {named!r}, but there are no WordNet files data.noun, "
+                "index.noun, ... in it; set it to the folder that holds them, or unset it."
+            )
+        return Path(named).resolve()
+    import nltk.data
+
+    for resource in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        try:
+            return nltk.data.find(resource)
+        except (LookupError, OSError):
+            continue
+    return next((Path(name) for name in SYSTEM_FOLDERS if _complete(Path(name))), None)
+
+
+def why_missing() -> str:
+    """One sentence for the user who has no WordNet."""
+    return f"hard negatives of the kind 'replace' are left out, for WordNet is missing; {_REMEDY}."
+
+
+def _make_reader(place: Any) -> Any:
+    """NLTK's reader over a WordNet folder or path pointer."""
+    import nltk.data
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    class Reader(WordNetCorpusReader):
+        """Does without `lexnames` and without a second WordNet to map to."""
+
+        def open(self, file: str) -> Any:
+            return io.StringIO(lexnames()) if file == "lexnames" else super().open(file)
+
+        def map_wn(self, version: str = "wordnet") -> None:
+            return None
+
+    if isinstance(place, Path):
+        if str(place) not in nltk.data.path:
+            nltk.data.path.append(str(place))
+        place = str(place)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "multilingual functions are not available"
+        return Reader(place, None)
+
+
+class WordNet:
+    """Antonyms and sibling or cousin co-hyponyms of a word, weighted by their sense counts.
+
+    The reader is opened at the first word, anew in every process (it holds open files).
+
+    Raises:
+        UserError: WordNet is not found.
+    """
+
+    def __init__(self) -> None:
+        if find_wordnet() is None:
+            raise UserError(f"WordNet is not found; {_REMEDY}.")
+        self._reader: Any = None
+        self._counts: dict[str, int] = {}
+        self._process = -1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_reader": None, "_counts": {}, "_process": -1}
+
+    @property
+    def reader(self) -> Any:
+        """NLTK's `WordNetCorpusReader` of this process."""
+        if self._process != os.getpid():
+            self._reader = _make_reader(find_wordnet())
+            self._counts = _sense_counts(self._reader)
+            self._process = os.getpid()
+        return self._reader
+
+    @property
+    def name(self) -> str:
+        return f"wordnet-{self.reader.get_version()}"
+
+    def candidates(self, word: str, pos: str) -> dict[str, int]:
+        """Candidates of a word over all its senses.
+
+        A candidate's weight is the sum, over the ways by which it is reached, of the number of
+        times its sense occurs in WordNet's tagged texts, at least 1. Names that are synonyms of
+        the word in any sense are dropped.
+
+        Args:
+            word: as it stands in a caption; inflected forms are found through WordNet's rules.
+            pos: n, v, a or r.
+        """
+        senses = self.reader.synsets(word, pos)
+        synonyms = {lemma.name() for sense in senses for lemma in sense.lemmas()}
+        weights: Counter[str] = Counter()
+        for sense in senses:
+            for lemma in _alternatives(sense):
+                if lemma.name() not in synonyms:
+                    weights[lemma.name()] += max(1, self._counts.get(lemma.key(), 0))
+        return dict(weights)
+
+
+def _sense_counts(reader: Any) -> dict[str, int]:
+    """Occurrences of every sense key in WordNet's tagged texts, from `cntlist.rev`."""
+    counts: dict[str, int] = {}
+    with reader.open("cntlist.rev") as lines:
+        for line in lines:
+            key, _, count = line.split()
+            counts[key] = int(count)
+    return counts
+
+
+def _alternatives(sense: Any) -> Iterator[Any]:
+    """Antonyms of a sense, and lemmas of its sibling and cousin co-hyponyms."""
+    for lemma in sense.lemmas():
+        yield from lemma.antonyms()
+    if sense.pos() in {"a", "s"}:
+        yield from _adjective_cousins(sense)
+    else:
+        for cousin in _cousins(sense):
+            yield from cousin.lemmas()
+
+
+def _cousins(sense: Any) -> Iterator[Any]:
+    """Up two hypernym levels and down two, without the sense itself; once for every way."""
+    for parent in sense.hypernyms():
+        for grandparent in parent.hypernyms():
+            for branch in grandparent.hyponyms():
+                for cousin in branch.hyponyms():
+                    if cousin != sense:
+                        yield cousin
+
+
+def _adjective_cousins(sense: Any) -> Iterator[Any]:
+    """Adjectives have no hypernyms: go over the nouns they are related to, and back.
+
+    "red" is related to the noun "red", a cousin of the noun "blue", which leads to "blue".
+    """
+    nouns = {
+        related.synset()
+        for lemma in sense.lemmas()
+        for related in lemma.derivationally_related_forms()
+        if related.synset().pos() == "n"
+    }
+    for noun in sorted(nouns, key=lambda synset: synset.name()):
+        for cousin in _cousins(noun):
+            for lemma in cousin.lemmas():
+                for related in lemma.derivationally_related_forms():
+                    if related.synset().pos() in {"a", "s"} and related.synset() != sense:
+                        yield related

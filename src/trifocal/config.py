@@ -1,0 +1,339 @@
+"""YAML files and command-line overrides, read into frozen dataclasses.
+
+A mapping becomes a dataclass by its annotations alone: an unknown key or a value of the wrong type
+is one sentence that names the key and, for a slip of the pen, the nearest right one. Nothing is
+ever evaluated; YAML is read by its safe loader.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+from trifocal.errors import UserError, nearest
+
+T = TypeVar("T")
+_MAX_BYTES = 1 << 20  # a recipe is a page, not a data set
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading which refuses a key given twice (plain YAML silently takes the last)."""
+
+
+def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UserError(f"the key {key!r} is given twice; keep one of them.")
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        UserError: the file is missing, too large, not YAML, or not a mapping.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise UserError(f"{file} is larger than 1 MB, so it is no recipe; check the path.")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UserError(f"cannot read {file} ({reason}); check the path.") from None
+    content = _parse(text, str(file))
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds {_kind(content)}, but 'key: value' lines are needed.")
+    return content
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """Read `["--optimizer.lr", "1e-5", "--compile"]` into a nested mapping.
+
+    Both `--key value` and `--key=value` are read; a key without a value means true. Values are
+    YAML: `--evaluation "[world, retrieval]"`.
+
+    Raises:
+        UserError: something that is not a key stands where a key should.
+    """
+    mapping: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or len(word) < 3:
+            raise UserError(f"expected --key value, but found {word!r}; keys start with '--'.")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            follows = bool(rest) and not rest[0].startswith("--")
+            value = rest.pop(0) if follows else "true"
+        # Dashes are the habit of shells, underscores that of YAML keys.
+        _put(mapping, key.replace("-", "_").split("."), _parse(value, f"--{key}"))
+    return mapping
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `change` laid over it; mappings merge, all else is replaced."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
+    """Make the dataclass `cls` of a mapping.
+
+    Args:
+        cls: A dataclass; its annotations say what each key may hold.
+        mapping: Keys and values, nested as the dataclasses are.
+        where: The key under which the mapping stands, for messages.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a missing one, or a value of the
+            wrong type.
+    """
+    if not isinstance(mapping, Mapping):
+        raise UserError(
+            f"{where or 'the recipe'} is {_kind(mapping)}, but needs 'key: value' lines."
+        )
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in mapping.items():
+        full = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            hint = nearest(str(key), fields) or _elsewhere(str(key), cls) or _listing(fields)
+            raise UserError(f"unknown key {full!r}.{hint}")
+        values[key] = convert(value, hints[key], full)
+    for name, field in fields.items():
+        needed = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if needed and name not in values:
+            raise UserError(f"the key {f'{where}.{name}' if where else name!r} is missing; set it.")
+    return cls(**values)
+
+
+def convert(value: Any, hint: Any, where: str) -> Any:
+    """Return `value` as the annotation `hint` wants it.
+
+    Raises:
+        UserError: the value does not fit.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin is Literal:
+        return _choice(value, arguments, where)
+    if origin in (Union, types.UnionType):
+        return _either(value, arguments, where)
+    if origin in (tuple, list):
+        return _sequence(value, origin, arguments, where)
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise _wrong(value, "'key: value' pairs", where)
+        return {
+            str(key): convert(item, arguments[1], f"{where}.{key}") for key, item in value.items()
+        }
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, hint):  # type: ignore[arg-type]
+            return value
+        return build(hint, value, where)  # type: ignore[arg-type]
+    return _scalar(value, hint, where)
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, tuples and paths as the mappings, lists and strings that YAML writes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, os.PathLike) else value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe dumping which writes 1e-05 so that YAML reads a number again."""
+
+
+def _dump_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    text = repr(value)
+    if text in ("inf", "-inf", "nan"):
+        text = text.replace("inf", ".inf").replace("nan", ".nan")
+    elif "e" in text and "." not in text:  # YAML 1.1 takes 1e-05 for a string
+        text = text.replace("e", ".0e", 1)
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Dumper.add_representer(float, _dump_float)
+
+
+def to_yaml(config: Any) -> str:
+    """Write a dataclass as YAML; `build` makes the same dataclass of it again."""
+    return yaml.dump(
+        plain(config), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=96
+    )
+
+
+def differences(first: Any, second: Any, where: str = "") -> list[tuple[str, Any, Any]]:
+    """List (key, first value, second value) for every leaf in which two configurations differ."""
+    first, second = plain(first), plain(second)
+    if isinstance(first, dict) and isinstance(second, dict):
+        found = []
+        for key in dict.fromkeys([*first, *second]):
+            inner = f"{where}.{key}" if where else str(key)
+            found += differences(first.get(key), second.get(key), inner)
+        return found
+    return [] if first == second else [(where, first, second)]
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise UserError(f"{where} is not YAML{line}: {problem}; put it right there.") from None
+
+
+def _put(mapping: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = mapping.get(key)
+        if not isinstance(inner, dict):
+            inner = mapping[key] = {} if inner is None else {"name": inner}
+        mapping = inner
+    old = mapping.get(keys[-1])
+    if isinstance(old, dict) and not isinstance(value, dict):
+        old["name"] = value
+    else:
+        mapping[keys[-1]] = value
+
+
+def _choice(value: Any, allowed: tuple[Any, ...], where: str) -> Any:
+    # A bare `no` or `on` in YAML is a bool; a Literal never holds both.
+    if any(value == item and type(value) is type(item) for item in allowed):
+        return value
+    hint = nearest(str(value), [str(item) for item in allowed])
+    names = ", ".join(repr(item) for item in allowed)
+    raise UserError(f"{where} is {value!r}; it must be one of {names}.{hint}")
+
+
+def _either(value: Any, arguments: tuple[Any, ...], where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    kinds = [argument for argument in arguments if argument is not type(None)]
+    error: UserError | None = None
+    for kind in kinds:
+        try:
+            return convert(value, kind, where)
+        except UserError as raised:
+            error = raised
+    if error is None or len(kinds) > 1:
+        raise _wrong(value, " or ".join(_name(kind) for kind in kinds), where)
+    raise error
+
+
+def _sequence(value: Any, origin: type, arguments: tuple[Any, ...], where: str) -> Any:
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        item = arguments[0] if arguments else Any
+        # One value where several may stand: `--evaluation world`.
+        alone = value is not None and not isinstance(value, Mapping)
+        if alone and (origin is list or arguments[1:] == (Ellipsis,)):
+            return origin([convert(value, item, where)])
+        raise _wrong(value, "a list", where)
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        if len(value) != len(arguments):
+            raise _wrong(value, f"{len(arguments)} values", where)
+        return tuple(
+            convert(v, a, f"{where}[{i}]") for i, (v, a) in enumerate(zip(value, arguments))
+        )
+    item = arguments[0] if arguments else Any
+    return origin(convert(v, item, f"{where}[{i}]") for i, v in enumerate(value))
+
+
+def _scalar(value: Any, hint: Any, where: str) -> Any:
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+    elif hint is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+    elif hint is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, str):  # YAML 1.1 takes 1e-5 for a string
+            try:
+                return float(value)
+            except ValueError:
+                pass
+    elif hint is str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)  # a name such as 2014
+    else:
+        raise TypeError(f"{where}: no rule for the annotation {hint!r}")
+    raise _wrong(value, _name(hint), where)
+
+
+def _wrong(value: Any, wanted: str, where: str) -> UserError:
+    return UserError(f"{where} is {value!r}, but needs {wanted}.")
+
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _name(hint: Any) -> str:
+    if dataclasses.is_dataclass(hint) or typing.get_origin(hint) in (dict, Mapping):
+        return "'key: value' pairs"
+    if typing.get_origin(hint) in (tuple, list):
+        return "a list"
+    return _NAMES.get(hint, str(hint))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "a list"
+    return f"{value!r}" if value is not None else "empty"
+
+
+def _elsewhere(key: str, cls: type) -> str:
+    """Suggest the full name of a key that stands one level deeper: lr -> optimizer.lr."""
+    deeper = [
+        f"{name}.{field.name}"
+        for name, hint in typing.get_type_hints(cls).items()
+        if dataclasses.is_dataclass(hint)
+        for field in dataclasses.fields(hint)
+    ]
+    match = [name for name in deeper if name.partition(".")[2] == key]
+    match = match or difflib.get_close_matches(key, deeper, n=1, cutoff=0.7)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def _listing(fields: Mapping[str, Any]) -> str:
+    return f" Known keys: {', '.join(fields)}." if fields else " There are none here."

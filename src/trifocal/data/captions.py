@@ -1,0 +1,232 @@
+"""Captioned photos: a list of items from any of the usual files, and a source made of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from trifocal.data.caption_files import Format, Row, read_rows
+from trifocal.data.images import open_image
+from trifocal.data.samples import Sample
+from trifocal.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionItem:
+    """A photo and what is said about it.
+
+    Attributes:
+        id: Names it in logs; as a rule the path in the caption file.
+        image: Path of the picture.
+        captions: One sentence or several.
+        negatives: Hard negatives written ahead, for a single caption.
+    """
+
+    id: str
+    image: str
+    captions: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+
+
+def read_captions(
+    path: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    format: Format = "auto",
+    split: str | None = None,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+) -> list[CaptionItem]:
+    """Read a caption file.
+
+    Args:
+        path: A table (CSV, TSV, JSON lines), a Karpathy or COCO JSON, NegCLIP's TSV, or a folder
+            of pictures with a text file beside each.
+        images: The folder that image paths start from; by default the caption file's own. Where
+            the file's paths have folders that are not there, names alone are looked up.
+        format: The form of the file, where it cannot be told from its content.
+        split: Keep this part of a file that has a split; `train+restval` joins two.
+        image_column: The table's column of image paths.
+        caption_column: The table's column of captions.
+
+    Returns:
+        One item a row of a table, one item a photo of the other forms, without empty captions.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or has nothing of that split.
+    """
+    file = Path(path)
+    rows = read_rows(file, format, image_column, caption_column)
+    if split is not None:
+        rows = _of_split(rows, split, file)
+    kept, empty = [], 0
+    for row in rows:
+        captions = tuple(" ".join(caption.split()) for caption in row.captions)
+        captions = tuple(caption for caption in captions if caption)
+        empty += not captions
+        if captions:
+            kept.append(replace(row, captions=captions))
+    if not kept:
+        raise UserError(f"{file} has no captions; check its format.")
+    if empty:
+        logger.warning("%d of %d entries of %s have no caption; left out", empty, len(rows), file)
+    place = _placement(kept, file, Path(images) if images is not None else None)
+    return [CaptionItem(row.image, place(row.image), row.captions, row.negatives) for row in kept]
+
+
+def _of_split(rows: list[Row], split: str, file: Path) -> list[Row]:
+    wanted = set(split.split("+"))
+    found = {row.split for row in rows}
+    strange = wanted - found
+    if strange:
+        there = ", ".join(sorted(name for name in found if name)) or "no splits"
+        raise UserError(f"{file} has no split {strange.pop()!r}; it has {there}.")
+    return [row for row in rows if row.split in wanted]
+
+
+def _placement(rows: Sequence[Row], file: Path, images: Path | None):
+    """Return the function from a path in the file to a path on this disk.
+
+    The rule is the one that finds most of the first rows, so nothing is looked up row by row.
+    """
+    folder = images or (file if file.is_dir() else file.parent)
+    rules = [lambda name: os.path.join(folder, name)]
+    rules.append(lambda name: os.path.join(folder, os.path.basename(name)))
+    if images is None and file.is_file():
+        beside = file.with_suffix("")  # captions.json beside captions/
+        rules.append(lambda name: os.path.join(beside, name))
+        rules.append(lambda name: os.path.join(beside, os.path.basename(name)))
+    first = [row.image for row in rows[:50]]
+    return max(rules, key=lambda rule: sum(os.path.isfile(rule(name)) for name in first))
+
+
+def missing_images(items: Iterable[CaptionItem]) -> list[str]:
+    """Return the paths of pictures that are not there; each folder is listed once."""
+    listed: dict[str, set[str]] = {}
+    missing = []
+    for item in items:
+        folder, name = os.path.split(item.image)
+        if folder not in listed:
+            try:
+                listed[folder] = set(os.listdir(folder or "."))
+            except OSError:
+                listed[folder] = set()
+        if name not in listed[folder]:
+            missing.append(item.image)
+    return missing
+
+
+def present(
+    items: Sequence[CaptionItem], missing: Literal["error", "skip"] = "error"
+) -> list[CaptionItem]:
+    """Return the items whose picture is there.
+
+    Raises:
+        UserError: pictures are missing and `missing` is "error", or all of them are.
+    """
+    gone = set(missing_images(items))
+    if gone and (missing == "error" or len(gone) == len({item.image for item in items})):
+        shown = ", ".join(sorted(gone)[:3]) + (", ..." if len(gone) > 3 else "")
+        raise UserError(
+            f"{len(gone)} image files are missing ({shown}); set data.images to their folder"
+            + (", or data.missing to skip." if missing == "error" else ".")
+        )
+    if gone:
+        logger.warning("%d image files are missing; their captions are left out", len(gone))
+    return [item for item in items if item.image not in gone]
+
+
+class CaptionDataset:
+    """Captioned photos as a source for training.
+
+    Texts are packed into a few arrays: millions of small Python objects would be copied into each
+    worker, page by page, as their reference counts change.
+
+    Args:
+        items: What `read_captions` gives.
+        captions: With several captions to a photo, draw one each time, keep the first, or make
+            each a sample of its own.
+        draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[CaptionItem],
+        *,
+        captions: Literal["random", "first", "each"] = "random",
+        draft: int | None = None,
+    ) -> None:
+        if captions == "each":
+            items = [replace(item, captions=(text,)) for item in items for text in item.captions]
+        elif captions == "first":
+            items = [replace(item, captions=item.captions[:1]) for item in items]
+        self.draft = draft
+        self._ids = _Texts(item.id for item in items)
+        self._images = _Texts(item.image for item in items)
+        self._captions = _TextLists(item.captions for item in items)
+        self._negatives = _TextLists(item.negatives for item in items)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def item(self, index: int) -> CaptionItem:
+        """Return item `index`."""
+        return CaptionItem(
+            self._ids[index], self._images[index], self._captions[index], self._negatives[index]
+        )
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Open the photo of item `index`, with one of its captions.
+
+        Raises:
+            BadImage: the photo cannot be read.
+        """
+        item = self.item(index)
+        chosen = item.captions[int(rng.integers(len(item.captions)))]
+        image = open_image(item.image, name=item.id, draft=self.draft)
+        return Sample(item.id, image, chosen, item.negatives)
+
+
+class _Texts:
+    """Strings in one array of bytes."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        self._ends, self._bytes = ends, np.frombuffer(b"".join(encoded), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = self._bytes[self._ends[index] : self._ends[index + 1]]
+        return part.tobytes().decode("utf-8", "surrogatepass")
+
+
+class _TextLists:
+    """Tuples of strings, flattened."""
+
+    def __init__(self, lists: Iterable[tuple[str, ...]]) -> None:
+        lists = list(lists)
+        self._ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        self._texts = _Texts(self._flat(lists))
+
+    @staticmethod
+    def _flat(lists: Iterable[tuple[str, ...]]) -> Iterator[str]:
+        for texts in lists:
+            yield from texts
+
+    def __getitem__(self, index: int) -> tuple[str, ...]:
+        return tuple(
+            self._texts[i] for i in range(int(self._ends[index]), int(self._ends[index + 1]))
+        )

@@ -1,0 +1,115 @@
+"""Pictures from elsewhere, read with care.
+
+Only JPEG, PNG and WebP are opened; the header is read first, and a picture of too many pixels is
+refused before it is decoded. A truncated file is an error, never half a picture. What comes out is
+upright (EXIF orientation applied) and RGB, whatever the file held.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 256 << 20
+# A crop of the decoded picture must still be larger than what it is resized to.
+_DRAFT_MARGIN = 1.25
+
+
+class BadImage(Exception):  # noqa: N818 - it names the thing, as the run's list of them does
+    """A sample that cannot be used.
+
+    Args:
+        path: Which one.
+        reason: Why, in a few words.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)  # both, so that it travels between processes
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def open_image(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    draft: int | None = None,
+) -> Image.Image:
+    """Return a picture as upright RGB, wholly decoded.
+
+    Args:
+        path: The file, or its bytes.
+        name: What to call it in an error; the path by default.
+        max_pixels: The most pixels that are decoded.
+        draft: Let a JPEG be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side stays
+            somewhat longer than this. Faster, and slightly different pixels.
+
+    Raises:
+        BadImage: the file is missing, too large, of another kind, truncated, or damaged.
+    """
+    label = name or ("<bytes>" if isinstance(path, bytes) else os.fspath(path))
+    try:
+        source = io.BytesIO(path) if isinstance(path, bytes) else _checked(Path(path))
+        with Image.open(source, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise BadImage(label, f"{width} x {height} pixels, more than {max_pixels:,}")
+            if draft is not None and image.format == "JPEG":
+                _reduce(image, draft)
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except BadImage as error:
+        raise BadImage(label, error.reason) from None
+    except FileNotFoundError:
+        raise BadImage(label, "no such file") from None
+    except Image.UnidentifiedImageError:
+        raise BadImage(label, "not a JPEG, PNG or WebP file") from None
+    except Image.DecompressionBombError:
+        raise BadImage(label, f"more than {max_pixels:,} pixels") from None
+    except Exception as error:  # a decoder may raise anything on a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadImage(label, reason) from None
+
+
+def _checked(path: Path) -> Path:
+    """Refuse what is no ordinary file (a pipe would block for ever) and what is huge."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage(str(path), "not an ordinary file")
+    if status.st_size > MAX_BYTES:
+        raise BadImage(str(path), f"{status.st_size >> 20} MB, more than {MAX_BYTES >> 20} MB")
+    if status.st_size == 0:
+        raise BadImage(str(path), "an empty file")
+    return path
+
+
+def _reduce(image: Image.Image, side: int) -> None:
+    """Ask the JPEG decoder for the smallest scale whose short side still covers `side`."""
+    factor = math.ceil(side * _DRAFT_MARGIN) / min(image.size)
+    if factor < 1:
+        width, height = image.size
+        image.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return any Pillow mode as 8-bit RGB; transparency is dropped, as CLIP's own code does."""
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I"):  # 16-bit gray; Pillow would clip at 255 instead of scaling
+        array = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(array.clip(0, 255).astype(np.uint8))
+    elif image.mode in ("P", "PA", "LA"):
+        image = image.convert("RGBA")
+    return image.convert("RGB")

@@ -1,0 +1,285 @@
+"""WebDataset shards as a map-style source.
+
+A shard is a tar file in which consecutive members of one stem make a sample: `0001.jpg`,
+`0001.txt`, `0001.json`. Each tar is indexed once (where members lie) and its index kept, so any
+sample can be read directly: shuffling, data order and resuming are exact, as for files on a disk.
+Nothing is ever extracted or unpickled: members outside the list of known kinds are passed over,
+and bytes are read at their place in the tar. The webdataset library is not needed.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import itertools
+import json
+import os
+import re
+import tarfile
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from trifocal.data.captions import CaptionItem
+from trifocal.data.images import MAX_BYTES, BadImage, open_image
+from trifocal.data.samples import Sample
+from trifocal.errors import UserError
+from trifocal.files import atomic_folder, atomic_write
+
+IMAGES = ("jpg", "jpeg", "png", "webp")
+_TEXTS = ("txt", "json")
+_CAPTION_KEYS = ("captions", "caption", "text", "TEXT", "title")
+_MAX_TEXT = 1 << 20
+_INDEX_VERSION = 1
+_OPEN_FILES = 64
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def expand(pattern: str) -> list[str]:
+    """Return the paths that a pattern names: `{0000..0099}`, `{a,b}`, `*` and `::` are known.
+
+    Raises:
+        UserError: it is an address, or nothing is there.
+    """
+    found: list[str] = []
+    for part in pattern.split("::"):
+        if re.match(r"(pipe:|[a-z0-9+]+://)", part):
+            raise UserError(f"shards must be local files, not {part!r}; download them first.")
+        for path in _braces(part):
+            matches = sorted(glob.glob(path)) if glob.has_magic(path) else [path]
+            found += [match for match in matches if os.path.isfile(match)]
+            if not matches or not os.path.isfile(matches[0]):
+                raise UserError(f"there is no shard {path}; check data.path.")
+    return found
+
+
+def _braces(pattern: str) -> list[str]:
+    match = _BRACES.search(pattern)
+    if match is None:
+        return [pattern]
+    span = _RANGE.fullmatch(match[1])
+    if span:
+        first, last = int(span[1]), int(span[2])
+        choices = [str(n).zfill(len(span[1])) for n in range(first, last + 1)]
+    else:
+        choices = match[1].split(",")
+    head, tail = pattern[: match.start()], pattern[match.end() :]
+    return [head + choice + rest for choice in choices for rest in _braces(tail)]
+
+
+def index_tar(path: str) -> list[list[Any]]:
+    """Return `[key, image name, image offset, image size, text offset, text size, is JSON]` of
+    every sample in a tar, in order.
+
+    Raises:
+        UserError: the file is damaged, compressed, or not a tar.
+    """
+    samples: dict[str, dict[str, tarfile.TarInfo]] = {}
+    size = os.path.getsize(path)
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                key, kind = _key_and_kind(member.name)
+                if not member.isreg() or member.sparse is not None or kind is None:
+                    continue
+                if member.offset_data + member.size > size:
+                    raise tarfile.ReadError("unexpected end of data")
+                samples.setdefault(key, {}).setdefault(kind, member)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise UserError(f"{path} is not a complete plain tar ({error}); fetch it anew.") from None
+    return [row for key, members in samples.items() if (row := _index_row(key, members))]
+
+
+def _key_and_kind(name: str) -> tuple[str, str | None]:
+    """Split a member's name as WebDataset does: the stem ends at the first dot of the file name."""
+    folder, _, file = name.rpartition("/")
+    stem, _, extension = file.partition(".")
+    extension = extension.lower()
+    kind = "image" if extension in IMAGES else extension if extension in _TEXTS else None
+    return (f"{folder}/{stem}" if folder else stem), kind if stem else None
+
+
+def _index_row(key: str, members: dict[str, tarfile.TarInfo]) -> list[Any] | None:
+    image, text = members.get("image"), members.get("txt") or members.get("json")
+    # A list of captions can only stand in the JSON; img2dataset writes the same text into both.
+    if image is None or text is None or image.size > MAX_BYTES or text.size > _MAX_TEXT:
+        return None
+    is_json = text is members.get("json")
+    name = image.name.rpartition("/")[2]
+    return [key, name, image.offset_data, image.size, text.offset_data, text.size, is_json]
+
+
+def _cached_index(path: str) -> list[list[Any]]:
+    """Return a tar's index from beside it or from the cache; make and keep it if need be."""
+    status = os.stat(path)
+    stamp = [_INDEX_VERSION, status.st_size, status.st_mtime_ns]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trifocal" / "shards"
+    digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:24]
+    places = [Path(path + ".index.json"), cache / f"{digest}.json"]
+    for place in places:
+        try:
+            content = json.loads(place.read_text(encoding="utf-8"))
+            if content["stamp"] == stamp:
+                return content["samples"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    samples = index_tar(path)
+    for place in places:
+        try:
+            with atomic_write(place) as aside:
+                aside.write_text(json.dumps({"stamp": stamp, "samples": samples}), "utf-8")
+            break
+        except OSError:
+            continue  # beside the tar it may be read-only; without any cache it still works
+    return samples
+
+
+class ShardDataset:
+    """The samples of some shards, any of which can be read at any time.
+
+    Args:
+        pattern: Paths of tar files (see `expand`).
+        caption_key: The key of the caption in a JSON member, where it cannot be guessed.
+        captions: With several captions in a JSON member, draw one each time or keep the first.
+        draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
+
+    Raises:
+        UserError: there are no such files, or one is damaged or has no samples.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        caption_key: str | None = None,
+        captions: Literal["random", "first"] = "random",
+        draft: int | None = None,
+    ) -> None:
+        self.paths = expand(pattern)
+        self.caption_keys = (caption_key,) if caption_key else _CAPTION_KEYS
+        self.captions, self.draft = captions, draft
+        self._files: OrderedDict[int, int] = OrderedDict()
+        keys: list[str] = []
+        places: list[tuple[int, ...]] = []
+        for number, path in enumerate(self.paths):
+            rows = _cached_index(path)
+            if not rows:
+                raise UserError(
+                    f"{path} has no sample of an image ({', '.join(IMAGES)}) and a text (txt or "
+                    "json) of the same stem; check that it is a WebDataset shard."
+                )
+            for key, _, *place in rows:
+                keys.append(key)
+                places.append((number, *map(int, place)))
+        self._keys = np.array(keys)
+        self._places = np.array(places, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def id(self, index: int) -> str:
+        """Return the name of a sample: shard and stem."""
+        shard = int(self._places[index, 0])
+        return f"{os.path.basename(self.paths[shard])}/{self._keys[index]}"
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Read sample `index`.
+
+        Raises:
+            BadImage: its picture or its caption cannot be used.
+        """
+        shard, image_at, image_size, text_at, text_size, is_json = map(int, self._places[index])
+        name = self.id(index)
+        captions = self._texts(self._read(shard, text_at, text_size, name), bool(is_json), name)
+        chosen = captions[int(rng.integers(len(captions))) if self.captions == "random" else 0]
+        content = self._read(shard, image_at, image_size, name)
+        return Sample(name, open_image(content, name=name, draft=self.draft), chosen)
+
+    def _texts(self, content: bytes, is_json: bool, name: str) -> list[str]:
+        try:
+            text: Any = content.decode("utf-8")
+            if is_json:
+                record = json.loads(text)
+                text = next((record[key] for key in self.caption_keys if record.get(key)), "")
+        except (ValueError, AttributeError, RecursionError):
+            raise BadImage(name, "its caption cannot be read") from None
+        texts = [text] if isinstance(text, str) else text if isinstance(text, list) else []
+        texts = [" ".join(item.split()) for item in texts if isinstance(item, str)]
+        texts = [item for item in texts if item]
+        if not texts:
+            raise BadImage(name, "no caption")
+        return texts
+
+    def _read(self, shard: int, offset: int, size: int, name: str) -> bytes:
+        """Read bytes at a place; safe in processes that share the file."""
+        descriptor = self._files.pop(shard, None)
+        try:
+            if descriptor is None:
+                descriptor = os.open(self.paths[shard], os.O_RDONLY)
+            content = os.pread(descriptor, size, offset)
+        except OSError as error:
+            raise BadImage(name, error.strerror or "cannot be read") from None
+        self._files[shard] = descriptor  # the latest used stands last
+        if len(self._files) > _OPEN_FILES:
+            os.close(self._files.popitem(last=False)[1])
+        if len(content) < size:
+            raise BadImage(name, "the shard is cut short")
+        return content
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": OrderedDict()}
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_files", {}).values():
+            os.close(descriptor)
+
+
+def write_shards(
+    items: Iterable[CaptionItem], folder: str | os.PathLike[str], *, per_shard: int = 10_000
+) -> list[Path]:
+    """Write captioned photos as WebDataset shards `00000.tar`, ...; picture bytes stay as they are.
+
+    Args:
+        items: What `read_captions` gives.
+        folder: Where the shards go; it is replaced as a whole.
+        per_shard: Samples in a shard.
+
+    Returns:
+        The paths of the shards.
+
+    Raises:
+        UserError: a picture cannot be read or is not JPEG, PNG or WebP.
+    """
+    target = Path(folder)
+    rest: Iterator[CaptionItem] = iter(items)
+    names = []
+    with atomic_folder(target) as aside:
+        for number in itertools.count():
+            part = list(itertools.islice(rest, per_shard))
+            if not part:
+                break
+            names.append(f"{number:05d}.tar")
+            with tarfile.open(aside / names[-1], "w", format=tarfile.PAX_FORMAT) as tar:
+                for row, item in enumerate(part):
+                    _write_sample(tar, f"{number:05d}{row:06d}", item)
+    return [target / name for name in names]
+
+
+def _write_sample(tar: tarfile.TarFile, key: str, item: CaptionItem) -> None:
+    extension = Path(item.image).suffix.lower().lstrip(".")
+    if extension not in IMAGES:
+        raise UserError(f"{item.image} is not a JPEG, PNG or WebP file; convert it first.")
+    try:
+        picture = Path(item.image).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {item.image} ({error.strerror}); check its path.") from None
+    record = json.dumps({"id": item.id, "captions": list(item.captions)}, ensure_ascii=False)
+    for kind, content in ((extension, picture), ("json", record.encode())):
+        member = tarfile.TarInfo(f"{key}.{kind}")  # owner and time stay at zero: same in, same out
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))

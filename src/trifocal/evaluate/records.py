@@ -1,0 +1,141 @@
+"""Results on disk: JSON lines that grow row by row, and records as CLIP_benchmark writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from trifocal.errors import UserError
+from trifocal.files import atomic_write
+from trifocal.metrics.result import Result
+
+_FIELDS = {field.name: field for field in fields(Result)}
+_REQUIRED = tuple(name for name, field in _FIELDS.items() if field.default is MISSING)
+# Tasks that CLIP_benchmark knows; a row of any other task is a data set of its own there.
+_SHARED_TASKS = ("zeroshot_classification", "zeroshot_retrieval", "linear_probe")
+_CHOICE_TASK = "image_caption_selection"
+_THEIR_NAMES = {"sugarcrepe": "sugar_crepe"}
+
+
+def append_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
+    """Add rows to a results file, creating it if needed.
+
+    A line that a killed process left half-written is removed first, so that the file stays
+    readable; whole lines are never touched.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
+    with target.open("ab+") as file:
+        file.seek(0)
+        _mend(file, file.read())
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mend(file: Any, content: bytes) -> None:
+    """End a file at a line's end: complete its last line, or cut it off if it is broken."""
+    if not content or content.endswith(b"\n"):
+        return
+    start = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[start:])
+        file.write(b"\n")
+    except ValueError:
+        file.truncate(start)
+
+
+def write_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
+    """Write a results file anew; it is wholly there or unchanged."""
+    with atomic_write(path) as aside:
+        lines = (json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
+        aside.write_text("".join(lines), encoding="utf-8")
+
+
+def read_results(path: str | os.PathLike[str]) -> list[Result]:
+    """Read a results file; unknown fields (of a later version) are left out.
+
+    Raises:
+        UserError: The file is missing or a line is not a result row.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise UserError(f"results file {source} not found; `trifocal eval` writes one")
+    rows = []
+    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            rows.append(_row(line, f"{source}, line {number}"))
+    return rows
+
+
+def _row(line: str, where: str) -> Result:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where} is not JSON ({error}); remove that line") from error
+    absent = [name for name in _REQUIRED if not isinstance(data, dict) or name not in data]
+    if absent:
+        raise UserError(
+            f"{where} is not a result row: it lacks {', '.join(absent)}; "
+            "give a file that `trifocal eval` wrote"
+        )
+    return Result(**{name: data[name] for name in _FIELDS if name in data})
+
+
+def clip_benchmark_records(rows: Sequence[Result], language: str = "en") -> list[dict[str, Any]]:
+    """Return the records that CLIP_benchmark would have written, one per data set and model.
+
+    Each has its keys `dataset, model, pretrained, task, metrics, language`, and besides them ours
+    that are the same for all metrics of the record (n, seed, protocol, version).
+    """
+    grouped: dict[tuple[str, str, str, int | None], dict[str, Any]] = {}
+    for row in rows:
+        dataset, task = _their_task(row)
+        architecture, _, tag = row.model.partition(":")
+        record = grouped.setdefault(
+            (dataset, task, row.model, row.seed),
+            {
+                "dataset": dataset,
+                "model": architecture,
+                "pretrained": tag,
+                "task": task,
+                "metrics": {},
+                "language": language,
+                "n": row.n,
+                "seed": row.seed,
+                "protocol": row.protocol,
+                "version": row.version,
+            },
+        )
+        record["metrics"][row.metric] = row.value
+    return list(grouped.values())
+
+
+def _their_task(row: Result) -> tuple[str, str]:
+    """Return CLIP_benchmark's data set and task of a row."""
+    name = _THEIR_NAMES.get(row.benchmark, row.benchmark)
+    if row.task in _SHARED_TASKS:
+        return name, row.task
+    return f"{name}/{row.task}", _CHOICE_TASK if row.metric == "acc" else row.task
+
+
+def export_clip_benchmark(
+    rows: Sequence[Result], folder: str | os.PathLike[str], language: str = "en"
+) -> list[Path]:
+    """Write one JSON file per record, as `clip_benchmark build` reads them; return their paths."""
+    written = []
+    for record in clip_benchmark_records(rows, language):
+        parts = [record[key] for key in ("dataset", "pretrained", "model", "language", "task")]
+        parts += [] if record["seed"] is None else [f"seed{record['seed']}"]
+        stem = "_".join(re.sub(r"[^\w.@+-]+", "_", part) for part in parts if part)
+        path = Path(folder) / f"{stem}.json"
+        with atomic_write(path) as aside:
+            aside.write_text(json.dumps(record), encoding="utf-8")
+        written.append(path)
+    return written

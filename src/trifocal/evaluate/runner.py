@@ -1,0 +1,166 @@
+"""Runs benchmarks over a model: everything is checked first, and each result is kept at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+from trifocal.composition.benchmarks import BENCHMARKS as COMPOSITION
+from trifocal.errors import UserError, nearest
+from trifocal.evaluate.records import append_results
+from trifocal.evaluate.retrieval import Retrieval
+from trifocal.evaluate.world import World
+from trifocal.evaluate.zero_shot import ZeroShot
+from trifocal.metrics.benchmark import Benchmark, require
+from trifocal.metrics.progress import Progress, Quiet
+from trifocal.metrics.result import Result
+
+logger = logging.getLogger(__name__)
+
+BENCHMARKS: dict[str, type[Any]] = {
+    World.name: World,
+    ZeroShot.name: ZeroShot,
+    Retrieval.name: Retrieval,
+    **COMPOSITION,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One benchmark and the folder of its data."""
+
+    benchmark: Benchmark
+    root: Path
+
+
+def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> Job:
+    """Return a job from a benchmark's name, as it is given on the command line.
+
+    Args:
+        name: A name in `BENCHMARKS`; "zero_shot:eurosat" also names the data set.
+        root: Folder of the data. Where it holds a folder of the data set's (or, without one, the
+            benchmark's) name, that is used, so that several benchmarks can share one root.
+        **options: Settings of the benchmark; None means its default.
+
+    Raises:
+        UserError: The benchmark or one of its settings does not exist.
+    """
+    kind, _, dataset = name.partition(":")
+    if kind not in BENCHMARKS:
+        known = ", ".join(BENCHMARKS)
+        raise UserError(f"no benchmark {kind!r}.{nearest(kind, BENCHMARKS)} There are: {known}")
+    given = {key: value for key, value in options.items() if value is not None}
+    if dataset:
+        given.setdefault("dataset", dataset)
+    factory = BENCHMARKS[kind]
+    allowed = [field.name for field in fields(factory)]
+    for key in given:
+        if key not in allowed:
+            hint = nearest(key, allowed)
+            raise UserError(
+                f"{kind} has no setting {key!r}.{hint} It has: {', '.join(allowed)}"
+            )
+    folder = Path(root) if root is not None else Path()
+    inner = folder / (dataset or kind)
+    return Job(factory(**given), inner if inner.is_dir() else folder)
+
+
+def evaluate(
+    model: Any,
+    jobs: Iterable[Job],
+    *,
+    name: str | None = None,
+    results: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Score a model on benchmarks.
+
+    Args:
+        model: A Clip, or any object that embeds as one does.
+        jobs: What to run. All of them are checked and read before the first is scored.
+        name: Name of the model in the rows, by default its own.
+        results: JSON-lines file to which the rows are added as each benchmark ends.
+        progress: Told how far it is.
+
+    Raises:
+        UserError: Data of a benchmark are missing.
+    """
+    jobs = list(jobs)
+    for job in jobs:
+        require(job.benchmark.check(job.root), job.benchmark.name)
+    read = [(job.benchmark, job.benchmark.items(job.root)) for job in jobs]
+    rows: list[Result] = []
+    for benchmark, items in read:
+        logger.info("scoring %s", benchmark.name)
+        found = benchmark.score(model, items, progress=progress or Quiet())
+        if name is not None:
+            found = [row.of(name) for row in found]
+        if results is not None:
+            append_results(results, found)
+        rows += found
+    return rows
+
+
+class ProgressBars:
+    """A progress bar with an ETA; silent where nobody watches (no terminal, or not rank 0).
+
+    Use as a context manager around `evaluate`.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or Console(file=sys.stderr)
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
+            transient=True,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> ProgressBars:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def start(self, what: str, total: int) -> None:
+        """Begin a bar of `total` steps; the one before it goes away."""
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(what, total=total)
+
+    def advance(self, count: int) -> None:
+        """Move the bar on."""
+        if self._task is not None:
+            self._bars.advance(self._task, count)
+
+
+def names_of(rows: Sequence[Result]) -> list[str]:
+    """Return the models of some rows in the order of their first appearance."""
+    return list(dict.fromkeys(row.model for row in rows))

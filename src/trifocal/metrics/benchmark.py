@@ -1,0 +1,127 @@
+"""What a benchmark is: a name, where its data come from, and three steps from data to results.
+
+A benchmark is any object with these members; no base class is needed. Options (where the pictures
+are, how many items) are arguments of its constructor, so that `check`, `items` and `score` need
+only the folder and the model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from trifocal.errors import UserError
+from trifocal.metrics.progress import Progress
+from trifocal.metrics.result import Result, task_version
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Data that a benchmark needs and does not find.
+
+    Attributes:
+        path: Where it was looked for.
+        remedy: What to put there and where to get it, as a sentence.
+        count: How many files are meant, if `path` is only the first of them.
+    """
+
+    path: str
+    remedy: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        return f"{self.path}{more} is missing: {self.remedy}"
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """A test with a name that files scores of a model.
+
+    `source` says in one line where the data come from and under which licence.
+    """
+
+    name: str
+    source: str
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing under `root`; empty if the benchmark can run."""
+        ...
+
+    def items(self, root: str | Path) -> Any:
+        """Read the questions. Raises `UserError` where files are missing or malformed."""
+        ...
+
+    def score(self, model: Any, items: Any, *, progress: Progress | None = None) -> list[Result]:
+        """Score a model; one row for each number."""
+        ...
+
+
+def require(missing: Sequence[Missing], name: str) -> None:
+    """Raise a `UserError` that names what a benchmark lacks.
+
+    Raises:
+        UserError: If anything is missing.
+    """
+    if missing:
+        raise UserError(f"{name} cannot run; " + "; ".join(str(entry) for entry in missing[:3]))
+
+
+@dataclass
+class Sheet:
+    """Collects the rows of one benchmark run, so that what they share is said once.
+
+    Attributes:
+        benchmark: Name of the benchmark.
+        model: Name of the model.
+        protocol: How it was measured.
+        seed: Seed of what was drawn, if anything.
+        version: The benchmark's own version number.
+    """
+
+    benchmark: str
+    model: str
+    protocol: str
+    seed: int | None = None
+    version: int = 1
+    rows: list[Result] = field(default_factory=list)
+    _start: float = field(default_factory=time.perf_counter)
+
+    def add(
+        self, task: str, metric: str, value: float, n: int, chance: float | None = None
+    ) -> Result:
+        """Append a row."""
+        row = Result(
+            benchmark=self.benchmark,
+            task=task,
+            metric=metric,
+            value=float(value),
+            n=n,
+            chance=chance,
+            seed=self.seed,
+            protocol=self.protocol,
+            model=self.model,
+            version=task_version(self.version),
+        )
+        self.rows.append(row)
+        return row
+
+    def done(self) -> list[Result]:
+        """Return the rows, each with the seconds since the sheet was begun."""
+        seconds = round(time.perf_counter() - self._start, 3)
+        return [replace(row, seconds=seconds) for row in self.rows]
+
+
+def find(rows: Iterable[Result], benchmark: str, task: str, metric: str) -> Result:
+    """Return the first row with this key.
+
+    Raises:
+        UserError: No row has it.
+    """
+    for row in rows:
+        if row.key == (benchmark, task, metric):
+            return row
+    raise UserError(f"no result row for {benchmark}, {task}, {metric}; evaluate that benchmark too")

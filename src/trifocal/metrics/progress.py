@@ -1,0 +1,27 @@
+"""How a long job tells whoever watches how far it is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Is told how a long job goes."""
+
+    def start(self, what: str, total: int) -> None:
+        """Begin a job of `total` steps."""
+        ...
+
+    def advance(self, count: int) -> None:
+        """Note that `count` more steps are done."""
+        ...
+
+
+class Quiet:
+    """Progress that nobody watches."""
+
+    def start(self, what: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, count: int) -> None:
+        """Say nothing."""

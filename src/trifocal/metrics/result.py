@@ -1,0 +1,92 @@
+"""One row of a results file: what was measured, on what, how, and by which code.
+
+The metric names are the field's (CLIP_benchmark, SugarCrepe, Winoground), so that a table made
+here can stand beside a published one. Accuracies and recalls are fractions in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from trifocal import __version__
+
+# Mean ranks (Sherlock's im2txt and txt2im) count places from 1, and a smaller one is better.
+RANK_METRICS = frozenset({"im2txt", "txt2im", "mean_rank"})
+
+
+def task_version(number: int) -> str:
+    """Return the `version` of a row: the benchmark's own version at the toolkit's version.
+
+    A benchmark raises its number whenever the same model would get another value; rows with
+    different numbers must not be compared.
+    """
+    return f"{number}@{__version__}"
+
+
+def model_name(model: Any) -> str:
+    """Return the name under which a model's results are filed."""
+    for holder in (model, getattr(model, "clip", None)):
+        name = getattr(holder, "name", None)
+        if isinstance(name, str) and name:
+            return name
+    return type(model).__name__
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured number.
+
+    Attributes:
+        benchmark: Name of the benchmark, e.g. "sugarcrepe".
+        task: The part of it that was scored, e.g. "swap_obj", or "zeroshot_retrieval".
+        metric: The field's name of the measure, e.g. "acc1".
+        value: The number; a fraction for accuracies and recalls, a place for mean ranks.
+        n: How many questions stand behind it.
+        chance: What guessing scores, or None where that is not defined.
+        seed: Seed of whatever was drawn at random, or None where nothing was.
+        protocol: How it was measured, in words a reader can check.
+        model: Name of the model.
+        seconds: Wall time of the benchmark the row belongs to.
+        version: See `task_version`.
+    """
+
+    benchmark: str
+    task: str
+    metric: str
+    value: float
+    n: int
+    chance: float | None = None
+    seed: int | None = None
+    protocol: str = ""
+    model: str = ""
+    seconds: float = 0.0
+    version: str = task_version(1)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What the number is of: rows of two models with the same key can be compared."""
+        return (self.benchmark, self.task, self.metric)
+
+    @property
+    def is_rank(self) -> bool:
+        """Whether the value is a mean rank (smaller is better) and not a fraction."""
+        return self.metric in RANK_METRICS
+
+    def shown(self) -> str:
+        """Return the value as tables print it: percent with one decimal, or the mean rank."""
+        return f"{self.value:.2f}" if self.is_rank else f"{100 * self.value:.1f}"
+
+    def gain_over(self, other: Result) -> float:
+        """Return how much better than `other` this is: points, or places for mean ranks."""
+        if self.is_rank:
+            return other.value - self.value
+        return 100 * (self.value - other.value)
+
+    def of(self, model: str) -> Result:
+        """Return the row under another model's name."""
+        return replace(self, model=model)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as the plain mapping that a results file holds."""
+        return asdict(self)

@@ -1,0 +1,83 @@
+"""From a recipe to the objects of a run: model, method, source, negatives.
+
+This is the one place that knows every focus's methods and every kind of source by name.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from trifocal.clip import Clip, build_clip, train_tokenizer
+from trifocal.composition import METHODS as COMPOSITION
+from trifocal.data.loader import Negatives
+from trifocal.data.samples import Source
+from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
+from trifocal.tuning import load_model
+from trifocal.world.source import WorldCaptions
+
+METHODS: dict[str, tuple[type, type]] = {**COMPOSITION}
+
+_VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
+_CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
+
+
+def build_source(data: DataRecipe, image_size: tuple[int, int]) -> Source:
+    """Open the captioned pictures that a recipe names.
+
+    Raises:
+        UserError: The data are missing or not in the form the recipe says.
+    """
+    if data.source == "world":
+        return WorldCaptions(
+            data.split or "train", data.size, image_size, data.seed, data.single_share
+        )
+    from trifocal.data.captions import open_captions
+    from trifocal.data.shards import open_shards
+
+    return open_captions(data, image_size) if data.source == "captions" else open_shards(data)
+
+
+def build_model(recipe: Recipe) -> Clip:
+    """Load the model a recipe starts from, or make a fresh one with a vocabulary of its data."""
+    shape = recipe.model.shape
+    if shape is None:
+        return load_model(recipe.model.name)
+    source = build_source(recipe.data, (shape.image_size, shape.image_size))
+    tokenizer = train_tokenizer(
+        itertools.islice(_captions(source), _CAPTIONS_TO_READ),
+        shape.vocab_size or _VOCABULARY,
+        context_length=shape.context_length,
+    )
+    return build_clip(shape, tokenizer, seed=recipe.seed, name=recipe.name)
+
+
+def build_method(recipe: Recipe) -> Any:
+    """Build the model and what is trained on it."""
+    config, method = resolve_method(recipe, METHODS)
+    return method(build_model(recipe), config)
+
+
+def build_negatives(recipe: Recipe, method: Any) -> Negatives | None:
+    """Return the maker of hard negatives, or None for a method that wants none."""
+    from trifocal.composition.negatives import HardNegatives
+
+    if not method.negative_kinds:
+        return None
+    return HardNegatives(
+        method.negative_kinds,
+        parser=recipe.negatives.parser,
+        seed=recipe.seed,
+        cache=recipe.negatives.cache,
+    )
+
+
+def _captions(source: Source) -> Iterator[str]:
+    """Yield one caption a sample, wordings drawn as for epoch 0 of seed 0."""
+    wording = getattr(source, "caption", None)
+    for index in range(len(source)):
+        rng = np.random.default_rng((0, 0, index))
+        yield wording(index, rng) if wording else source.sample(index, rng).caption

@@ -1,0 +1,442 @@
+"""The training loop: a method, a source of captioned pictures, a recipe.
+
+A run is a pure function of its recipe and data. Batches and draws follow from (seed, epoch, index),
+the network's own draws (dropout) from (seed, step, process), so a run that was interrupted and
+taken up again makes the same weights as one that was not.
+
+A method is any `nn.Module` with `forward(pixels, text) -> Encoded`, `objective(encoded, batch) ->
+{name: term}`, `param_groups(weight_decay)`, `negative_kinds`, `clip`, and `save(folder)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed
+from accelerate.utils import gather_object
+
+from trifocal import config
+from trifocal.data.loader import BatchMaker, CenterCrop, Negatives, Order, RandomCrop, batches
+from trifocal.data.samples import CaptionBatch, Skipped, Source
+from trifocal.errors import UserError
+from trifocal.files import atomic_folder, atomic_write
+from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
+from trifocal.train.environment import describe
+from trifocal.train.gradient_cache import cached_step, direct_step
+from trifocal.train.launch import compile_blocks, make_accelerator, seed_draws
+from trifocal.train.logs import RunLog, read_lines, write_json
+from trifocal.train.meters import BadSamples, Window
+from trifocal.train.optimizer import make_optimizer, set_learning_rate
+from trifocal.train.recipe import HARMLESS, Recipe
+from trifocal.train.schedule import learning_rate
+from trifocal.train.stop import Stopped, StopSignals
+
+logger = logging.getLogger(__name__)
+
+Evaluator = Callable[[Any], Mapping[str, float]]
+
+
+class NonFiniteLoss(UserError):  # noqa: N818 - named after what happened
+    """The loss or its gradient became NaN or infinite; the weights before that step are saved."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        folder: The run folder; `model/` in it is the trained model.
+        step: Steps made in all.
+        metrics: The last evaluation, `evaluation/metric` to value.
+        best: Step and value of the best evaluation, if one is monitored.
+    """
+
+    folder: Path
+    step: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] | None = None
+
+
+def train(
+    method: Any,
+    source: Source,
+    recipe: Recipe,
+    *,
+    negatives: Negatives | None = None,
+    evaluators: Mapping[str, Evaluator] | None = None,
+    resume: Literal["auto", "never"] = "auto",
+) -> Outcome:
+    """Train `method` on `source` as `recipe` says; the method holds the trained weights after.
+
+    Args:
+        method: What is trained (see the head of this file).
+        source: Captioned pictures.
+        recipe: All settings; the run folder is `recipe.folder`.
+        negatives: Makes a caption's hard negatives; needed where `method.negative_kinds` is not
+            empty.
+        evaluators: Name to a function of the method that returns metrics; called at the end and
+            every `recipe.eval_every` steps, on every process.
+        resume: "auto" goes on from the last checkpoint in the run folder, if there is one;
+            "never" refuses a folder that holds one.
+
+    Raises:
+        UserError: the recipe does not fit the data or the run folder, too many pictures are
+            unreadable, the disk is full.
+        NonFiniteLoss: the loss became NaN or infinite.
+        Stopped: SIGTERM or Ctrl-C; the run is saved.
+    """
+    run = _Run(method, source, recipe, negatives, evaluators or {})
+    try:
+        with StopSignals() as signals:
+            run.begin(resume)
+            run.loop(signals)
+            return run.finish()
+    finally:
+        run.close()
+
+
+class _Run:
+    """The state of one run in one process."""
+
+    def __init__(
+        self,
+        method: Any,
+        source: Source,
+        recipe: Recipe,
+        negatives: Negatives | None,
+        evaluators: Mapping[str, Evaluator],
+    ) -> None:
+        self.recipe, self.method, self.evaluators = recipe, method, evaluators
+        self.folder = Path(recipe.folder)
+        self.log: Any = None
+        self.model: Any = None
+        self.accelerator = accelerator = make_accelerator(recipe.precision)
+        self.main = accelerator.is_main_process
+        self.order = Order(len(source), recipe.batch_size, recipe.seed)
+        crop, preprocess = recipe.data.crop, method.clip.preprocess
+        self.maker = BatchMaker(
+            source,
+            self.order,
+            method.clip.tokenizer,
+            transform=RandomCrop(preprocess, crop) if crop else CenterCrop(preprocess),
+            negatives=negatives,
+            kinds=method.negative_kinds,
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+        )
+        per_epoch = max(self.order.batches // recipe.accumulation, 1)
+        self.total = recipe.schedule.steps or recipe.schedule.epochs * per_epoch
+        self.step = 0
+        self.best: dict[str, float] | None = None
+        self.metrics: dict[str, float] = {}
+        self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)
+        self.checkpoints = Checkpoints(self.folder)
+
+    # -- before and after ---------------------------------------------------------------------
+
+    def begin(self, resume: str) -> None:
+        """Prepare model and optimizer, take up the last checkpoint, open the log."""
+        recipe, accelerator = self.recipe, self.accelerator
+        torch.manual_seed(recipe.seed)
+        if recipe.gradient_checkpointing:
+            self.method.clip.gradient_checkpointing(True)
+        if recipe.compile:
+            compile_blocks(self.method)
+        self.method.to(accelerator.device)
+        self.optimizer: Any = make_optimizer(self.method, recipe.optimizer)
+        self.frozen = frozen_digest(self.method)
+        self.model, self.optimizer = accelerator.prepare(self.method, self.optimizer)
+        self.method.train()
+        steps = self.checkpoints.steps()
+        if steps and resume == "never":
+            raise UserError(
+                f"{self.folder} already holds a run ({steps[-1]} steps); choose another --name, "
+                "or let it go on."
+            )
+        if steps:
+            self._take_up(steps[-1])
+        if self.main:
+            self._write_folder()
+        accelerator.wait_for_everyone()
+        self.log = RunLog(self.folder, total=self.total, start=self.step, active=self.main)
+        self.log.event(
+            "start", self.step, total=self.total, samples=self.order.count,
+            batch_size=recipe.batch_size, processes=accelerator.num_processes,
+            precision=accelerator.mixed_precision, device=str(accelerator.device),
+            trained=sum(p.numel() for p in self.method.parameters() if p.requires_grad),
+        )  # fmt: skip
+
+    def _write_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.sweep()
+        with atomic_write(self.folder / "recipe.yaml") as aside:
+            aside.write_text(config.to_yaml(self.recipe), encoding="utf-8")
+        write_json(self.folder / "environment.json", describe(self.accelerator))
+
+    def _take_up(self, step: int) -> None:
+        """Go on from the checkpoint of `step`."""
+        saved = self.checkpoints.read(step)
+        for key, before, now in config.differences(saved["recipe"], self.recipe):
+            if key not in HARMLESS:
+                raise UserError(
+                    f"{self.folder} was begun with {key} {before!r}, but the recipe now says "
+                    f"{now!r}; set it back, or choose another --name."
+                )
+        if (saved["samples"], saved["frozen"]) != (self.order.count, self.frozen):
+            what = "data" if saved["samples"] != self.order.count else "base model"
+            raise UserError(
+                f"{self.folder} was begun with other {what}; restore it, or choose another --name."
+            )
+        self.checkpoints.load(step, self.method, self.optimizer.optimizer)
+        if self.accelerator.scaler is not None and saved["scaler"]:
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
+        self.step, self.best, self.metrics = step, saved["best"], saved["metrics"]
+        self.bad.reasons = {r["id"]: r["reason"] for r in read_lines(self.folder / "skipped.jsonl")}
+        logger.info("going on from step %d of %d in %s", step, self.total, self.folder)
+
+    def finish(self) -> Outcome:
+        """Write the trained model."""
+        if self.main and hasattr(self.method, "save"):
+            self.method.eval()
+            with atomic_folder(self.folder / "model") as aside:
+                self.method.save(aside)
+        self.accelerator.wait_for_everyone()
+        self.log.event("end", self.step)
+        return Outcome(self.folder, self.step, self.metrics, self.best)
+
+    def close(self) -> None:
+        """Give the method back unwrapped and in evaluation mode."""
+        if self.log is not None:
+            self.log.close()
+        if self.model is not None:
+            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+            self.accelerator.free_memory()
+        self.method.eval()
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def loop(self, signals: StopSignals) -> None:
+        """Make the remaining steps."""
+        recipe, pieces = self.recipe, self.recipe.accumulation
+        loader = batches(
+            self.maker,
+            self.step * pieces,
+            self.total * pieces,
+            workers=recipe.workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+        )
+        window = Window()
+        while self.step < self.total:
+            begun = time.perf_counter()
+            group = [next(loader) for _ in range(pieces)]
+            waited = time.perf_counter() - begun
+            values = self._gradient(group)
+            stop = self._agree(group, values, signals.received)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self._clamp()
+            self.step += 1
+            window.add(values, recipe.batch_size * pieces, waited)
+            self._tell(window)
+            begun = time.perf_counter()
+            self._keep(stop)
+            window.pause(time.perf_counter() - begun)
+            if stop and self.step < self.total:
+                raise Stopped(stop, self.step, str(self.folder))
+
+    def _gradient(self, group: list[CaptionBatch]) -> dict[str, float]:
+        """Compute the gradient of the next step; return the numbers to log."""
+        recipe, accelerator = self.recipe, self.accelerator
+        seed_draws(recipe.seed, self.step, accelerator.process_index)
+        rate = learning_rate(
+            self.step,
+            base=recipe.optimizer.lr,
+            warmup=recipe.schedule.warmup_steps,
+            total=self.total,
+        )
+        set_learning_rate(self.optimizer, rate)
+        sums: dict[str, torch.Tensor] = {}
+        share = 1 / len(group)
+        for index, batch in enumerate(group):
+            batch = batch.to(accelerator.device, non_blocking=True)
+            terms = self._backward(batch, share, final=index == len(group) - 1)
+            for name, term in terms.items():
+                term = term.float() * share
+                sums[name] = sums[name] + term if name in sums else term
+        norm = self._gradient_norm()
+        scale = whole_number(self.method.clip.network.logit_scale)
+        # One transfer from the device for all numbers of the step.
+        *terms, norm, scale = torch.stack([*sums.values(), norm, scale]).tolist()
+        return {
+            "loss": math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan,
+            **dict(zip(sums, terms)),
+            "gradient_norm": norm,
+            "logit_scale": math.exp(scale),
+            "lr": rate,
+        }
+
+    def _backward(
+        self, batch: CaptionBatch, share: float, *, final: bool
+    ) -> dict[str, torch.Tensor]:
+        """Add a batch's gradient to the parameters; processes average it if it is `final`."""
+        recipe, accelerator = self.recipe, self.accelerator
+        no_sync = functools.partial(accelerator.no_sync, self.model)
+        if recipe.gradient_cache:
+            return cached_step(
+                self.model,
+                self.method.objective,
+                batch,
+                accelerator.backward,
+                chunk=recipe.gradient_cache,
+                share=share,
+                no_sync=no_sync,
+                final=final,
+            )
+        with contextlib.nullcontext() if final else no_sync():
+            return direct_step(
+                self.model, self.method.objective, batch, accelerator.backward, share=share
+            )
+
+    def _gradient_norm(self) -> torch.Tensor:
+        """Return the norm of the whole gradient, after scaling it down if the recipe says so."""
+        self.accelerator.unscale_gradients(self.optimizer)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.recipe.clip_grad_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip_grad_norm, norm)
+        return whole_number(norm)
+
+    def _clamp(self) -> None:
+        scale = self.method.clip.network.logit_scale
+        if scale.requires_grad:
+            with torch.no_grad():
+                scale.clamp_(0, self.recipe.max_logit_scale)
+
+    # -- what all processes must agree on -----------------------------------------------------
+
+    def _agree(self, group: list[CaptionBatch], values: dict[str, float], stop: int) -> int:
+        """Stop together, fail together; return the signal to stop by, or 0."""
+        found = [item for batch in group for item in batch.skipped]
+        finite = math.isfinite(values["loss"])
+        if self.accelerator.scaler is None:  # with one, an overflow only lowers its scale
+            finite = finite and math.isfinite(values["gradient_norm"])
+        flags = [stop, 0 if finite else 1, len(found)]
+        if self.accelerator.num_processes > 1:
+            tensor = torch.tensor(flags, device=self.accelerator.device)
+            torch.distributed.all_reduce(tensor, torch.distributed.ReduceOp.MAX)
+            flags = tensor.tolist()
+        if flags[2]:
+            self._count_bad(found)
+        if flags[1]:
+            self._fail(group)
+        return flags[0]
+
+    def _count_bad(self, found: list[Skipped]) -> None:
+        new = self.bad.add(self._gathered(found))
+        self.log.skipped([{"step": self.step + 1, **asdict(item)} for item in new])
+        self.bad.check((self.step + 1) * self.recipe.batch_size * self.recipe.accumulation)
+
+    def _fail(self, group: list[CaptionBatch]) -> None:
+        """Save the weights from before this step, and name its samples."""
+        ids = self._gathered([name for batch in group for name in batch.ids])
+        self._save()
+        self.log.event("failed", self.step + 1, reason="the loss is not finite", ids=ids)
+        shown = ", ".join(ids[:8]) + (", ..." if len(ids) > 8 else "")
+        raise NonFiniteLoss(
+            f"the loss of step {self.step + 1} is not finite (samples {shown}; all of them are in "
+            f"{self.folder / 'metrics.jsonl'}); the weights before it are saved, so look at these "
+            "samples, or start anew with a lower --optimizer.lr or --precision fp32."
+        )
+
+    def _gathered(self, items: list[Any]) -> list[Any]:
+        """Return the lists of all processes, one after another."""
+        return gather_object(items) if self.accelerator.num_processes > 1 else items
+
+    # -- telling and keeping ------------------------------------------------------------------
+
+    def _tell(self, window: Window) -> None:
+        if self.step % self.recipe.log_every and self.step < self.total:
+            self.log.progress(self.step)
+            return
+        means = window.take()
+        epoch = self.step / max(self.order.batches / self.recipe.accumulation, 1e-9)
+        self.log.scalars("train", self.step, means, epoch=round(epoch, 4))
+        note = f"loss {means['loss']:.4f}  {means['samples_per_second']:.0f} samples/s"
+        self.log.progress(self.step, note)
+
+    def _keep(self, stop: int) -> None:
+        """Evaluate and save where it is time to."""
+        recipe, end = self.recipe, self.step == self.total
+        due = [every > 0 and self.step % every == 0 for every in _rhythm(recipe)]
+        improved = self._evaluate() if self.evaluators and (due[0] or end) else False
+        if due[1] or improved or stop or end:
+            self._save()
+
+    def _evaluate(self) -> bool:
+        """Run the evaluations; return whether the monitored metric is the best so far."""
+        recipe = self.recipe
+        self.method.eval()
+        begun = time.perf_counter()
+        with torch.no_grad():
+            made = {
+                f"{name}/{metric}": float(value)
+                for name, evaluator in self.evaluators.items()
+                for metric, value in evaluator(self.method).items()
+            }
+        self.method.train()
+        self.metrics = made
+        self.log.scalars("eval", self.step, made, seconds=time.perf_counter() - begun)
+        if recipe.monitor is None:
+            return False
+        if recipe.monitor not in made:
+            raise UserError(
+                f"monitor is {recipe.monitor!r}, but the evaluations give {', '.join(made)}."
+            )
+        value = made[recipe.monitor]
+        sign = 1 if recipe.monitor_mode == "max" else -1
+        if self.best is not None and sign * value <= sign * self.best["value"]:
+            return False
+        self.best = {"step": self.step, "value": value}
+        return True
+
+    def _save(self) -> None:
+        """Write a checkpoint of the state after `self.step` steps."""
+        steps = self.checkpoints.steps()
+        if steps and steps[-1] == self.step:
+            return
+        model = trained_state(self.method)
+        optimizer = optimizer_state(self.method, self.optimizer)
+        if self.main:
+            scaler = self.accelerator.scaler
+            trainer = {
+                "samples": self.order.count,
+                "frozen": self.frozen,
+                "best": self.best,
+                "metrics": self.metrics,
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "recipe": config.plain(self.recipe),
+            }
+            self.checkpoints.save(self.step, model, optimizer, trainer)
+            best = int(self.best["step"]) if self.best else None
+            self.checkpoints.prune(self.recipe.keep, best)
+            self.log.event("checkpoint", self.step)
+        self.accelerator.wait_for_everyone()
+
+
+def whole_number(tensor: Any) -> torch.Tensor:
+    """Return a 0-dim tensor as float32, gathered if it is sharded over processes."""
+    full = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return full.detach().float().reshape(())
+
+
+def _rhythm(recipe: Recipe) -> tuple[int, int]:
+    return recipe.eval_every, recipe.checkpoint_every

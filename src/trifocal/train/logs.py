@@ -1,0 +1,146 @@
+"""What a run tells: JSON lines, TensorBoard, and a progress bar with the time that is left.
+
+Only the first process writes. On a terminal there is a bar; elsewhere a line every half minute
+goes to the logger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from trifocal.files import atomic_write
+
+logger = logging.getLogger(__name__)
+
+_QUIET_SECONDS = 30.0
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a small JSON file, wholly or not at all."""
+    with atomic_write(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a JSON-lines file; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def rewind_lines(path: Path, step: int) -> None:
+    """Drop what a killed run had logged after `step`: the steps will be made again."""
+    records = read_lines(path)
+    kept = [record for record in records if record.get("step", 0) <= step]
+    if path.is_file():
+        with atomic_write(path) as aside:
+            aside.write_text("".join(_line(record) for record in kept), encoding="utf-8")
+
+
+def _line(record: dict[str, Any]) -> str:
+    # JSON knows no NaN; a reader in another language must not stumble over one.
+    safe = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.items()
+    }
+    return json.dumps(safe) + "\n"
+
+
+class RunLog:
+    """The log of one run; does nothing where `active` is false.
+
+    Args:
+        folder: The run folder.
+        total: Steps of the whole run.
+        start: Steps that were made before.
+        active: Whether this process writes.
+    """
+
+    def __init__(self, folder: Path, *, total: int, start: int = 0, active: bool = True) -> None:
+        self.total, self.start, self.active = total, start, active
+        self._begun = self._told = time.monotonic()
+        if not active:
+            return
+        rewind_lines(folder / "metrics.jsonl", start)
+        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._skipped = folder / "skipped.jsonl"
+        self._board = SummaryWriter(
+            str(folder / "tensorboard"), purge_step=start + 1 if start else None
+        )
+        self._bar, self._task = self._make_bar(folder.name)
+
+    def _make_bar(self, name: str) -> tuple[Progress | None, Any]:
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return None, None
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            refresh_per_second=2,
+        )
+        bar.start()
+        return bar, bar.add_task(name, total=self.total, completed=self.start, note="")
+
+    def event(self, event: str, step: int, **values: Any) -> None:
+        """Append one record."""
+        if self.active:
+            self._file.write(_line({"event": event, "step": step, **values}))
+            self._file.flush()
+
+    def scalars(self, event: str, step: int, values: dict[str, float], **extra: Any) -> None:
+        """Append a record of numbers, and give them to TensorBoard too."""
+        if not self.active:
+            return
+        self.event(event, step, **extra, **values)
+        for name, value in values.items():
+            self._board.add_scalar(name if "/" in name else f"{event}/{name}", value, step)
+
+    def skipped(self, records: list[dict[str, Any]]) -> None:
+        """Name samples that could not be read."""
+        if self.active and records:
+            with self._skipped.open("a", encoding="utf-8") as file:
+                file.writelines(_line(record) for record in records)
+
+    def progress(self, step: int, note: str = "") -> None:
+        """Say how far the run is (`step` steps made)."""
+        if not self.active:
+            return
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step)
+            if note:
+                self._bar.update(self._task, note=note)
+            return
+        now = time.monotonic()
+        if now - self._told >= _QUIET_SECONDS or step == self.total:
+            self._told = now
+            done = max(step - self.start, 1)
+            left = timedelta(seconds=round((now - self._begun) / done * (self.total - step)))
+            logger.info("step %d of %d, %s left  %s", step, self.total, left, note)
+
+    def close(self) -> None:
+        """Close the files and the bar."""
+        if self.active:
+            if self._bar is not None:
+                self._bar.stop()
+            self._file.close()
+            self._board.close()

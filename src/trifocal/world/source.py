@@ -1,0 +1,77 @@
+"""The world as a source of training samples: pictures with captions, drawn when asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from trifocal.data.samples import Sample
+from trifocal.errors import UserError
+from trifocal.world.captions import caption
+from trifocal.world.draw import draw
+from trifocal.world.scene import SPLITS, Scene, generator, make_scene
+
+_SINGLE = 11  # the purpose of the draw that decides whether a scene shows one thing
+
+
+class WorldCaptions:
+    """Caption samples of the built-in world.
+
+    Nothing is stored: the picture of an index is fixed by (seed, split, index), the wording of
+    its caption is drawn anew each time.
+
+    Args:
+        split: "train", "val", "test" or "novel".
+        size: number of scenes.
+        image_size: picture side in pixels, or (height, width).
+        seed: which world.
+        single_share: share of the scenes that show one thing only; the others show 2 to 4.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        size: int = 100_000,
+        image_size: int | tuple[int, int] = 64,
+        seed: int = 0,
+        single_share: float = 0.5,
+    ):
+        if split not in SPLITS:
+            known = ", ".join(SPLITS)
+            raise UserError(f"The world has no split {split!r}: choose one of {known}.")
+        if size < 1:
+            raise UserError(f"A source needs at least one scene, not {size}.")
+        if not 0 <= single_share <= 1:
+            raise UserError(f"single_share is a share from 0 to 1, not {single_share}.")
+        self.split = split
+        self.size = size
+        self.image_size = image_size
+        self.seed = seed
+        self.single_share = single_share
+
+    def __len__(self) -> int:
+        return self.size
+
+    def scene(self, index: int) -> Scene:
+        """Return the scene graph of an index."""
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        draw_single = generator(self.seed, self.split, index, _SINGLE).random()
+        things = 1 if draw_single < self.single_share else None
+        return make_scene(self.seed, index, self.split, things)
+
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """Return the caption that `sample` draws with the same generator, without the picture."""
+        return caption(self.scene(index), rng)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Return the picture of an index with a newly worded caption; image (3, H, W) uint8."""
+        scene = self.scene(index)
+        text = caption(scene, rng)
+        return Sample(id=scene.id, image=to_tensor(draw(scene, self.image_size)), caption=text)
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """Return an RGB picture as (3, H, W) uint8, values unchanged."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,66 @@
+"""The training source: fixed pictures, fresh words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from trifocal.errors import UserError
+from trifocal.world.source import WorldCaptions
+
+
+def test_sample():
+    source = WorldCaptions(size=10, image_size=48)
+    sample = source.sample(3, np.random.default_rng(0))
+    assert len(source) == 10
+    assert isinstance(sample.image, torch.Tensor)
+    assert sample.image.shape == (3, 48, 48)
+    assert sample.image.dtype == torch.uint8
+    assert sample.image.is_contiguous()
+    assert sample.id == source.scene(3).id
+
+
+def test_picture_is_fixed_and_wording_follows_the_generator():
+    a, b = WorldCaptions(size=50), WorldCaptions(size=80)
+    first = a.sample(7, np.random.default_rng(1))
+    for index in (3, 40):
+        b.sample(index, np.random.default_rng(5))
+    again = b.sample(7, np.random.default_rng(1))
+    assert torch.equal(torch.as_tensor(first.image), torch.as_tensor(again.image))
+    assert first.caption == again.caption
+    others = {b.sample(7, np.random.default_rng(k)).caption for k in range(20)}
+    assert len(others) > 3
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_share_of_single_things(share):
+    source = WorldCaptions(size=400, single_share=share)
+    single = np.mean([len(source.scene(i).things) == 1 for i in range(400)])
+    assert single == pytest.approx(share, abs=0.0 if share in (0, 1) else 0.08)
+
+
+def test_an_identifier_names_one_picture():
+    """Embeddings may be kept by identifier, whatever the share of single things."""
+    few, many = WorldCaptions(size=60, single_share=0.2), WorldCaptions(size=60, single_share=0.8)
+    scenes = {scene.id: scene for source in (few, many) for scene in map(source.scene, range(60))}
+    for source in (few, many):
+        for index in range(60):
+            assert scenes[source.scene(index).id] == source.scene(index)
+
+
+def test_splits_and_seeds_show_different_scenes():
+    sources = [WorldCaptions("train"), WorldCaptions("test"), WorldCaptions("train", seed=1)]
+    drawn = [source.scene(0) for source in sources]
+    assert len({scene.things for scene in drawn}) == 3
+
+
+def test_wrong_arguments():
+    with pytest.raises(UserError, match="no split"):
+        WorldCaptions("dev")
+    with pytest.raises(UserError, match="at least one"):
+        WorldCaptions(size=0)
+    with pytest.raises(UserError, match="single_share"):
+        WorldCaptions(single_share=1.5)
+    with pytest.raises(IndexError):
+        WorldCaptions(size=5).sample(5, np.random.default_rng(0))
