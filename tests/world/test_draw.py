@@ -62,11 +62,10 @@ def test_things_are_where_their_boxes_are():
     bare = _pixels(draw(replace(scene, things=()), size))
     for thing in scene.things:
         alone = _pixels(draw(replace(scene, things=(thing,)), size))
-        changed = np.abs(alone - bare).max(-1) > 100
-        rows, columns = np.nonzero(changed)
+        rows, columns = np.nonzero(np.abs(alone - bare).max(-1) > 30)
         found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        # A rim of light goes around the silhouette.
-        assert np.array(found) / size == pytest.approx(np.array(thing.box), abs=0.03)
+        # Rim and shadow reach a little beyond the silhouette.
+        assert np.array(found) / size == pytest.approx(np.array(thing.box), abs=0.035)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

@@ -39,7 +39,7 @@ from trifocal.clip.reading import (
     load_path,
     weights_names,
 )
-from trifocal.clip.shape import SHAPES, ClipShape
+from trifocal.clip.shape import CLIP_VOCABULARY, SHAPES, ClipShape
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write
@@ -171,8 +171,9 @@ def save_open_clip(clip: Clip, path: str | Path) -> None:
     described = open_clip.model_config(ClipShape.of(clip.network.config), clip.preprocess)
     state = open_clip.to_open_clip(_plain_state(clip))
     if path.suffix == "":
-        # open_clip takes its own tokenizer unless told that one lies in the folder.
-        described["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "."
+        if clip.tokenizer.vocab_size != CLIP_VOCABULARY:
+            # open_clip takes CLIP's tokenizer unless told that another lies in the folder.
+            described["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "."
         with atomic_folder(path) as aside:
             _write_json(aside / OPEN_CLIP_CONFIG, described)
             save_file(state, aside / OPEN_CLIP_WEIGHTS[0], metadata={"format": "pt"})

@@ -58,6 +58,7 @@ class Clip(nn.Module):
         if tokenizer.context_length != text.max_position_embeddings:
             tokenizer = copy.copy(tokenizer)
             tokenizer.context_length = text.max_position_embeddings
+        towers.fuse_activations(network)
         self.network = network
         self.tokenizer = tokenizer
         self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))

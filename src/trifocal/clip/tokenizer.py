@@ -249,8 +249,8 @@ def _openai_layout(merges: list[tuple[str, str]]) -> dict[str, int]:
     """Return token -> id: bytes, word-ending bytes, merges, start and end of text."""
     alphabet = _byte_alphabet()
     tokens = [*alphabet, *(c + _WORD_END for c in alphabet)]
-    tokens += [left + right for left, right in merges]
-    return {token: index for index, token in enumerate([*tokens, SOT, EOT])}
+    tokens += [left + right for left, right in merges]  # two merges may make the same token
+    return {token: index for index, token in enumerate(dict.fromkeys([*tokens, SOT, EOT]))}
 
 
 def _make_backend(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Backend:

@@ -10,13 +10,33 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
+from transformers.activations import QuickGELUActivation
 from transformers.masking_utils import create_causal_mask
 
 TEXT_IS_CAUSAL = True
 """No position sees a later one, so cutting the padding changes nothing."""
+
+
+class QuickGelu(nn.Module):
+    """x * sigmoid(1.702 x), OpenAI's activation, as silu(1.702 x) / 1.702.
+
+    The same function; but silu is one fused pass that keeps one tensor for the backward pass,
+    where the product keeps two, each four times as wide as the tower.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x * 1.702).mul_(1 / 1.702)
+
+
+def fuse_activations(network: CLIPModel) -> None:
+    """Replace transformers' QuickGELU modules (which have no weights) by `QuickGelu`."""
+    for module in network.modules():
+        for name, child in module.named_children():
+            if isinstance(child, QuickGELUActivation):
+                setattr(module, name, QuickGelu())
 
 
 def tower_configs(config: CLIPConfig) -> tuple[Any, Any]:

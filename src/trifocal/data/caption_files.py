@@ -189,7 +189,8 @@ def _json(
         raise UserError(f"{file} is not proper JSON; check that it is complete.") from None
     if isinstance(content, list) and all(isinstance(record, dict) for record in content):
         return _rows(content, file, image_column, caption_column)
-    photos = content.get("images") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    photos = content.get("images")
     if isinstance(photos, list) and photos and all(isinstance(photo, dict) for photo in photos):
         try:
             if "sentences" in photos[0] and format in ("auto", "karpathy"):

@@ -183,14 +183,18 @@ class CaptionDataset:
             self._ids[index], self._images[index], self._captions[index], self._negatives[index]
         )
 
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """Return the caption that `sample` would draw, without opening the photo."""
+        captions = self._captions[index]
+        return captions[int(rng.integers(len(captions)))]
+
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Open the photo of item `index`, with one of its captions.
 
         Raises:
             BadImage: the photo cannot be read.
         """
-        item = self.item(index)
-        chosen = item.captions[int(rng.integers(len(item.captions)))]
+        item, chosen = self.item(index), self.caption(index, rng)
         image = open_image(item.image, name=item.id, draft=self.draft)
         return Sample(item.id, image, chosen, item.negatives)
 

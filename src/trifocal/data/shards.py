@@ -145,6 +145,8 @@ class ShardDataset:
     Args:
         pattern: Paths of tar files (see `expand`).
         caption_key: The key of the caption in a JSON member, where it cannot be guessed.
+        folder: Take captions from here instead: the first line of `<stem>.txt`. (FSC-CLIP's CC3M
+            captions were made later and published beside the shards in this form.)
         captions: With several captions in a JSON member, draw one each time or keep the first.
         draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
 
@@ -157,12 +159,13 @@ class ShardDataset:
         pattern: str,
         *,
         caption_key: str | None = None,
+        folder: str | os.PathLike[str] | None = None,
         captions: Literal["random", "first"] = "random",
         draft: int | None = None,
     ) -> None:
         self.paths = expand(pattern)
         self.caption_keys = (caption_key,) if caption_key else _CAPTION_KEYS
-        self.captions, self.draft = captions, draft
+        self.captions, self.folder, self.draft = captions, folder, draft
         self._files: OrderedDict[int, int] = OrderedDict()
         keys: list[str] = []
         places: list[tuple[int, ...]] = []
@@ -193,20 +196,30 @@ class ShardDataset:
         Raises:
             BadImage: its picture or its caption cannot be used.
         """
-        shard, image_at, image_size, text_at, text_size, is_json = map(int, self._places[index])
-        name = self.id(index)
-        captions = self._texts(self._read(shard, text_at, text_size, name), bool(is_json), name)
-        chosen = captions[int(rng.integers(len(captions))) if self.captions == "random" else 0]
-        content = self._read(shard, image_at, image_size, name)
+        name, chosen = self.id(index), self.caption(index, rng)
+        shard, offset, size, *_ = map(int, self._places[index])
+        content = self._read(shard, offset, size, name)
         return Sample(name, open_image(content, name=name, draft=self.draft), chosen)
 
-    def _texts(self, content: bytes, is_json: bool, name: str) -> list[str]:
+    def caption(self, index: int, rng: np.random.Generator) -> str:
+        """Return the caption that `sample` would draw, without decoding the picture."""
+        captions = self._texts(index)
+        return captions[int(rng.integers(len(captions))) if self.captions == "random" else 0]
+
+    def _texts(self, index: int) -> list[str]:
+        """Return all captions of a sample, none of them empty."""
+        shard, _, _, offset, size, is_json = map(int, self._places[index])
+        name = self.id(index)
         try:
-            text: Any = content.decode("utf-8")
-            if is_json:
+            if self.folder is not None:
+                file = os.path.join(self.folder, f"{self._keys[index]}.txt")
+                text: Any = Path(file).read_text(encoding="utf-8").partition("\n")[0]
+            else:
+                text = self._read(shard, offset, size, name).decode("utf-8")
+            if is_json and self.folder is None:
                 record = json.loads(text)
                 text = next((record[key] for key in self.caption_keys if record.get(key)), "")
-        except (ValueError, AttributeError, RecursionError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             raise BadImage(name, "its caption cannot be read") from None
         texts = [text] if isinstance(text, str) else text if isinstance(text, list) else []
         texts = [" ".join(item.split()) for item in texts if isinstance(item, str)]

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trifocal.data.captions import read_captions
-from trifocal.errors import UserError
+from trifocal.data.caption_files import read_rows
+from trifocal.data.captions import CaptionItem, missing_images, read_captions
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.encode import Picture, encode_images, encode_texts
 from trifocal.metrics.progress import Progress
@@ -66,7 +66,7 @@ class Retrieval:
         captions: The caption file, relative to the root; by default one of the usual names. The
             root may also be the file itself.
         images: Folder of the pictures, by default where the caption file says.
-        split: Part of a Karpathy file.
+        split: Part of a file that has parts; by default "test", if there is one.
         captions_per_image: Use only the first so many captions of each picture.
         batch_size: Pictures in one pass.
     """
@@ -74,7 +74,7 @@ class Retrieval:
     dataset: str = ""
     captions: str | Path | None = None
     images: str | Path | None = None
-    split: str | None = "test"
+    split: str | None = None
     captions_per_image: int | None = None
     batch_size: int = 128
     name = "retrieval"
@@ -88,7 +88,7 @@ class Retrieval:
             wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"
             remedy = "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
             return [Missing(str(Path(root) / str(wanted)), remedy)]
-        absent = [item.image for item in self._read(path) if not Path(item.image).is_file()]
+        absent = missing_images(self._read(path))
         if absent:
             remedy = "put the pictures there, or say with `images` in which folder they are"
             return [Missing(absent[0], remedy, len(absent))]
@@ -98,20 +98,19 @@ class Retrieval:
         """Read the caption file.
 
         Raises:
-            UserError: Files are missing, or no picture has a caption.
+            UserError: Files are missing or cannot be read.
         """
         require(self.check(root), self.name)
         path = self._file(Path(root))
         assert path is not None  # `check` found it
-        images, texts, owner = [], [], []
-        for item in self._read(path):
-            chosen = item.captions[: self.captions_per_image]
+        by_image: dict[str, list[str]] = {}
+        for item in self._read(path):  # a table has one row a caption
+            by_image.setdefault(item.image, []).extend(item.captions)
+        images, texts, owner = list(by_image), [], []
+        for number, image in enumerate(images):
+            chosen = by_image[image][: self.captions_per_image]
             texts += chosen
-            owner += [len(images)] * len(chosen)
-            images.append(item.image)
-        if not texts:
-            part = f" in the split {self.split!r}" if self.split else ""
-            raise UserError(f"{path} has no captions{part}; name another split or file")
+            owner += [number] * len(chosen)
         return RetrievalItems(self.dataset or path.stem, images, texts, owner)
 
     def score(
@@ -126,10 +125,13 @@ class Retrieval:
         names = _CAPTION_FILES if self.captions is None else (str(self.captions),)
         return next((root / name for name in names if (root / name).is_file()), None)
 
-    def _read(self, path: Path) -> list[Any]:
-        """Return the items that have captions; the others ask nothing."""
-        items = read_captions(path, images=self.images, split=self.split)
-        return [item for item in items if item.captions]
+    def _read(self, path: Path) -> list[CaptionItem]:
+        """Return the captioned pictures of the split."""
+        split = self.split
+        if split is None:
+            splits = {row.split for row in read_rows(path, "auto", None, None)}
+            split = "test" if "test" in splits else None
+        return read_captions(path, images=self.images, split=split)
 
 
 def score_retrieval(

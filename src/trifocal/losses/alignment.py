@@ -25,6 +25,7 @@ from trifocal.losses.precision import no_autocast, widen
 
 Weighting = Literal["minmax", "minmax_sparse", "softmax"]
 WEIGHTINGS = ("minmax", "minmax_sparse", "softmax")
+SHORTEST = 1e-12  # vectors no longer than this have no direction
 
 
 @torch.no_grad()
@@ -69,7 +70,7 @@ def word_cosines(patches: Tensor, words: Tensor, weighting: Weighting = "minmax"
     views = torch.bmm(weights, patches)
     product = (views * words).sum(dim=-1)
     squares = views.square().sum(dim=-1), words.square().sum(dim=-1)
-    usable = torch.minimum(*squares) > torch.finfo(words.dtype).tiny
+    usable = torch.minimum(*squares) > SHORTEST**2
     view_length, word_length = (torch.where(usable, square, 1.0).sqrt() for square in squares)
     return torch.where(usable, product / view_length / word_length, 0.0)
 
@@ -78,7 +79,8 @@ def _packing(mask: Tensor, owner: Tensor, images: int) -> tuple[Tensor, Tensor, 
     """Lay the kept tokens of each image's captions side by side.
 
     Returns:
-        source: (images, S) flat index into the (T·L) tokens; the spare places repeat token 0.
+        source: (images, S) flat index into the (T·L) tokens; spare places repeat a kept token,
+            since a dropped one may hold anything.
         place: (kept,) flat index into (images·S) of each kept token.
         token: (kept,) its flat index into (T·L).
     """
@@ -90,7 +92,7 @@ def _packing(mask: Tensor, owner: Tensor, images: int) -> tuple[Tensor, Tensor, 
     width = int(counts.max()) if images else 0
     starts = counts.cumsum(0) - counts
     place = torch.arange(len(token), device=mask.device) - starts[image] + image * width
-    source = token.new_zeros(images * width).scatter_(0, place, token)
+    source = token[:1].repeat(images * width).scatter_(0, place, token)
     return source.view(images, width), place, token
 
 

@@ -122,7 +122,9 @@ class _TiledContrastive(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None]:
         a, columns, scale, by_row, by_column = ctx.saved_tensors
         layout: Layout = ctx.layout
         with no_autocast(a):
@@ -180,7 +182,9 @@ def pair_loss(
         columns = torch.cat([columns, negatives])
     pairs = sum(counts)
     layout = Layout(first, pairs, blanks, across_ranks, tile or default_tile(a.device))
-    scale = torch.as_tensor(scale, device=a.device, dtype=None if torch.is_tensor(scale) else a.dtype)
+    scale = torch.as_tensor(
+        scale, device=a.device, dtype=None if torch.is_tensor(scale) else a.dtype
+    )
     share: Tensor = _TiledContrastive.apply(a, columns, scale, layout)
     return sum_over_ranks(share / max(2 * pairs, 1), across_ranks)
 

@@ -6,7 +6,8 @@ This is the one place that knows every focus's methods and every kind of source 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.composition import METHODS as COMPOSITION
 from trifocal.data.loader import Negatives
 from trifocal.data.samples import Source
+from trifocal.train.engine import Outcome, train
 from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
 from trifocal.tuning import load_model
 from trifocal.world.source import WorldCaptions
@@ -67,11 +69,12 @@ def build_negatives(recipe: Recipe, method: Any) -> Negatives | None:
 
     if not method.negative_kinds:
         return None
+    cache = recipe.negatives.cache
     return HardNegatives(
         method.negative_kinds,
         parser=recipe.negatives.parser,
         seed=recipe.seed,
-        cache=recipe.negatives.cache,
+        store=os.path.join(cache, "parses.sqlite") if cache else None,
     )
 
 
@@ -81,3 +84,50 @@ def _captions(source: Source) -> Iterator[str]:
     for index in range(len(source)):
         rng = np.random.default_rng((0, 0, index))
         yield wording(index, rng) if wording else source.sample(index, rng).caption
+
+
+def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, float]]]:
+    """Return the evaluations a recipe names: `world`, or `benchmark=folder of its data`.
+
+    Metrics are named `task/metric`; on the world they are the few that a comparison is about.
+    """
+    from trifocal.evaluate.runner import evaluate, make_job
+    from trifocal.evaluate.world import summarize_world, world_suite
+
+    def score_world(method: Any) -> dict[str, float]:
+        # A model is chosen by what it does on the validation scenes; the test scenes stay unseen.
+        return summarize_world(world_suite(method, split="val"))
+
+    def scorer(name: str, root: str | None) -> Callable[[Any], dict[str, float]]:
+        def score(method: Any) -> dict[str, float]:
+            rows = evaluate(method, [make_job(name, root)])
+            return {f"{row.task}/{row.metric}": row.value for row in rows}
+
+        return score
+
+    found: dict[str, Callable[[Any], dict[str, float]]] = {}
+    for entry in recipe.evaluation:
+        name, _, root = entry.partition("=")
+        found[name] = score_world if name == "world" else scorer(name, root or None)
+    return found
+
+
+def run(recipe: Recipe, *, resume: str = "auto") -> Outcome:
+    """Train a recipe from start to end (or from where it was interrupted).
+
+    Args:
+        recipe: What to do.
+        resume: "auto" goes on with a run that is there, "never" refuses to.
+
+    Returns:
+        The run folder, with the trained model in `model/`.
+    """
+    method = build_method(recipe)
+    return train(
+        method,
+        build_source(recipe.data, method.clip.image_size),
+        recipe,
+        negatives=build_negatives(recipe, method),
+        evaluators=build_evaluators(recipe),
+        resume=resume,
+    )

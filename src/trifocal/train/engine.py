@@ -11,11 +11,10 @@ A method is any `nn.Module` with `forward(pixels, text) -> Encoded`, `objective(
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,13 +30,12 @@ from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
 from trifocal.train.environment import describe
-from trifocal.train.gradient_cache import cached_step, direct_step
-from trifocal.train.launch import compile_blocks, make_accelerator, seed_draws
+from trifocal.train.launch import compile_blocks, make_accelerator
 from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, Window
-from trifocal.train.optimizer import make_optimizer, set_learning_rate
+from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Recipe
-from trifocal.train.schedule import learning_rate
+from trifocal.train.step import Stepper
 from trifocal.train.stop import Stopped, StopSignals
 
 logger = logging.getLogger(__name__)
@@ -155,6 +153,9 @@ class _Run:
         self.optimizer: Any = make_optimizer(self.method, recipe.optimizer)
         self.frozen = frozen_digest(self.method)
         self.model, self.optimizer = accelerator.prepare(self.method, self.optimizer)
+        self.stepper = Stepper(
+            self.method, self.model, self.optimizer, accelerator, recipe, self.total
+        )
         self.method.train()
         steps = self.checkpoints.steps()
         if steps and resume == "never":
@@ -185,7 +186,8 @@ class _Run:
     def _take_up(self, step: int) -> None:
         """Go on from the checkpoint of `step`."""
         saved = self.checkpoints.read(step)
-        for key, before, now in config.differences(saved["recipe"], self.recipe):
+        begun_with = config.build(Recipe, saved["recipe"])  # fields newer than the run: defaults
+        for key, before, now in config.differences(begun_with, self.recipe):
             if key not in HARMLESS:
                 raise UserError(
                     f"{self.folder} was begun with {key} {before!r}, but the recipe now says "
@@ -226,100 +228,34 @@ class _Run:
 
     def loop(self, signals: StopSignals) -> None:
         """Make the remaining steps."""
-        recipe, pieces = self.recipe, self.recipe.accumulation
+        pieces = self.recipe.accumulation
         loader = batches(
             self.maker,
             self.step * pieces,
             self.total * pieces,
-            workers=recipe.workers,
+            workers=self.recipe.workers,
             pin_memory=self.accelerator.device.type == "cuda",
         )
-        window = Window()
+        with contextlib.closing(loader):  # ends the workers, however the loop is left
+            self._steps(loader, signals)
+
+    def _steps(self, loader: Iterator[CaptionBatch], signals: StopSignals) -> None:
+        pieces, window = self.recipe.accumulation, Window()
         while self.step < self.total:
             begun = time.perf_counter()
             group = [next(loader) for _ in range(pieces)]
             waited = time.perf_counter() - begun
-            values = self._gradient(group)
+            values = self.stepper.gradient(self.step, group)
             stop = self._agree(group, values, signals.received)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self._clamp()
+            self.stepper.apply()
             self.step += 1
-            window.add(values, recipe.batch_size * pieces, waited)
+            window.add(values, self.recipe.batch_size * pieces, waited)
             self._tell(window)
             begun = time.perf_counter()
             self._keep(stop)
             window.pause(time.perf_counter() - begun)
             if stop and self.step < self.total:
                 raise Stopped(stop, self.step, str(self.folder))
-
-    def _gradient(self, group: list[CaptionBatch]) -> dict[str, float]:
-        """Compute the gradient of the next step; return the numbers to log."""
-        recipe, accelerator = self.recipe, self.accelerator
-        seed_draws(recipe.seed, self.step, accelerator.process_index)
-        rate = learning_rate(
-            self.step,
-            base=recipe.optimizer.lr,
-            warmup=recipe.schedule.warmup_steps,
-            total=self.total,
-        )
-        set_learning_rate(self.optimizer, rate)
-        sums: dict[str, torch.Tensor] = {}
-        share = 1 / len(group)
-        for index, batch in enumerate(group):
-            batch = batch.to(accelerator.device, non_blocking=True)
-            terms = self._backward(batch, share, final=index == len(group) - 1)
-            for name, term in terms.items():
-                term = term.float() * share
-                sums[name] = sums[name] + term if name in sums else term
-        norm = self._gradient_norm()
-        scale = whole_number(self.method.clip.network.logit_scale)
-        # One transfer from the device for all numbers of the step.
-        *terms, norm, scale = torch.stack([*sums.values(), norm, scale]).tolist()
-        return {
-            "loss": math.fsum(terms) if all(map(math.isfinite, terms)) else math.nan,
-            **dict(zip(sums, terms)),
-            "gradient_norm": norm,
-            "logit_scale": math.exp(scale),
-            "lr": rate,
-        }
-
-    def _backward(
-        self, batch: CaptionBatch, share: float, *, final: bool
-    ) -> dict[str, torch.Tensor]:
-        """Add a batch's gradient to the parameters; processes average it if it is `final`."""
-        recipe, accelerator = self.recipe, self.accelerator
-        no_sync = functools.partial(accelerator.no_sync, self.model)
-        if recipe.gradient_cache:
-            return cached_step(
-                self.model,
-                self.method.objective,
-                batch,
-                accelerator.backward,
-                chunk=recipe.gradient_cache,
-                share=share,
-                no_sync=no_sync,
-                final=final,
-            )
-        with contextlib.nullcontext() if final else no_sync():
-            return direct_step(
-                self.model, self.method.objective, batch, accelerator.backward, share=share
-            )
-
-    def _gradient_norm(self) -> torch.Tensor:
-        """Return the norm of the whole gradient, after scaling it down if the recipe says so."""
-        self.accelerator.unscale_gradients(self.optimizer)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self.recipe.clip_grad_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip_grad_norm, norm)
-        return whole_number(norm)
-
-    def _clamp(self) -> None:
-        scale = self.method.clip.network.logit_scale
-        if scale.requires_grad:
-            with torch.no_grad():
-                scale.clamp_(0, self.recipe.max_logit_scale)
 
     # -- what all processes must agree on -----------------------------------------------------
 
@@ -376,10 +312,14 @@ class _Run:
     def _keep(self, stop: int) -> None:
         """Evaluate and save where it is time to."""
         recipe, end = self.recipe, self.step == self.total
-        due = [every > 0 and self.step % every == 0 for every in _rhythm(recipe)]
-        improved = self._evaluate() if self.evaluators and (due[0] or end) else False
-        if due[1] or improved or stop or end:
+        improved = False
+        if self.evaluators and (end or self._due(recipe.eval_every)):
+            improved = self._evaluate()
+        if end or stop or improved or self._due(recipe.checkpoint_every):
             self._save()
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.step % every == 0
 
     def _evaluate(self) -> bool:
         """Run the evaluations; return whether the monitored metric is the best so far."""
@@ -430,13 +370,3 @@ class _Run:
             self.checkpoints.prune(self.recipe.keep, best)
             self.log.event("checkpoint", self.step)
         self.accelerator.wait_for_everyone()
-
-
-def whole_number(tensor: Any) -> torch.Tensor:
-    """Return a 0-dim tensor as float32, gathered if it is sharded over processes."""
-    full = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-    return full.detach().float().reshape(())
-
-
-def _rhythm(recipe: Recipe) -> tuple[int, int]:
-    return recipe.eval_every, recipe.checkpoint_every

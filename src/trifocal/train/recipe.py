@@ -41,6 +41,7 @@ class DataRecipe:
         path: The caption file or folder; for shards a pattern such as `data/{0000..0099}.tar`.
         images: The folder that the image paths of a caption file start from (by default the
             file's own folder).
+        texts: For shards: a folder of `<stem>.txt` to take captions from instead.
         format: The form of the caption file.
         split: The part to train on: of the world, or of a Karpathy file (`train+restval`).
         image_column, caption_column: Columns of a table, where they cannot be guessed.
@@ -59,6 +60,7 @@ class DataRecipe:
     source: Literal["world", "captions", "shards"] = "world"
     path: str | None = None
     images: str | None = None
+    texts: str | None = None
     format: Literal["auto", "table", "karpathy", "coco", "negclip", "folder"] = "auto"
     split: str | None = None
     image_column: str | None = None
@@ -184,7 +186,7 @@ class Recipe:
 HARMLESS = frozenset(
     {
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
-        "monitor", "monitor_mode", "output", "data.images", "data.bad_image_share",
+        "monitor", "monitor_mode", "output", "data.images", "data.texts", "data.bad_image_share",
         "gradient_checkpointing", "compile", "negatives.cache",
     }
 )  # fmt: skip

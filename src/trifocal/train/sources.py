@@ -31,7 +31,11 @@ def make_source(data: DataRecipe, image_size: tuple[int, int]) -> Source:
         if data.captions == "each":
             raise UserError("data.captions 'each' is not known for shards; use 'random'.")
         return ShardDataset(
-            data.path, caption_key=data.caption_column, captions=data.captions, draft=draft
+            data.path,
+            caption_key=data.caption_column,
+            folder=data.texts,
+            captions=data.captions,
+            draft=draft,
         )
     items = read_captions(
         data.path,

@@ -100,7 +100,10 @@ class HardNegatives:
                     f"unknown kind of hard negative {kind!r}; choose from {', '.join(KINDS)}."
                     f"{nearest(kind, KINDS)}"
                 )
+        if len(set(self.kinds)) < len(self.kinds):
+            raise UserError(f"a kind of hard negative is named twice: {', '.join(self.kinds)}.")
         self.parser = make_parser(parser)
+        self.parser_name = getattr(self.parser, "name", type(self.parser).__name__)
         self.seed = seed
         self.normalize = normalize
         self.store = store if store is None or isinstance(store, ParseStore) else ParseStore(store)
@@ -217,12 +220,12 @@ class HardNegatives:
     def _load(self, caption: str) -> Parse | None:
         if self.store is None:
             return None
-        content = self.store.get_parse(caption_key(self.parser.name, caption))
+        content = self.store.get_parse(caption_key(self.parser_name, caption))
         return None if content is None else Parse.from_json(content)
 
     def _save(self, caption: str, parse: Parse) -> None:
         if self.store is not None:
-            self.store.put_parse(caption_key(self.parser.name, caption), parse.to_json())
+            self.store.put_parse(caption_key(self.parser_name, caption), parse.to_json())
 
     def _generator(self, caption: str) -> np.random.Generator:
         """A generator from the seed, the caption and the number of earlier calls with it."""
@@ -247,4 +250,3 @@ def _warn_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
         _log.warning(message)
-

@@ -10,22 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from trifocal.composition.negatives.parsing import Parse, Span
 
+
+def _phrases(text: str) -> frozenset[str]:
+    return frozenset(text.split("|"))
+
+
 # Prepositions with a noun inside: the noun ("front") is then no object of its own.
-PHRASAL_PREPOSITIONS = frozenset(
+PHRASAL_PREPOSITIONS = _phrases(
     "in addition to|in back of|in between of|in front of|in reference to|in regard to|in spite of|"
     "in the back of|in the center of|in the corner of|in the front of|in the middle of|"
     "in the midst of|on account of|on back of|on both sides of|on each side of|on either side of|"
     "on side of|on the back of|on the edge of|on the side of|on the top of|on top of|at the back of|"
     "at the bottom of|at the edge of|at the end of|at the side of|at the top of|by the side of|"
     "to the left of|to the right of|to the side of|on the left of|on the right of|"
-    "on the left side of|on the right side of|with regard to".split("|")
+    "on the left side of|on the right side of|with regard to"
 )
 
 # A verb (base form) and the preposition it chooses: the two make one relation.
-PHRASAL_VERBS = frozenset(
+PHRASAL_VERBS = _phrases(
     "care for|carry on|cover in|cover with|cut into|cut through|deal with|dress as|dress in|"
     "dress up|fill with|gaze at|get into|get off|get on|get out|go through|hang from|hold on|"
     "hold onto|hold up|lean against|lean on|lean over|line with|listen to|look after|look around|"
@@ -33,7 +39,7 @@ PHRASAL_VERBS = frozenset(
     "pick up|play on|play with|point at|point to|pose for|pose with|prepare for|pull up|put in|"
     "put on|reach for|reach into|ready for|ride on|serve with|show off|sit on|sleep on|smile at|"
     "stand on|stare at|surround by|take off|talk on|talk to|top with|try on|wait for|wait on|"
-    "walk on|watch over|work on".split("|")
+    "walk on|watch over|work on"
 )
 
 
@@ -221,7 +227,7 @@ def _graph_from_chunks(parse: Parse) -> SceneGraph:
         if parse.tokens[root := parse.root(chunk)].pos != "PRON"
     ]
     relations = []
-    for left, right in zip(chunks, chunks[1:]):
+    for left, right in pairwise(chunks):
         element = _between(parse, left.end, right.start, phrases)
         if element is not None:
             relations.append(element)

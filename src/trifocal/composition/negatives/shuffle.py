@@ -55,9 +55,7 @@ def shuffle_candidates(parse: Parse, size: int = 2) -> ShuffleCandidates | None:
 
 def _joined(words: tuple[str, ...], marks: frozenset[str]) -> list[str]:
     """The words of one chunk with a space before each but the first and punctuation marks."""
-    return [
-        word if not index or word in marks else f" {word}" for index, word in enumerate(words)
-    ]
+    return [word if not index or word in marks else f" {word}" for index, word in enumerate(words)]
 
 
 def _inner(words: list[str], marks: frozenset[str]) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ import ast
 import csv
 import hashlib
 import io
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from trifocal.errors import UserError
 from trifocal.files import atomic_write
 
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
+Item = TypeVar("Item", str, int)
+
 _LONGEST_LIST = 100_000  # characters of one written list; longer ones are refused unread
 
 
@@ -143,24 +147,60 @@ def prepare_table(
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{_settings(negatives, count)}.part")
+    rows: list[TableRow] = []
     with open(part, "a+b") as file:
-        rows = _finished_rows(file)
-        for number, (title, filepath) in enumerate(items):
-            if number < len(rows) and (rows[number].title, rows[number].filepath) != (
+        kept = _finished_rows(file)
+        for number, (caption, filepath) in enumerate(items):
+            title = negatives.prepare_caption(caption)
+            if number < len(kept) and (kept[number].title, kept[number].filepath) != (
                 title,
                 filepath,
             ):
-                del rows[number:]  # other captions than last time: keep what is alike
-                _rewrite(file, rows)
-            if number >= len(rows):
-                title = negatives.prepare_caption(title)
+                raise UserError(
+                    f"{part} holds rows of an interrupted run over other captions (row {number} "
+                    "differs); delete it, then run again."
+                )
+            if number < len(kept):
+                row = kept[number]
+            else:
                 rng = np.random.default_rng([negatives.seed, number])
                 row = TableRow(title, filepath, _draw(negatives, title, rng, count))
-                rows.append(row)
-                file.write(_json_line(row))
+                file.write(json.dumps([title, filepath, row.negatives]).encode() + b"\n")
+            rows.append(row)
             if progress is not None:
                 progress(number + 1)
-        del rows[number + 1 :]
     write_table(rows, target)
     part.unlink()
     return len(rows)
+
+
+def _settings(negatives: HardNegatives, count: int) -> str:
+    """A short name for all that decides the draws, so that only like is continued with like."""
+    parts = (negatives.kinds, negatives.parser_name, negatives.seed, negatives.normalize, count)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def _draw(
+    negatives: HardNegatives, title: str, rng: np.random.Generator, count: int
+) -> tuple[str, ...]:
+    """The different negatives of `count` draws, in the order in which they came."""
+    drawn = (text for _ in range(count) for text in negatives(title, rng).values())
+    return tuple(dict.fromkeys(text for text in drawn if text is not None))
+
+
+def _finished_rows(file: BinaryIO) -> list[TableRow]:
+    """The rows of an interrupted run; a row that was cut off is removed from the file."""
+    rows, end = [], 0
+    file.seek(0)
+    for line in file:
+        try:
+            title, filepath, negatives = json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith(b"\n"):
+            break
+        rows.append(TableRow(title, filepath, tuple(negatives)))
+        end += len(line)
+    file.truncate(end)
+    file.seek(end)
+    return rows

@@ -24,6 +24,10 @@ def _table(tag: str, words: str) -> dict[str, str]:
     return dict.fromkeys(words.split(), tag)
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # The reading in captions of words that news text reads otherwise.
 CAPTION_LEXICON = {
     **_table(
@@ -67,7 +71,7 @@ CAPTION_LEXICON = {
 }
 
 # Plural-looking forms that are verbs after a singular subject ("A man rides a horse").
-_THIRD_PERSON = frozenset(
+_THIRD_PERSON = _words(
     "approaches attempts balances bats bends bites blows boards breaks brushes catches chases "
     "checks climbs cooks covers crosses cuts cycles dances displays dives draws drinks drives eats "
     "enters falls features feeds fights flies floats flips flys gazes glides grazes grips grows "
@@ -76,20 +80,20 @@ _THIRD_PERSON = frozenset(
     "prepares pulls pushes races reaches reads receives relaxes rests rides rolls runs sails "
     "serves shares shows sips sits skates skateboards skis sleeps slides smells smiles snowboards "
     "sniffs speaks stands stares stops stretches strikes surfs swims swings takes talks throws "
-    "touches travels tries turns uses waits walks washes watches waves wears works".split()
+    "touches travels tries turns uses waits walks washes watches waves wears works"
 )
 
-_ING_NOUNS = frozenset(
+_ING_NOUNS = _words(
     "awning bedding boarding building carving ceiling clearing clothing crossing drawing dressing "
     "dumpling earring evening filling flooring frosting icing landing lighting living marking "
     "morning opening outing painting parking pudding railing ring seasoning setting siding "
-    "something stocking string stuffing topping wedding wing".split()
+    "something stocking string stuffing topping wedding wing"
 )
-_FUNCTION_WORDS = frozenset(
+_FUNCTION_WORDS = _words(
     "to 's ’s her there back close next up out down off left right sheep set "
-    "above around behind below beside beyond inside near nearby outside underneath".split()
+    "above around behind below beside beyond inside near nearby outside underneath"
 )
-_NEVER_NOUN = frozenset("other several many few various different same".split())
+_NEVER_NOUN = _words("other several many few various different same")
 
 
 def penn_tags(words: Sequence[str]) -> list[str]:
@@ -164,8 +168,8 @@ def _repair(low: Sequence[str], tags: Sequence[str], index: int, finite: bool) -
     elif tag == "VBD" and (inside or before in {"", "IN"}) and after in NOUNS:
         return "VBN"
     elif tag == "JJ" and before in _DETERMINERS and word not in _NEVER_NOUN:
-        if after in {"", ".", "IN", "RP", "VBZ", "VBP", "MD"} or word_after in BE:
-            return "NN"
+        alone = after in {"", ".", "IN", "RP", "VBZ", "VBP", "MD"} or word_after in BE
+        return "NN" if alone else tag
     return tag
 
 

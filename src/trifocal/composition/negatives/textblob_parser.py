@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Sequence
-from functools import cached_property
 
 from trifocal.composition.negatives.parsing import Parse, Span, Token
 from trifocal.composition.negatives.tagging import BE, penn_tags
@@ -67,10 +66,9 @@ class TextBlobParser:
     The lexicon (a megabyte of text in TextBlob's wheel) is read at the first caption.
     """
 
-    @cached_property
-    def name(self) -> str:
-        """The parser and its version: a change of either changes what is stored."""
-        return f"textblob-{importlib.metadata.version('textblob')}-rules-{_RULES}"
+    def __init__(self) -> None:
+        version = importlib.metadata.version("textblob")
+        self.name = f"textblob-{version}-rules-{_RULES}"
 
     def parse(self, caption: str) -> Parse:
         """Parse one caption; an empty one has no tokens."""

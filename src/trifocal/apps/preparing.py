@@ -1,0 +1,64 @@
+"""`trifocal data`: what a benchmark is missing, and data written in the field's formats."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.progress import track
+
+from trifocal.composition.negatives import HardNegatives
+from trifocal.composition.negatives.table import prepare_table
+from trifocal.data.captions import read_captions
+from trifocal.evaluate.runner import make_job
+from trifocal.world.export import ExportConfig, export_world
+
+
+def check(benchmark: str, root: str, images: str | None) -> int:
+    """Print what is missing for a benchmark; return 0 where nothing is, else 1."""
+    job = make_job(benchmark, root, images=images)
+    missing = job.benchmark.check(job.root)
+    for item in missing:
+        print(f"missing: {item}")
+    if not missing:
+        print(f"{benchmark}: everything is there ({len(job.benchmark.items(job.root))} items)")
+    return 1 if missing else 0
+
+
+def negatives(arguments: argparse.Namespace) -> None:
+    """Write hard negatives of every caption ahead, as NegCLIP's table."""
+    items = read_captions(arguments.captions, images=arguments.images, split=arguments.split)
+    root = Path(arguments.images or Path(arguments.captions).parent)
+    pairs = [
+        (caption, _relative(Path(item.image), root)) for item in items for caption in item.captions
+    ]
+    maker = HardNegatives(
+        tuple(arguments.kinds.split(",")), parser=arguments.parser, seed=arguments.seed
+    )
+    shown = track(pairs, "hard negatives", disable=not sys.stderr.isatty())
+    done = prepare_table(shown, arguments.out, maker, count=arguments.count)
+    print(f"{arguments.out}: {done} captions with their hard negatives")
+
+
+def world(arguments: argparse.Namespace) -> None:
+    """Draw the built-in world and write it as its benchmarks' own files."""
+    part = max(arguments.scenes // 5, 1)
+    config = ExportConfig(
+        seed=arguments.seed,
+        size=arguments.size,
+        train=arguments.scenes,
+        val=part,
+        test=part,
+        composition=arguments.tests,
+        zero_shot=part,
+    )
+    folder = export_world(arguments.out, config)
+    print(
+        f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, zero_shot/"
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Return `path` seen from `root`, as tables hold it, or as it is where it lies elsewhere."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,103 @@
+"""`trifocal eval`: models on benchmarks, side by side, with what they gained and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from trifocal.clip import Clip
+from trifocal.errors import UserError
+from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
+from trifocal.evaluate.records import export_clip_benchmark, read_results
+from trifocal.evaluate.runner import ProgressBars, evaluate, make_job
+from trifocal.evaluate.table import comparison_table
+from trifocal.metrics.result import Result
+from trifocal.tuning import interpolate, load_model
+
+
+def pick_device(name: str) -> str:
+    """Return the device to use for `name`; "auto" takes a GPU where there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def run_eval(arguments: argparse.Namespace) -> list[Result]:
+    """Score, print the table, and write what was asked for.
+
+    Raises:
+        UserError: A model, a benchmark or its data cannot be had.
+    """
+    jobs = [
+        make_job(
+            name,
+            arguments.root,
+            images=arguments.images,
+            available_only=arguments.available_only or None,
+        )
+        for name in arguments.benchmarks
+    ]
+    rows: list[Result] = []
+    curves: dict[str, list[CurvePoint]] = {}
+    with ProgressBars() as bars:
+        for name, model in _models(arguments):
+            if arguments.interpolate:
+                base = _load(arguments.base or _base_of(name), arguments)
+                curve = wise_ft_curve(
+                    lambda alpha, base=base, model=model: interpolate(base, model, alpha),
+                    lambda mixed: evaluate(mixed, jobs, results=arguments.out, progress=bars),
+                    parse_alphas(arguments.interpolate),
+                )
+                curves[name] = curve
+                rows += [row for point in curve for row in point.rows]
+            else:
+                rows += evaluate(model, jobs, name=name, results=arguments.out, progress=bars)
+    compared = [row for file in arguments.compare for row in read_results(file)]
+    Console().print(comparison_table([*compared, *rows]))
+    if arguments.clip_benchmark:
+        export_clip_benchmark(arguments.clip_benchmark, rows)
+    if arguments.report:
+        from trifocal.evaluate.report import results_report, write_report
+
+        write_report(arguments.report, results_report([*compared, *rows], curves))
+        print(f"The report is in {arguments.report}")
+    return rows
+
+
+def _models(arguments: argparse.Namespace) -> Iterator[tuple[str, Clip]]:
+    """Yield the models to score, one in memory at a time."""
+    names = [name for name in arguments.model.split(",") if name]
+    if arguments.base and not arguments.interpolate and arguments.base not in names:
+        names.insert(0, arguments.base)  # what was gained and lost is seen against the base
+    for name in names:
+        yield name, _load(name, arguments)
+
+
+def _load(name: str, arguments: argparse.Namespace) -> Clip:
+    return load_model(
+        name,
+        device=pick_device(arguments.device),
+        activation=arguments.activation,
+        tokenizer=arguments.tokenizer,
+    ).eval()
+
+
+def _base_of(name: str) -> str:
+    """Return the model a run started from, as its recipe says."""
+    import yaml
+
+    recipe = Path(name) / "recipe.yaml"
+    if not recipe.is_file():
+        raise UserError(
+            f"{name} is not a run folder, so the model it was tuned from is unknown; give --base."
+        )
+    return yaml.safe_load(recipe.read_text())["model"]["name"]
+
+

@@ -1,0 +1,195 @@
+"""The command line: it parses, calls and prints.
+
+Heavy modules are imported by the command that needs them, so that `trifocal --help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from trifocal import __version__
+from trifocal.errors import UserError, nearest
+
+_EPILOG = """\
+first steps:
+  trifocal demo                                   watch a CLIP learn that word order matters
+  trifocal train recipes/composition/fsc_clip-coco-ViT-B-32.yaml --print
+  trifocal eval builtin world
+"""
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Namespace], int]]]:
+    parser = argparse.ArgumentParser(
+        prog="trifocal",
+        description="Three finer focal lengths for a pre-trained CLIP.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"trifocal {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser("demo", help="offline tour on the built-in world: report.html")
+    demo.add_argument("chapters", nargs="*", help="chapters to run (default: all)")
+    demo.add_argument("--out", default="runs/demo", help="folder of the tour (default: %(default)s)")
+    demo.add_argument("--seeds", type=int, default=1, help="runs of every method (default: 1)")
+
+    train = commands.add_parser(
+        "train",
+        help="train a recipe; run it again to resume",
+        description="Train a recipe. Every field of it is an option: --optimizer.lr 1e-5, "
+        "--batch_size 64, --method.gamma 0. A run that was interrupted goes on when the same "
+        "command is given again.",
+    )
+    train.add_argument("recipe", help="a YAML file (see recipes/)")
+    train.add_argument("--print", action="store_true", dest="show", help="show the full recipe")
+    train.add_argument("--fresh", action="store_true", help="refuse to resume an earlier run")
+
+    evaluate = commands.add_parser("eval", help="score models on benchmarks, side by side")
+    evaluate.add_argument("model", help="a name, a file, a folder or a run; several with commas")
+    evaluate.add_argument("benchmarks", nargs="+", metavar="BENCHMARK")
+    evaluate.add_argument("--root", help="folder that holds the data")
+    evaluate.add_argument("--images", help="folder of the photos, where it is not in the root")
+    evaluate.add_argument(
+        "--available-only", action="store_true", help="score the rows whose photos are there"
+    )
+    evaluate.add_argument("--out", help="results file (JSON lines) to add the rows to")
+    evaluate.add_argument("--compare", nargs="*", default=[], help="results files to set beside")
+    evaluate.add_argument("--report", help="write a report.html here")
+    evaluate.add_argument("--base", default=None, help="the model that training started from")
+    evaluate.add_argument(
+        "--interpolate", metavar="ALPHAS", help="WiSE-FT: 0,0.1,...,1 between --base and MODEL"
+    )
+    evaluate.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")
+    evaluate.add_argument("--tokenizer", help="vocabulary for weights that carry none")
+    evaluate.add_argument("--device", default="auto", help="cpu, cuda, mps (default: %(default)s)")
+    evaluate.add_argument("--clip-benchmark", metavar="DIR", help="also write its JSON records")
+
+    data = commands.add_parser("data", help="check and prepare data")
+    actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say what a benchmark is missing")
+    check.add_argument("benchmark")
+    check.add_argument("--root", required=True)
+    check.add_argument("--images")
+    prepare = actions.add_parser("prepare", help="write data in the field's formats")
+    making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
+    negatives = making.add_parser("negatives", help="captions → NegCLIP's table of negatives")
+    negatives.add_argument("captions", help="a caption table, Karpathy or COCO file")
+    negatives.add_argument("--out", required=True, help="the table to write (TSV)")
+    negatives.add_argument("--images", help="folder that image paths start from")
+    negatives.add_argument("--split", help="part of a Karpathy file")
+    negatives.add_argument("--kinds", default="swap,replace,shuffle")
+    negatives.add_argument("--parser", default="auto", help="auto, spacy or textblob")
+    negatives.add_argument("--count", type=int, default=3, help="negatives a caption and kind")
+    negatives.add_argument("--seed", type=int, default=0)
+    world = making.add_parser("world", help="the built-in world in benchmark formats")
+    world.add_argument("out", help="folder to write")
+    world.add_argument("--scenes", type=int, default=1000)
+    world.add_argument("--tests", type=int, default=250, help="composition tests a subset")
+    world.add_argument("--size", type=int, default=256, help="picture side in pixels")
+    world.add_argument("--seed", type=int, default=0)
+
+    export = commands.add_parser("export", help="write a model in another library's format")
+    export.add_argument("model")
+    export.add_argument("--to", required=True, choices=("transformers", "open_clip"))
+    export.add_argument("--out", required=True, help="folder, or .pt/.safetensors file")
+    export.add_argument("--activation", choices=("gelu", "quick_gelu"))
+    export.add_argument("--tokenizer")
+
+    handlers = {
+        "demo": _demo,
+        "train": _train,
+        "eval": _eval,
+        "data": _data,
+        "export": _export,
+    }
+    return parser, handlers
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from trifocal.apps.demo import run_demo
+
+    run_demo(arguments.chapters, arguments.out, seeds=arguments.seeds)
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from trifocal.config import to_yaml
+    from trifocal.train import Stopped, load_recipe
+    from trifocal.train.build import METHODS, run
+
+    recipe = load_recipe(arguments.recipe, arguments.overrides, METHODS)
+    if arguments.show:
+        print(to_yaml(recipe), end="")
+        return 0
+    try:
+        outcome = run(recipe, resume="never" if arguments.fresh else "auto")
+    except Stopped as stopped:
+        print(f"{stopped}; run the same command again to go on.", file=sys.stderr)
+        return stopped.status
+    print(f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} world")
+    return 0
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    from trifocal.apps.scoring import run_eval
+
+    run_eval(arguments)
+    return 0
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    from trifocal.apps import preparing
+
+    if arguments.action == "check":
+        return preparing.check(arguments.benchmark, arguments.root, arguments.images)
+    if arguments.what == "negatives":
+        preparing.negatives(arguments)
+    else:
+        preparing.world(arguments)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from trifocal.clip import save_open_clip, save_pretrained
+    from trifocal.tuning import load_model
+
+    clip = load_model(
+        arguments.model, activation=arguments.activation, tokenizer=arguments.tokenizer
+    )
+    write = save_pretrained if arguments.to == "transformers" else save_open_clip
+    write(clip, arguments.out)
+    print(f"{arguments.model} is in {arguments.out}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 2 for a user's error, 130/143 when stopped."""
+    parser, handlers = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    arguments.overrides = rest
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.INFO, format="%(message)s"
+    )
+    for noisy in ("httpx", "matplotlib", "PIL", "filelock"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        if rest and arguments.command != "train":
+            known = ["--root", "--images", "--out", "--base", "--interpolate", "--seeds"]
+            raise UserError(f"unknown option {rest[0]!r}.{nearest(rest[0], known)}")
+        return handlers[arguments.command](arguments)
+    except UserError as error:
+        if arguments.debug:
+            raise
+        print(f"trifocal: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("trifocal: stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

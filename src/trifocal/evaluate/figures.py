@@ -1,0 +1,251 @@
+"""Figures for the report: SVG that follows the page's light or dark colors, and heat maps.
+
+matplotlib's object interface on the Agg canvas, without pyplot and so without global figures.
+Series have both a color (Okabe and Ito's palette, safe for color-blind readers) and a marker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+PALETTE = ("#868e96", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+MARKERS = "oXsDvP^"
+_INK = "#010203"  # replaced by the page's text color
+_SIZE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
+_RC = {
+    "svg.fonttype": "none",  # real text: small, searchable, in the page's font
+    "text.parse_math": False,  # a "$" in a name is a "$"
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.linewidth": 0.6,
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named line or point.
+
+    Attributes:
+        label: Its name in the legend.
+        x: Positions.
+        y: Values, as many.
+        spread: Half-lengths (x, y) of error bars at the last point, if known.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    spread: tuple[float, float] | None = None
+
+
+def style(index: int) -> tuple[str, str]:
+    """Return color and marker of series `index`."""
+    return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+
+
+def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
+    """Draw what was gained (up) against what it cost (left), in percent.
+
+    Args:
+        series: The base first. The last point of each is the model itself; points before it are
+            the way there (WiSE-FT).
+        x_label: What must not be lost.
+        y_label: What is to be gained.
+    """
+    with mpl.rc_context(_RC):
+        figure, axes = _axes()
+        base_x, base_y = series[0].x[-1], series[0].y[-1]
+        axes.axvline(base_x, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        axes.axhline(base_y, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        for index, line in enumerate(series):
+            color, marker = style(index)
+            if len(line.x) > 1:
+                axes.plot(line.x, line.y, color=color, lw=1.4, marker=".", ms=5, alpha=0.75)
+            if line.spread is not None and any(line.spread):
+                axes.errorbar(
+                    line.x[-1], line.y[-1], *line.spread[::-1], color=color, lw=1, capsize=2
+                )
+            axes.scatter(
+                line.x[-1],
+                line.y[-1],
+                s=75,
+                color=color,
+                marker=marker,
+                label=line.label,
+                zorder=3,
+                edgecolors="white",
+                linewidths=0.8,
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.margins(0.12)
+        _note(axes, "better", (0.985, 0.97), ha="right", va="top")
+        _legend(figure, axes)
+        return to_svg(figure, f"trade-off {x_label} {y_label}")
+
+
+def lines(
+    series: Sequence[Series], x_label: str, y_label: str, *, title: str = "", markers: bool = False
+) -> Markup:
+    """Draw lines; series of one label (runs with other seeds) share their color."""
+    with mpl.rc_context(_RC):
+        figure, axes = _axes()
+        order = {label: i for i, label in enumerate(dict.fromkeys(s.label for s in series))}
+        for line in series:
+            color, marker = style(order[line.label])
+            axes.plot(
+                line.x,
+                line.y,
+                color=color,
+                lw=1.5,
+                label=line.label,
+                marker=marker if markers else None,
+                ms=4.5,
+            )
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.set_title(title, loc="left")
+        axes.margins(x=0.02)
+        _legend(figure, axes)
+        return to_svg(figure, f"lines {title} {y_label}")
+
+
+def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: float) -> Markup:
+    """Draw one row a measure and one dot a model, with a line at chance.
+
+    Args:
+        rows: Names of the measures, top to bottom.
+        series: A model each; `x` are its values in the order of `rows`, `y` is ignored.
+        x_label: The scale.
+        chance: What guessing scores on it.
+    """
+    with mpl.rc_context(_RC):
+        figure, axes = _axes((_SIZE[0], 0.9 + 0.36 * len(rows)))
+        places = np.arange(len(rows))[::-1]
+        axes.axvline(chance, color=_INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        values = np.array([line.x for line in series], dtype=float)
+        axes.hlines(places, values.min(0), values.max(0), color=_INK, alpha=0.18, lw=3, zorder=1)
+        for index, line in enumerate(series):
+            color, marker = style(index)
+            axes.scatter(
+                line.x,
+                places,
+                s=48,
+                color=color,
+                marker=marker,
+                label=line.label,
+                zorder=3,
+                edgecolors="white",
+                linewidths=0.6,
+            )
+        axes.set_yticks(places, rows)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_xlabel(x_label)
+        _note(axes, "chance", (chance, 1.0), ha="center", va="bottom", data_x=True)
+        _legend(figure, axes)
+        return to_svg(figure, f"dots {x_label}")
+
+
+def _axes(size: tuple[float, float] = _SIZE) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.25, lw=0.5, color=_INK)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _note(
+    axes: Axes, text: str, at: tuple[float, float], *, ha: str, va: str, data_x: bool = False
+) -> None:
+    transform = axes.get_xaxis_transform() if data_x else axes.transAxes
+    axes.text(*at, text, transform=transform, ha=ha, va=va, fontsize=8.5, alpha=0.6, style="italic")
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Name each label once, above the axes, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    first = {label: handle for label, handle in zip(reversed(labels), reversed(handles))}
+    if len(first) > 1:
+        names = list(dict.fromkeys(labels))
+        figure.legend(
+            [first[name] for name in names],
+            names,
+            loc="outside upper left",
+            ncols=2 if sum(map(len, names)) > 34 else len(names),
+            handletextpad=0.5,
+            columnspacing=1.4,
+        )
+
+
+def to_svg(figure: Figure, name: str) -> Markup:
+    """Return a figure as SVG to stand inside a page; equal figures give equal text.
+
+    Args:
+        figure: What to draw.
+        name: Distinguishes the ids in this figure from those in others on the page.
+    """
+    buffer = io.StringIO()
+    salt = hashlib.sha256(name.encode()).hexdigest()[:8]
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.clear()
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"(font: [^;'\"]*?px) [^;\"]*", r"\1 system-ui, sans-serif", text)
+    # Ids such as "figure_1" are the same in every file.
+    text = re.sub(r'id="(\w+_\d+)"', rf'id="{salt}-\1"', text)
+    text = text.replace(f"'{_INK}'", "'currentColor'").replace(_INK, "currentColor")
+    return Markup(text)  # matplotlib has escaped every label
+
+
+def heat_overlay(picture: Image.Image, weights: np.ndarray, *, size: int = 160) -> Image.Image:
+    """Lay a heat map over a picture.
+
+    Args:
+        picture: The picture, of the aspect ratio that the patches cover.
+        weights: (rows, columns), one value a patch, not negative.
+        size: Longer side of the result.
+
+    Returns:
+        An RGB image: the highest patch brightest, however small its weight.
+    """
+    scale = size / max(picture.size)
+    shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    picture = picture.convert("RGB").resize(shape, Image.Resampling.LANCZOS)
+    weights = np.asarray(weights, dtype=np.float32)
+    peak = float(weights.max())
+    relative = weights / peak if peak > 0 else weights
+    smooth = Image.fromarray(relative).resize(shape, Image.Resampling.BICUBIC)
+    heat = np.clip(np.asarray(smooth), 0, 1)
+    color = mpl.colormaps["inferno"](heat)[..., :3]
+    alpha = (0.55 + 0.15 * heat)[..., None]
+    base = np.asarray(picture, dtype=np.float32) / 255
+    mixed = base * (1 - alpha) + color * alpha
+    return Image.fromarray((255 * mixed).round().clip(0, 255).astype(np.uint8))

@@ -1,0 +1,65 @@
+"""The command line: instant help, one-sentence errors, statuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from trifocal.cli import main
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from trifocal.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'numpy', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "demo" in done.stdout
+
+
+def test_package_imports_nothing_heavy() -> None:
+    code = "import sys, trifocal; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "missing.yaml"], "missing.yaml"),
+        (["eval", "no-such-model-folder/x.pt", "world"], "no-such-model-folder"),
+        (["eval", "builtin", "wrold"], "Did you mean 'world'"),
+        (["eval", "builtin", "world", "--rot", "x"], "unknown option '--rot'"),
+        (["data", "check", "sugarcrepe", "--root", "nowhere"], "nowhere"),
+    ],
+)
+def test_errors_are_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(words)
+    captured = capsys.readouterr()
+    text = captured.err + captured.out
+    assert status in (1, 2)
+    assert said in text
+    assert "Traceback" not in text
+
+
+def test_unknown_recipe_key_suggests_the_nearest(tmp_path, capsys) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: x\nbatch_sise: 3\n")
+    assert main(["train", str(recipe), "--print"]) == 2
+    assert "batch_size" in capsys.readouterr().err
+
+
+def test_print_shows_the_resolved_recipe(tmp_path, capsys) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: x\nmethod: fsc_clip\n")
+    assert main(["train", str(recipe), "--print", "--method.gamma", "1.5"]) == 0
+    out = capsys.readouterr().out
+    assert "gamma: 1.5" in out
+    assert "smoothing: 0.02" in out
