@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -240,7 +240,7 @@ def _quiet_worker(_: int) -> None:
 
 def batches(
     maker: BatchMaker, start: int, stop: int, *, workers: int = 0, pin_memory: bool = False
-) -> Iterator[CaptionBatch]:
+) -> Generator[CaptionBatch]:
     """Yield batches `start` to `stop` - 1, over as many epochs as that takes.
 
     Args:

@@ -119,17 +119,17 @@ def caption_scores(
 
     A caption without tokens scores −s, the lowest that one token could, with zero gradient.
     """
+    kept = mask.bool()
     with no_autocast(patches):
-        source, place, token = _packing(mask, owner, len(patches))
+        source, place, token = _packing(kept, owner, len(patches))
         packed = tokens.flatten(0, 1).index_select(0, source.flatten())
         words = widen(packed).view(*source.shape, tokens.shape[2])
         cosines = word_cosines(widen(patches), words, weighting).flatten()
         scaled = cosines.index_select(0, place) * scale
-    kept = mask.bool()
     none = ~kept.any(dim=1)
     # Places without a token hold −∞, and a caption of nothing else zeros, to keep the slope finite.
-    places = scaled.new_full((mask.numel(),), float("-inf")).scatter(0, token, scaled)
-    places = places.view_as(mask).masked_fill(none[:, None], 0.0)
+    places = scaled.new_full((kept.numel(),), float("-inf")).scatter(0, token, scaled)
+    places = places.view_as(kept).masked_fill(none[:, None], 0.0)
     scores = places.logsumexp(dim=1)
     if length_normalized:
         scores = scores - kept.sum(dim=1).clamp_min(1).log()
