@@ -152,6 +152,7 @@ class FixedTokens:
     """Stands where a tokenizer is expected; this benchmark brings its own ids."""
 
     context_length = CONTEXT
+    vocab_size = VOCABULARY
 
 
 def wrap(model: CLIPModel) -> Clip:
@@ -159,9 +160,7 @@ def wrap(model: CLIPModel) -> Clip:
     return Clip(model, FixedTokens(), Preprocess(size=(224, 224)), name="random")  # pyright: ignore[reportArgumentType]
 
 
-def our_loss(
-    clip: Clip, pixels: Tensor, text: TextBatch, owner: Tensor, kind: Tensor
-) -> Tensor:
+def our_loss(clip: Clip, pixels: Tensor, text: TextBatch, owner: Tensor, kind: Tensor) -> Tensor:
     """Return the same loss through the library."""
     image: ImageEmbedding = clip.encode_image(pixels, patches=True)
     words: TextEmbedding = clip.encode_text(text, tokens=True)
@@ -236,7 +235,9 @@ def main() -> None:
     one, two = Step(True, small, 4), Step(False, small, 4)
     ours, plain = one.loss(), two.loss()
     difference = (gradients(one.model, ours) - gradients(two.model, plain)).abs().max()
-    print(f"loss {ours.item():.6f} and {plain.item():.6f}; largest gradient difference {difference:.1e}")
+    print(
+        f"loss {ours.item():.6f} and {plain.item():.6f}; largest gradient difference {difference:.1e}"
+    )
     assert abs(ours.item() - plain.item()) < 1e-4
     assert difference < 1e-4
     del one, two

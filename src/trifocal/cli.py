@@ -34,7 +34,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
 
     demo = commands.add_parser("demo", help="offline tour on the built-in world: report.html")
     demo.add_argument("chapters", nargs="*", help="chapters to run (default: all)")
-    demo.add_argument("--out", default="runs/demo", help="folder of the tour (default: %(default)s)")
+    demo.add_argument(
+        "--out", default="runs/demo", help="folder of the tour (default: %(default)s)"
+    )
     demo.add_argument("--seeds", type=int, default=1, help="runs of every method (default: 1)")
 
     train = commands.add_parser(

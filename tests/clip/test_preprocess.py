@@ -102,7 +102,7 @@ def test_crops_have_the_asked_area_and_shape() -> None:
     crops = np.array([draw_crop(400, 500, rng, (0.2, 0.5), (3 / 4, 4 / 3)) for _ in range(2000)])
     share = crops[:, 2] * crops[:, 3] / (400 * 500)
     ratio = np.log(crops[:, 3] / crops[:, 2])
-    assert 0.19 < share.min()
+    assert share.min() > 0.19
     assert share.max() < 0.51
     assert abs(share.mean() - 0.35) < 0.01
     assert abs(ratio.mean()) < 0.02
@@ -120,7 +120,7 @@ def test_an_extreme_image_is_cropped_in_the_middle(
 
 
 def test_train_crop_depends_on_the_generator_alone() -> None:
-    preprocess, image = Preprocess(size=(24, 32)), photo(200, 100)
+    preprocess, image = Preprocess(size=(24, 32)), photo(120, 100)
     first = preprocess.train_crop(image, np.random.default_rng(3))
     assert first.shape == (3, 24, 32)
     assert first.equal(preprocess.train_crop(image, np.random.default_rng(3)))

@@ -110,7 +110,7 @@ def test_negatives_stand_kind_by_kind_and_change_nothing_else():
     batch = maker(size=8, negatives=negatives, kinds=("swap", "shuffle")).make(0)
     assert torch.equal(plain.pixels, batch.pixels)
     assert plain.captions == batch.captions
-    with_swap = [i for i, caption in enumerate(batch.captions) if len(caption) % 2]
+    with_swap = [i for i, caption in enumerate(batch.captions) if len(caption) % 2 == 0]
     assert 0 < len(with_swap) < 8
     assert batch.owner.tolist() == [*with_swap, *range(8)]
     assert batch.kind.tolist() == [0] * len(with_swap) + [1] * 8

@@ -173,9 +173,8 @@ def test_frozen_side_gets_no_gradient_and_changes_nothing() -> None:
 
 def test_second_derivatives_are_refused() -> None:
     a, b, scale, _ = leaves(4)
-    (slope,) = torch.autograd.grad(contrastive_loss(a, b, scale), a, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        slope.sum().backward()
+    with pytest.raises(RuntimeError, match="only once"):
+        torch.autograd.grad(contrastive_loss(a, b, scale), a, create_graph=True)
 
 
 def test_wrong_shapes_are_named() -> None:

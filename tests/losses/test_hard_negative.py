@@ -1,4 +1,4 @@
-"""FSC-CLIP's and NegCLIP's objectives: published verification numbers, then degenerate batches."""
+"""FSC-CLIP's and NegCLIP's objectives: numbers of the authors' code, then degenerate batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -62,17 +64,12 @@ def random_batch(
     }
 
 
-def leaves(batch: Batch) -> list[Tensor]:
+def summed_gradients(batch: Batch, **options: Any) -> list[Tensor]:
+    """Gradients of the sum of the terms for patches, tokens, pooled vectors and scale."""
     image, text = batch["image"], batch["text"]
-    found = [image.pooled, image.patches, text.pooled, text.tokens, batch["scale"]]
-    return [leaf for leaf in found if leaf is not None]
-
-
-def gradients(batch: Batch, **options: Any) -> list[Tensor]:
-    """Gradients of the summed terms; zeros for a leaf out of reach."""
-    terms = fsc_clip_loss(**batch, **options)
-    total = torch.stack(list(terms.values())).sum()
-    return list(torch.autograd.grad(total, leaves(batch), materialize_grads=True))
+    leaves = [image.patches, text.tokens, image.pooled, text.pooled, batch["scale"]]
+    total = torch.stack(list(fsc_clip_loss(**batch, **options).values())).sum()
+    return list(torch.autograd.grad(total, leaves, materialize_grads=True))
 
 
 @pytest.mark.parametrize(
@@ -94,13 +91,13 @@ def gradients(batch: Batch, **options: Any) -> list[Tensor]:
 def test_v5_full_loss(options: dict[str, Any], expected: tuple[float, ...]) -> None:
     terms = fsc_clip_loss(**verification_batch(), missing="zero", **options)
     assert list(terms) == ["contrastive", "global_negative", "local_negative"]
-    values = [float(term) for term in terms.values()]
+    values = [term.item() for term in terms.values()]
     assert [*values, sum(values)] == pytest.approx(expected, abs=1e-5)
 
 
 def test_v5_full_loss_masked() -> None:
     terms = fsc_clip_loss(**verification_batch(), global_weight=1.0, local_weight=1.0)
-    values = [float(term) for term in terms.values()]
+    values = [term.item() for term in terms.values()]
     assert values == pytest.approx([1.959646, 6.561633, 1.164613], abs=1e-5)
 
 
@@ -129,6 +126,139 @@ def test_v2_negclip(missing: Any, expected: float) -> None:
         kinds=1,
         missing=missing,
     )
-    assert {name: float(term) for name, term in terms.items()} == {
+    assert {name: term.item() for name, term in terms.items()} == {
         "contrastive": pytest.approx(expected, abs=1e-5)
     }
+
+
+def test_negclip_without_negatives_is_the_contrastive_loss() -> None:
+    batch = random_batch([], [])
+    loss = negclip_loss(**batch)["contrastive"]
+    expected = contrastive_loss(batch["image"].pooled, batch["text"].pooled, batch["scale"])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_negclip_gradient_reaches_negatives_and_every_image() -> None:
+    batch = random_batch([1], [0])
+    negclip_loss(**batch)["contrastive"].backward()
+    assert batch["text"].pooled.grad[3].abs().sum() > 0
+    # A negative of image 1 is contrasted with all images: their captions' gradients differ from
+    # those of the plain loss.
+    plain = random_batch([], [])
+    contrastive_loss(plain["image"].pooled, plain["text"].pooled, plain["scale"]).backward()
+    moved = (batch["image"].pooled.grad - plain["image"].pooled.grad).abs().sum(dim=1)
+    assert (moved > 0).all()
+
+
+@pytest.mark.parametrize("missing", ["mask", "zero"])
+def test_no_negatives(missing: Any) -> None:
+    batch = random_batch([], [])
+    terms = fsc_clip_loss(**batch, missing=missing)
+    assert terms["contrastive"] > 0
+    assert terms["global_negative"] == terms["local_negative"] == 0
+    patches, tokens, *pooled = summed_gradients(batch, missing=missing)
+    assert torch.count_nonzero(patches) == torch.count_nonzero(tokens) == 0
+    alone = torch.autograd.grad(
+        contrastive_loss(batch["image"].pooled, batch["text"].pooled, batch["scale"]),
+        [batch["image"].pooled, batch["text"].pooled, batch["scale"]],
+    )
+    for got, want in zip(pooled, alone, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_skipped_terms_need_nothing_and_are_zero() -> None:
+    batch = random_batch([0, 2], [1, 0])
+    full = fsc_clip_loss(**batch)
+    batch["image"] = ImageEmbedding(batch["image"].pooled)
+    batch["text"] = TextEmbedding(batch["text"].pooled)
+    some = fsc_clip_loss(**batch, local_weight=0.0)
+    assert some["local_negative"] == 0
+    torch.testing.assert_close(some["global_negative"], full["global_negative"])
+    none = fsc_clip_loss(**batch, global_weight=0.0, local_weight=0.0)
+    assert list(none) == list(full)
+    assert none["global_negative"] == 0
+    torch.testing.assert_close(none["contrastive"], full["contrastive"])
+
+
+def test_weights_scale_their_terms() -> None:
+    batch = random_batch([0, 2], [1, 0])
+    one = fsc_clip_loss(**batch, global_weight=1.0, local_weight=1.0)
+    two = fsc_clip_loss(**batch, global_weight=2.0, local_weight=3.0)
+    torch.testing.assert_close(two["contrastive"], one["contrastive"])
+    torch.testing.assert_close(two["global_negative"], 2 * one["global_negative"])
+    torch.testing.assert_close(two["local_negative"], 3 * one["local_negative"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_order_of_negatives_and_padding_do_not_matter(data: st.DataObject) -> None:
+    slots = [(i, k) for i in range(3) for k in range(3)]
+    chosen = data.draw(st.lists(st.sampled_from(slots), unique=True, min_size=1))
+    batch = random_batch([i for i, _ in chosen], [k for _, k in chosen])
+    order = torch.tensor(data.draw(st.permutations(range(len(chosen)))))
+    rows = torch.cat([torch.arange(3), 3 + order])
+    text = batch["text"]
+    shuffled = {
+        **batch,
+        "text": TextEmbedding(
+            text.pooled[rows],
+            F.pad(text.tokens[rows], (0, 0, 0, 2), value=9.0),
+            F.pad(text.mask[rows], (0, 2)),
+        ),
+        "owner": batch["owner"][order],
+        "kind": batch["kind"][order],
+    }
+    for name, term in fsc_clip_loss(**batch).items():
+        torch.testing.assert_close(fsc_clip_loss(**shuffled)[name], term)
+
+
+def test_captions_without_words_drop_out_of_the_local_term_only() -> None:
+    batch = random_batch([0, 0, 1, 2], [0, 1, 0, 2])
+    batch["text"].mask[1] = False  # the caption of image 1
+    batch["text"].mask[3] = False  # the first negative of image 0
+    terms = fsc_clip_loss(**batch)
+    rest = {**batch, "owner": torch.tensor([0, 2]), "kind": torch.tensor([1, 2])}
+    rows = torch.tensor([0, 1, 2, 4, 6])
+    rest["text"] = TextEmbedding(*(part[rows] for part in vars(batch["text"]).values()))
+    torch.testing.assert_close(terms["local_negative"], fsc_clip_loss(**rest)["local_negative"])
+    full = random_batch([0, 0, 1, 2], [0, 1, 0, 2])
+    torch.testing.assert_close(terms["global_negative"], fsc_clip_loss(**full)["global_negative"])
+    for grad in summed_gradients(batch):
+        assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("missing", ["mask", "zero"])
+@pytest.mark.parametrize("broken", ["nothing", "flat patches", "no words", "zero vectors"])
+def test_half_precision_and_broken_inputs_are_finite(
+    dtype: torch.dtype, missing: Any, broken: str
+) -> None:
+    batch = random_batch([0, 2, 0], [1, 0, 2], dtype=dtype)
+    batch["scale"] = torch.tensor(100.0, requires_grad=True)
+    with torch.no_grad():
+        if broken == "flat patches":
+            batch["image"].patches[:] = 1
+        elif broken == "no words":
+            batch["text"].mask[:] = False
+        elif broken == "zero vectors":
+            for part in (batch["image"].pooled, batch["text"].pooled, batch["text"].tokens):
+                part.zero_()
+    for term in fsc_clip_loss(**batch, missing=missing).values():
+        assert term.dtype == torch.float32
+        assert term.isfinite()
+    for grad in summed_gradients(batch, missing=missing):
+        assert grad.isfinite().all()
+
+
+def test_wrong_arguments_are_named() -> None:
+    batch = random_batch([0, 2], [1, 0])
+    with pytest.raises(ValueError, match="3 captions and 1 negatives"):
+        fsc_clip_loss(**{**batch, "owner": batch["owner"][:1], "kind": batch["kind"][:1]})
+    with pytest.raises(ValueError, match=r"\(2,\), \(1,\)"):
+        negclip_loss(**{**batch, "kind": batch["kind"][:1]})
+    with pytest.raises(IndexError):
+        fsc_clip_loss(**batch, kinds=1)
+    with pytest.raises(ValueError, match="exceed 0 kinds"):
+        negclip_loss(**batch, kinds=0, missing="zero")
+    with pytest.raises(ValueError, match="local_weight=0"):
+        fsc_clip_loss(**{**batch, "image": ImageEmbedding(batch["image"].pooled)})

@@ -41,7 +41,7 @@ def test_classes_come_about_equally_often(name):
 
 def test_prompts_have_the_right_article():
     task = zero_shot_task("kinds", 1)
-    assert "a picture of an apple" in task.prompts(task.classnames.index("apple"))
+    assert "a picture of an anchor" in task.prompts(task.classnames.index("anchor"))
     assert "a picture of a ball" in task.prompts(task.classnames.index("ball"))
     assert all("{c}" in template for name in ZERO_SHOT for template in ZERO_SHOT[name].templates)
 

@@ -54,9 +54,7 @@ def world(arguments: argparse.Namespace) -> None:
         zero_shot=part,
     )
     folder = export_world(arguments.out, config)
-    print(
-        f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, zero_shot/"
-    )
+    print(f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, zero_shot/")
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -99,5 +99,3 @@ def _base_of(name: str) -> str:
             f"{name} is not a run folder, so the model it was tuned from is unknown; give --base."
         )
     return yaml.safe_load(recipe.read_text())["model"]["name"]
-
-

@@ -114,7 +114,7 @@ def _load_pair(architecture: Architecture, right: str, request: Request) -> Clip
     request = replace(request, architecture=architecture, activation=request.activation or stated)
     if Path(right).exists() or Path(right).suffix in SUFFIXES or "/" in right:
         return load_path(Path(right), request)
-    published = find_published(architecture, right)
+    published = find_published(replace(architecture, activation=request.activation), right)
     request = replace(request, published=published.activation)
     clip = _load_hub(published.repo, request)
     mean, std = published.mean or OPENAI_MEAN, published.std or OPENAI_STD

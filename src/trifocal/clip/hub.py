@@ -39,7 +39,9 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
     revision = revision or None
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_SMALL_FILES))
-        for file in weights_names(folder):
+        names = weights_names(folder)
+        cached = any((folder / name).is_file() for name in names)
+        for file in () if cached else names:
             try:
                 hf_hub_download(name, file, revision=revision)
                 break

@@ -63,6 +63,7 @@ class Clip(nn.Module):
         self.tokenizer = tokenizer
         self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
         self.name = name
+        self.training = network.training
         self._check_size(*self.preprocess.size)
 
     @classmethod
@@ -187,10 +188,9 @@ class Clip(nn.Module):
     def gradient_checkpointing(self, enabled: bool = True) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""
         if enabled:
-            options = {"use_reentrant": False}
-            self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
+            self.network.activation_checkpointing_enable()
         else:
-            self.network.gradient_checkpointing_disable()
+            self.network.activation_checkpointing_disable()
 
     # --- identity and disk ----------------------------------------------------------------
 

@@ -51,7 +51,10 @@ def image_states(network: CLIPModel, pixels: Tensor) -> Tensor:
     """Return the last layer's states (B, 1 + P, W) of normalized pixels (B, 3, H, W)."""
     tower = network.vision_model
     embeddings = tower.embeddings
-    weight = embeddings.patch_embedding.weight
+    weight = embeddings.patch_embedding.weight  # (W, 3, size, size)
+    if not len(pixels):  # transformers cannot reshape an empty batch
+        height, width = (n // size for n, size in zip(pixels.shape[2:], weight.shape[2:]))
+        return weight.new_zeros(0, 1 + height * width, len(weight))
     patches = embeddings.patch_embedding(pixels.to(weight.dtype))  # (B, W, rows, columns)
     rows, columns = patches.shape[-2:]
     patches = patches.flatten(2).transpose(1, 2)
@@ -72,6 +75,8 @@ def text_states(network: CLIPModel, ids: Tensor) -> Tensor:
     """Return the last layer's states (T, L, W) of ids (T, L)."""
     tower = network.text_model
     states = tower.embeddings(input_ids=ids)
+    if not len(ids):
+        return states
     # None where the attention kernel is told "causal" instead; a table for other kernels.
     mask = create_causal_mask(
         config=tower.config, inputs_embeds=states, attention_mask=None, past_key_values=None

@@ -10,13 +10,14 @@ import logging
 from importlib.util import find_spec
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import snapshot_download
 
 from trifocal.clip.shape import CLIP_VOCABULARY
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.errors import UserError
 
 HUB_TOKENIZER = "openai/clip-vit-base-patch32"
+TOKENIZER_FILE = "tokenizer.json"
 BPE_FILE = "bpe_simple_vocab_16e6.txt.gz"
 
 logger = logging.getLogger(__name__)
@@ -85,8 +86,10 @@ def _installed() -> Tokenizer | None:
 
 def _from_hub() -> Tokenizer | None:
     try:
-        path = Path(hf_hub_download(HUB_TOKENIZER, "tokenizer.json"))
+        # Unlike the download of one file, this gives up at once where there is no network.
+        folder = Path(snapshot_download(HUB_TOKENIZER, allow_patterns=[TOKENIZER_FILE]))
     except Exception as error:  # offline, proxy, rate limit: each client library has its own
         logger.info("no tokenizer from the Hub: %s", error)
         return None
-    return Tokenizer.load(path)
+    path = folder / TOKENIZER_FILE
+    return Tokenizer.load(path) if path.is_file() else None

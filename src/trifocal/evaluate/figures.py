@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,7 +24,8 @@ PALETTE = ("#868e96", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#5
 MARKERS = "oXsDvP^"
 _INK = "#010203"  # replaced by the page's text color
 _SIZE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
-_RC = {
+_SMALL = (3.9, 3.0)
+_RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small, searchable, in the page's font
     "text.parse_math": False,  # a "$" in a name is a "$"
     "text.color": _INK,
@@ -52,12 +54,14 @@ class Series:
         x: Positions.
         y: Values, as many.
         spread: Half-lengths (x, y) of error bars at the last point, if known.
+        place: Which color and marker it has; a model keeps its own on all figures of a page.
     """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     spread: tuple[float, float] | None = None
+    place: int = 0
 
 
 def style(index: int) -> tuple[str, str]:
@@ -79,14 +83,13 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         base_x, base_y = series[0].x[-1], series[0].y[-1]
         axes.axvline(base_x, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
         axes.axhline(base_y, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
-        for index, line in enumerate(series):
-            color, marker = style(index)
+        for line in series:
+            color, marker = style(line.place)
             if len(line.x) > 1:
                 axes.plot(line.x, line.y, color=color, lw=1.4, marker=".", ms=5, alpha=0.75)
             if line.spread is not None and any(line.spread):
-                axes.errorbar(
-                    line.x[-1], line.y[-1], *line.spread[::-1], color=color, lw=1, capsize=2
-                )
+                wide, high = line.spread
+                axes.errorbar(line.x[-1], line.y[-1], high, wide, color=color, lw=1, capsize=2)
             axes.scatter(
                 line.x[-1],
                 line.y[-1],
@@ -106,30 +109,17 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         return to_svg(figure, f"trade-off {x_label} {y_label}")
 
 
-def lines(
-    series: Sequence[Series], x_label: str, y_label: str, *, title: str = "", markers: bool = False
-) -> Markup:
-    """Draw lines; series of one label (runs with other seeds) share their color."""
+def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
+    """Draw lines in a small figure; series of one label are named once."""
     with mpl.rc_context(_RC):
-        figure, axes = _axes()
-        order = {label: i for i, label in enumerate(dict.fromkeys(s.label for s in series))}
+        figure, axes = _axes(_SMALL)
         for line in series:
-            color, marker = style(order[line.label])
-            axes.plot(
-                line.x,
-                line.y,
-                color=color,
-                lw=1.5,
-                label=line.label,
-                marker=marker if markers else None,
-                ms=4.5,
-            )
+            axes.plot(line.x, line.y, color=style(line.place)[0], lw=1.4, label=line.label)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        axes.set_title(title, loc="left")
         axes.margins(x=0.02)
         _legend(figure, axes)
-        return to_svg(figure, f"lines {title} {y_label}")
+        return to_svg(figure, f"lines {x_label} {y_label}")
 
 
 def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: float) -> Markup:
@@ -142,13 +132,13 @@ def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: fl
         chance: What guessing scores on it.
     """
     with mpl.rc_context(_RC):
-        figure, axes = _axes((_SIZE[0], 0.9 + 0.36 * len(rows)))
+        figure, axes = _axes((_SIZE[0], 1.0 + 0.48 * len(rows)))
         places = np.arange(len(rows))[::-1]
         axes.axvline(chance, color=_INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
         values = np.array([line.x for line in series], dtype=float)
         axes.hlines(places, values.min(0), values.max(0), color=_INK, alpha=0.18, lw=3, zorder=1)
-        for index, line in enumerate(series):
-            color, marker = style(index)
+        for line in series:
+            color, marker = style(line.place)
             axes.scatter(
                 line.x,
                 places,
@@ -188,17 +178,17 @@ def _note(
 def _legend(figure: Figure, axes: Axes) -> None:
     """Name each label once, above the axes, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    first = {label: handle for label, handle in zip(reversed(labels), reversed(handles))}
-    if len(first) > 1:
-        names = list(dict.fromkeys(labels))
-        figure.legend(
-            [first[name] for name in names],
-            names,
-            loc="outside upper left",
-            ncols=2 if sum(map(len, names)) > 34 else len(names),
-            handletextpad=0.5,
-            columnspacing=1.4,
-        )
+    named = dict(zip(reversed(labels), reversed(handles), strict=True))
+    names = list(dict.fromkeys(labels))
+    wide = sum(len(name) + 5 for name in names) > 10 * figure.get_figwidth()
+    figure.legend(
+        [named[name] for name in names],
+        names,
+        loc="outside upper left",
+        ncols=2 if wide else len(names),
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )
 
 
 def to_svg(figure: Figure, name: str) -> Markup:
@@ -220,8 +210,10 @@ def to_svg(figure: Figure, name: str) -> Markup:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"(font: [^;'\"]*?px) [^;\"]*", r"\1 system-ui, sans-serif", text)
     # Ids such as "figure_1" are the same in every file.
-    text = re.sub(r'id="(\w+_\d+)"', rf'id="{salt}-\1"', text)
+    text = re.sub(r'id="([\w.]+_\d+)"', rf'id="{salt}-\1"', text)
     text = text.replace(f"'{_INK}'", "'currentColor'").replace(_INK, "currentColor")
+    for place, color in enumerate(PALETTE):  # the page has lighter ones for a dark screen
+        text = re.sub(rf"(: ){color}", rf"\1var(--series-{place}, {color})", text)
     return Markup(text)  # matplotlib has escaped every label
 
 

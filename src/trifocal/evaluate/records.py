@@ -126,15 +126,18 @@ def _their_task(row: Result) -> tuple[str, str]:
 
 
 def export_clip_benchmark(
-    rows: Sequence[Result], folder: str | os.PathLike[str], language: str = "en"
+    folder: str | os.PathLike[str], rows: Sequence[Result], language: str = "en"
 ) -> list[Path]:
     """Write one JSON file per record, as `clip_benchmark build` reads them; return their paths."""
-    written = []
+    written: list[Path] = []
     for record in clip_benchmark_records(rows, language):
         parts = [record[key] for key in ("dataset", "pretrained", "model", "language", "task")]
         parts += [] if record["seed"] is None else [f"seed{record['seed']}"]
         stem = "_".join(re.sub(r"[^\w.@+-]+", "_", part) for part in parts if part)
-        path = Path(folder) / f"{stem}.json"
+        path, number = Path(folder) / f"{stem}.json", 1
+        while path in written:  # another model whose name differs only in signs
+            number += 1
+            path = Path(folder) / f"{stem}_{number}.json"
         with atomic_write(path) as aside:
             aside.write_text(json.dumps(record), encoding="utf-8")
         written.append(path)

@@ -1,289 +1,152 @@
-"""The report: one HTML file that explains itself, opens anywhere, and loads nothing.
+"""What a report says of a comparison before and after learning composition.
 
-A report is a list of chapters, a chapter a list of blocks, and a block plain data that the
-template knows how to show. Another focus adds its results by adding a chapter. All text is
-escaped by the template; only figures (`figures.py`) enter as markup. Pictures are inlined.
+`composition_chapter` makes the chapter of one comparison; `results_report` a whole report from
+results files alone. The page itself is in `page.py`, its tables and pictures in `report_tables.py`
+and `report_pictures.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import ClassVar, Literal
-
-import jinja2
-import numpy as np
-from markupsafe import Markup
-from PIL import Image
-from torch import Tensor
-
-from trifocal import __version__
-from trifocal.files import atomic_write
-
-Tone = Literal["gain", "cost", "flat", ""]
-
-
-@dataclass(frozen=True)
-class Prose:
-    """Paragraphs."""
-
-    paragraphs: Sequence[str]
-    title: str = ""
-    kind: ClassVar[str] = "prose"
-
-
-@dataclass(frozen=True)
-class Note:
-    """A remark that must not be overlooked."""
-
-    text: str
-    kind: ClassVar[str] = "note"
-
-
-@dataclass(frozen=True)
-class Highlight:
-    """One large number: what it is, its value, and the change behind it."""
-
-    label: str
-    value: str
-    detail: str = ""
-    tone: Tone = ""
-
-
-@dataclass(frozen=True)
-class Highlights:
-    """A row of large numbers."""
-
-    items: Sequence[Highlight]
-    kind: ClassVar[str] = "highlights"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A table's cell: a value, and how it compares with the reference."""
-
-    value: str
-    change: str = ""
-    tone: Tone = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A table's column; neighbors of one group share a heading above theirs."""
-
-    label: str
-    group: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A table's row."""
-
-    label: str
-    entries: Sequence[Entry]
-    emphasis: Literal["strong", "faint", ""] = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Numbers side by side.
-
-    Attributes:
-        title: Heading.
-        corner: What the rows are.
-        columns: One for each entry of a row.
-        rows: The rows.
-        caption: How to read it, below.
-    """
-
-    title: str
-    corner: str
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    caption: str = ""
-    kind: ClassVar[str] = "table"
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Return headings over neighboring columns and how many columns each spans."""
-        spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
-            else:
-                spans.append((column.group, 1))
-        return spans
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure with its caption; `summary` says in words what it shows."""
-
-    figure: Markup
-    summary: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Plots:
-    """Figures side by side, or one above the other where there is no room."""
-
-    title: str
-    plots: Sequence[Plot]
-    caption: str = ""
-    kind: ClassVar[str] = "plots"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A model's scores of a caption and of a false one."""
-
-    model: str
-    caption: float
-    negative: float
-
-    @property
-    def right(self) -> bool:
-        """Whether the caption scores strictly higher."""
-        return self.caption > self.negative
-
-
-@dataclass(frozen=True)
-class Example:
-    """A picture with its caption, a false caption, and what each model prefers."""
-
-    picture: Image.Image | Tensor
-    subject: str
-    caption: str
-    negative: str
-    verdicts: Sequence[Verdict]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Example pictures."""
-
-    title: str
-    items: Sequence[Example]
-    caption: str = ""
-    kind: ClassVar[str] = "examples"
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """A picture, words of its caption, and for each model the overlay of each word."""
-
-    picture: Image.Image | Tensor
-    caption: str
-    words: Sequence[str]
-    overlays: Sequence[tuple[str, Sequence[Image.Image]]]
-
-
-@dataclass(frozen=True)
-class HeatMaps:
-    """Heat maps."""
-
-    title: str
-    items: Sequence[HeatMap]
-    caption: str = ""
-    kind: ClassVar[str] = "heat_maps"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Names and values, then commands that can be typed."""
-
-    title: str
-    entries: Sequence[tuple[str, str]]
-    commands: Sequence[str] = ()
-    kind: ClassVar[str] = "facts"
-
-
-Block = Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Facts
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A part of the report.
-
-    Attributes:
-        title: Heading.
-        lead: The paragraph that says what was done and what came out.
-        blocks: What it shows, in order.
-        label: Where the numbers come from, if that must be said ("on the built-in drawn world").
-    """
-
-    title: str
-    lead: str
-    blocks: Sequence[Block]
-    label: str = ""
-
-    @property
-    def anchor(self) -> str:
-        """Return the name that links to the chapter use."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "chapter"
-
-
-@dataclass(frozen=True)
-class Report:
-    """All of it.
-
-    Attributes:
-        title: Heading of the page.
-        summary: What the page is, in a sentence or two.
-        chapters: Its parts.
-        facts: What was run, and in which environment; at the end.
-        next_steps: What to try next, as (text, command).
-    """
-
-    title: str
-    summary: str
-    chapters: Sequence[Chapter]
-    facts: Sequence[Facts] = field(default_factory=tuple)
-    next_steps: Sequence[tuple[str, str]] = field(default_factory=tuple)
-
-
-def write_report(path: str | Path, report: Report) -> Path:
-    """Write a report as one HTML file, wholly or not at all; return its path."""
-    with atomic_write(path) as aside:
-        aside.write_text(render(report), encoding="utf-8")
-    return Path(path)
-
-
-def render(report: Report) -> str:
-    """Return a report as HTML."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = data_uri
-    environment.filters["score"] = lambda value: f"{value:.3f}".replace("-", "−")
-    text = resources.files("trifocal.evaluate").joinpath("report.html").read_text("utf-8")
-    return environment.from_string(text).render(report=report, version=__version__)
-
-
-def data_uri(picture: Image.Image | Tensor, size: int | None = None) -> str:
-    """Return a picture as a `data:` address, WebP.
+from collections.abc import Mapping, Sequence
+
+from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
+from trifocal.evaluate.curve import CurvePoint
+from trifocal.evaluate.page import (
+    Block,
+    Chapter,
+    Facts,
+    Highlight,
+    Highlights,
+    Note,
+    Report,
+    write_report,
+)
+from trifocal.evaluate.report_pictures import examples, heat_maps, loss_blocks, trade_off_blocks
+from trifocal.evaluate.report_tables import main_table, subset_blocks
+from trifocal.evaluate.shown import Shown
+from trifocal.evaluate.table import signed
+from trifocal.evaluate.world import NAME as WORLD
+from trifocal.evaluate.world import NOTE as WORLD_NOTE
+from trifocal.metrics.result import Result
+
+__all__ = [
+    "Chapter",
+    "Contender",
+    "Report",
+    "composition_chapter",
+    "results_report",
+    "write_report",
+]
+
+
+def composition_chapter(
+    contenders: Sequence[Contender],
+    *,
+    title: str = "Composition",
+    lead: str | None = None,
+    shown: Sequence[Shown] = (),
+    mapped: int = 3,
+    featured: str | None = None,
+    remark: str = "",
+) -> Chapter:
+    """Return the chapter that compares models before and after learning composition.
 
     Args:
-        picture: A PIL image or a (3, H, W) uint8 tensor.
-        size: Longer side at most; larger pictures are reduced.
+        contenders: The base first; the others are compared with it.
+        title: Heading.
+        lead: What was done and what came out; by default the numbers in a sentence.
+        shown: Questions with pictures, for the contenders whose model is given.
+        mapped: For how many of these the words are mapped, by the base and the featured one.
+        featured: Label of the contender that the large numbers are about, by default the last.
+        remark: What a reader must know to read the numbers rightly.
     """
-    if isinstance(picture, Tensor):
-        array = picture.permute(1, 2, 0).contiguous().cpu().numpy()
-        picture = Image.fromarray(array.astype(np.uint8))
-    picture = picture.convert("RGB")
-    if size is not None and max(picture.size) > size:
-        picture.thumbnail((size, size), Image.Resampling.LANCZOS)  # `convert` made a copy
-    buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=88, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    by_label = {one.label: one for one in contenders}
+    featured = featured or contenders[-1].label
+    if featured not in by_label:
+        raise ValueError(f"{featured!r} is none of {', '.join(by_label)}")
+    chosen = by_label[featured]
+    rows = [row for contender in contenders for row in contender.rows]
+    highlights = _highlights(contenders[0], chosen)
+    blocks: list[Block] = [highlights] if highlights.items else []
+    if remark:
+        blocks.append(Note(remark))
+    blocks.append(main_table(rows, [one.label for one in contenders]))
+    blocks += trade_off_blocks(contenders)
+    blocks += subset_blocks(rows, [one.label for one in contenders])
+    blocks += loss_blocks(contenders)
+    with_model = [one for one in contenders if one.model is not None]
+    if shown and with_model:
+        blocks.append(examples(with_model, shown))
+        told = [question for question in shown if len(question.words) > 1][:mapped]
+        before_and_after = [one for one in with_model if one in (contenders[0], chosen)]
+        if told and before_and_after:
+            blocks.append(heat_maps(before_and_after, told))
+    worlds = {row.benchmark.startswith(f"{WORLD}/") for row in rows}
+    label = WORLD_NOTE if worlds == {True} else ""
+    if worlds == {True, False}:
+        label = f"rows named {WORLD}/… were measured {WORLD_NOTE}"
+    return Chapter(title, lead or _lead(contenders[0], chosen), blocks, label)
+
+
+def results_report(
+    rows: Sequence[Result],
+    curves: Mapping[str, Sequence[CurvePoint]] | None = None,
+    *,
+    title: str = "Results",
+) -> Report:
+    """Return a report of results alone, as `trifocal eval` makes them.
+
+    Args:
+        rows: Results of any number of models; the first model is the reference.
+        curves: WiSE-FT curves by the name of the tuned model.
+        title: Heading.
+    """
+    curves = curves or {}
+    on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
+    contenders = [
+        Contender(name, [[row for row in rows if row.model == name]])
+        for name in dict.fromkeys(row.model for row in rows)
+        if name not in on_curves
+    ]
+    for name, curve in curves.items():
+        first, last = curve[0], curve[-1]
+        if not contenders:
+            contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows]))
+        contenders.append(Contender(f"{name}, α = {last.alpha:g}", [last.rows], curve=curve))
+    chapter = composition_chapter(contenders, title="Comparison")
+    protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
+    models = ", ".join(dict.fromkeys(row.model for row in rows))
+    return Report(
+        title,
+        f"{len(rows)} results of {models}.",
+        [chapter],
+        facts=[Facts("How it was measured", list(protocols))],
+    )
+
+
+def _highlights(base: Contender, chosen: Contender) -> Highlights:
+    before, after = base.summary(), chosen.summary()
+    items = []
+    for name, label in SUMMARY_NAMES.items():
+        if name not in after:
+            continue
+        value = after[name][0]
+        detail, tone = "", ""
+        if chosen is not base and name in before:
+            change = value - before[name][0]
+            detail = f"{signed(change)} points against {base.label} ({before[name][0]:.1f} %)"
+            tone = "" if abs(change) < 0.5 else "gain" if change > 0 else "cost"
+        items.append(Highlight(f"{chosen.label}: {label}", f"{value:.1f} %", detail, tone))
+    return Highlights(items)
+
+
+def _lead(base: Contender, chosen: Contender) -> str:
+    if chosen is base:
+        return f"{base.label} in numbers."
+    before, after = base.summary(), chosen.summary()
+    parts = [
+        f"{label} {signed(after[name][0] - before[name][0])}"
+        for name, label in SUMMARY_NAMES.items()
+        if name in before and name in after
+    ]
+    return f"{chosen.label} against {base.label}, in points: {', '.join(parts)}."

@@ -16,7 +16,7 @@ from torch import Tensor
 from trifocal.data.caption_files import read_rows
 from trifocal.data.captions import CaptionItem, missing_images, read_captions
 from trifocal.metrics.benchmark import Missing, Sheet, require
-from trifocal.metrics.encode import Picture, encode_images, encode_texts
+from trifocal.metrics.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.progress import Progress
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result, model_name

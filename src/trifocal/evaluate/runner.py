@@ -56,29 +56,32 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
         name: A name in `BENCHMARKS`; "zero_shot:eurosat" also names the data set.
         root: Folder of the data. Where it holds a folder of the data set's (or, without one, the
             benchmark's) name, that is used, so that several benchmarks can share one root.
-        **options: Settings of the benchmark; None means its default.
+        **options: Settings, used where the benchmark has them (several benchmarks on one command
+            line share them); None means the default.
 
     Raises:
-        UserError: The benchmark or one of its settings does not exist.
+        UserError: The benchmark does not exist, or no benchmark has such a setting.
     """
     kind, _, dataset = name.partition(":")
     if kind not in BENCHMARKS:
         known = ", ".join(BENCHMARKS)
         raise UserError(f"no benchmark {kind!r}.{nearest(kind, BENCHMARKS)} There are: {known}")
-    given = {key: value for key, value in options.items() if value is not None}
+    settings = {key: {field.name for field in fields(BENCHMARKS[key])} for key in BENCHMARKS}
+    for key in options:
+        if not any(key in names for names in settings.values()):
+            known = settings[kind]
+            raise UserError(
+                f"no benchmark has a setting {key!r}.{nearest(key, known)} "
+                f"{kind} has: {', '.join(sorted(known))}"
+            )
+    given = {k: v for k, v in options.items() if v is not None and k in settings[kind]}
+    if dataset and "dataset" not in settings[kind]:
+        raise UserError(f"{kind} has no data sets to choose from; write {kind!r} alone")
     if dataset:
         given.setdefault("dataset", dataset)
-    factory = BENCHMARKS[kind]
-    allowed = [field.name for field in fields(factory)]
-    for key in given:
-        if key not in allowed:
-            hint = nearest(key, allowed)
-            raise UserError(
-                f"{kind} has no setting {key!r}.{hint} It has: {', '.join(allowed)}"
-            )
     folder = Path(root) if root is not None else Path()
     inner = folder / (dataset or kind)
-    return Job(factory(**given), inner if inner.is_dir() else folder)
+    return Job(BENCHMARKS[kind](**given), inner if inner.is_dir() else folder)
 
 
 def evaluate(

@@ -26,14 +26,14 @@ class Cell:
         interval: Its 95 % interval: over runs where there are several, else over questions.
         runs: How many runs stand behind it.
         gain: How much better than the reference model, in points or places; None for itself.
-        beyond_chance: False where a difference of this size is within the intervals' noise.
+        beyond_noise: False where a difference of this size is within the intervals' noise.
     """
 
     row: Result
     interval: Interval
     runs: int
     gain: float | None = None
-    beyond_chance: bool = False
+    beyond_noise: bool = False
 
 
 def compare(rows: Iterable[Result], reference: str | None = None) -> dict[tuple, dict[str, Cell]]:

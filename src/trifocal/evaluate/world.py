@@ -8,7 +8,6 @@ goes through a model once although several tests ask for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,25 +17,26 @@ import torch
 from torch import Tensor
 
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, add_rows
-from trifocal.evaluate.retrieval import TASK as RETRIEVAL_TASK
 from trifocal.evaluate.retrieval import add_recalls, retrieval_protocol
-from trifocal.evaluate.zero_shot import TASK as ZERO_SHOT_TASK
-from trifocal.evaluate.zero_shot import add_accuracies, zero_shot_classifier
-from trifocal.metrics.benchmark import Missing, Sheet, find
+from trifocal.evaluate.zero_shot import add_accuracies, prompt_classifier
+from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.choice import pair_correct
-from trifocal.metrics.encode import encode_images, encode_texts, encoder_of
+from trifocal.metrics.embed import encode_images, encode_texts, encoder_of
 from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
-from trifocal.world import captions, draw, make_scene
-from trifocal.world.composition import composition_items
+from trifocal.world import (
+    ZeroShotTask,
+    captions,
+    composition_items,
+    draw,
+    make_scene,
+    to_tensor,
+    zero_shot_task,
+)
 from trifocal.world.scene import generator
-from trifocal.world.source import to_tensor
-from trifocal.world.vocabulary import COLOR_NAMES, KINDS, article
 
 NAME = "world"
 NOTE = "on the built-in drawn world"  # what a table or a report says beside such numbers
-KIND_TEMPLATES = ("{c}", "there is {c}", "a picture of {c}", "an image of {c}")
-COLOR_TEMPLATES = tuple(f"{{c}} {kind}" for kind in KINDS)
 _CAPTION_PURPOSE = 40  # the purpose of the draws that word the retrieval captions
 
 
@@ -47,21 +47,23 @@ class WorldQuestions:
     Attributes:
         seed: Which world.
         split: Whose scenes.
-        singles: How many scenes of one thing zero-shot classification looks at.
-        scenes: Scene indices of retrieval and composition, each once, in order.
+        tasks: The classification tasks.
+        singles: Indices of their scenes of one thing, each once.
+        scenes: Indices of the scenes of retrieval and composition, each once.
         captions: One caption for each of the first so many `scenes`.
         tests: (scene index, subset, caption, negative) of the composition tests.
     """
 
     seed: int
     split: str
-    singles: int
+    tasks: tuple[ZeroShotTask, ...]
+    singles: tuple[int, ...]
     scenes: tuple[int, ...]
     captions: tuple[str, ...]
     tests: tuple[tuple[int, str, str, str], ...]
 
     def __len__(self) -> int:
-        return self.singles + len(self.captions) + len(self.tests)
+        return sum(len(t.items) for t in self.tasks) + len(self.captions) + len(self.tests)
 
 
 @dataclass
@@ -71,7 +73,8 @@ class World:
     Attributes:
         seed: Which world.
         split: Whose scenes: "test", or "val" for choosing between models.
-        classification: Scenes of one thing.
+        tasks: What is classified: see `world.ZERO_SHOT`.
+        classification: Scenes of one thing for each of these.
         retrieval: Scenes with a caption.
         composition: Tests in each of SugarCrepe's seven subsets.
         batch_size: Pictures in one pass.
@@ -79,6 +82,7 @@ class World:
 
     seed: int = 0
     split: str = "test"
+    tasks: tuple[str, ...] = ("kinds", "colors")
     classification: int = 512
     retrieval: int = 500
     composition: int = 250
@@ -94,7 +98,12 @@ class World:
     def items(self, root: str | Path = ".") -> WorldQuestions:
         """Draw the questions."""
         return _questions(
-            self.seed, self.split, self.classification, self.retrieval, self.composition
+            self.seed,
+            self.split,
+            tuple(self.tasks),
+            self.classification,
+            self.retrieval,
+            self.composition,
         )
 
     def score(
@@ -108,9 +117,9 @@ class World:
             progress: Told of pictures and texts.
         """
         size = encoder_of(model).image_size
-        pictures = torch.cat([_singles(items, size), _scenes(items, size)])
+        pictures = _pictures(items.seed, items.split, items.singles, items.scenes, size)
         images = encode_images(model, pictures, batch_size=self.batch_size, progress=progress)
-        alone, scenes = images[: items.singles], images[items.singles :]
+        alone, scenes = images.split([len(items.singles), len(items.scenes)])
         return [
             *self._classify(model, items, alone, progress),
             *self._retrieve(model, items, scenes, progress),
@@ -123,18 +132,16 @@ class World:
     def _classify(
         self, model: Any, items: WorldQuestions, images: Tensor, progress: Progress | None
     ) -> list[Result]:
-        things = [make_scene(items.seed, i, items.split, 1).things[0] for i in range(items.singles)]
+        place = {scene: i for i, scene in enumerate(items.singles)}
         rows: list[Result] = []
-        for part, names, templates, truth in (
-            ("kinds", KINDS, KIND_TEMPLATES, [thing.kind for thing in things]),
-            ("colors", COLOR_NAMES, COLOR_TEMPLATES, [thing.color for thing in things]),
-        ):
-            protocol = f"scenes of one thing, {len(names)} classes, {len(templates)} prompts each"
-            sheet = self._sheet(part, model, protocol)
-            phrases = [article(name) for name in names]
-            classifier = zero_shot_classifier(model, phrases, templates, progress=progress)
-            labels = torch.tensor([names.index(name) for name in truth])
-            add_accuracies(sheet, images @ classifier.T, labels)
+        for task in items.tasks:
+            texts = [task.prompts(label) for label in range(len(task.classnames))]
+            protocol = f"scenes of one thing, {len(texts)} classes, {len(texts[0])} prompts each"
+            sheet = self._sheet(task.name, model, protocol)
+            classifier = prompt_classifier(model, texts, progress=progress)
+            shown = images[[place[item.scene] for item in task.items]]
+            labels = torch.tensor([item.label for item in task.items])
+            add_accuracies(sheet, shown @ classifier.T, labels)
             rows += sheet.done()
         return rows
 
@@ -162,33 +169,37 @@ class World:
 
 
 @lru_cache(maxsize=8)
-def _questions(seed: int, split: str, singles: int, scenes: int, tests: int) -> WorldQuestions:
+def _questions(
+    seed: int, split: str, tasks: tuple[str, ...], singles: int, scenes: int, tests: int
+) -> WorldQuestions:
+    drawn = tuple(zero_shot_task(name, singles, seed, split) for name in tasks)
+    alone = dict.fromkeys(item.scene for task in drawn for item in task.items)
     asked = tuple(
         (item.scene, subset, item.caption, item.negative_caption)
         for subset in SUBSETS
         for item in composition_items(subset, tests, seed, split)
     )
     # Retrieval takes the first scenes, which are mostly those of the composition tests too.
-    indices = dict.fromkeys([*range(scenes), *(test[0] for test in asked)])
+    together = dict.fromkeys([*range(scenes), *(test[0] for test in asked)])
     texts = tuple(
         captions(make_scene(seed, i, split), generator(seed, split, i, _CAPTION_PURPOSE), 1)[0]
         for i in range(scenes)
     )
-    return WorldQuestions(seed, split, singles, tuple(indices), texts, asked)
+    return WorldQuestions(seed, split, drawn, tuple(alone), tuple(together), texts, asked)
 
 
 @lru_cache(maxsize=4)
-def _singles(items: WorldQuestions, size: tuple[int, int]) -> Tensor:
-    """Draw the scenes of one thing, (N, 3, H, W) uint8."""
-    scenes = (make_scene(items.seed, i, items.split, 1) for i in range(items.singles))
-    return torch.stack([to_tensor(draw(scene, size)) for scene in scenes])
-
-
-@lru_cache(maxsize=4)
-def _scenes(items: WorldQuestions, size: tuple[int, int]) -> Tensor:
-    """Draw the scenes of retrieval and composition, (N, 3, H, W) uint8."""
-    scenes = (make_scene(items.seed, i, items.split) for i in items.scenes)
-    return torch.stack([to_tensor(draw(scene, size)) for scene in scenes])
+def _pictures(
+    seed: int,
+    split: str,
+    singles: tuple[int, ...],
+    scenes: tuple[int, ...],
+    size: tuple[int, int],
+) -> Tensor:
+    """Draw scenes of one thing, then the other scenes, (N, 3, H, W) uint8."""
+    graphs = [make_scene(seed, i, split, 1) for i in singles]
+    graphs += [make_scene(seed, i, split) for i in scenes]
+    return torch.stack([to_tensor(draw(scene, size)) for scene in graphs])
 
 
 def world_suite(
@@ -205,29 +216,3 @@ def world_suite(
     world = World(**settings)
     rows = world.score(model, world.items(), progress=progress)
     return rows if name is None else [row.of(name) for row in rows]
-
-
-def summarize_world(rows: Iterable[Result]) -> dict[str, float]:
-    """Return the numbers that a comparison on the world is about, as fractions.
-
-    `composition` is the mean of the three groups, `zero_shot` the mean accuracy over kinds and
-    colors, `i2t` and `t2i` text and image retrieval recall@1, `retrieval` their mean.
-
-    Args:
-        rows: What `world_suite` returned for one model.
-    """
-    rows = list(rows)
-    kinds, colors = (
-        find(rows, f"{NAME}/{part}", ZERO_SHOT_TASK, "acc1").value for part in ("kinds", "colors")
-    )
-    text, image = (
-        find(rows, f"{NAME}/retrieval", RETRIEVAL_TASK, f"{way}_retrieval_recall@1").value
-        for way in ("text", "image")
-    )
-    return {
-        "composition": find(rows, f"{NAME}/composition", "mean", "acc").value,
-        "zero_shot": (kinds + colors) / 2,
-        "i2t": text,
-        "t2i": image,
-        "retrieval": (text + image) / 2,
-    }

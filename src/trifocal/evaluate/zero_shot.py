@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from trifocal.errors import UserError, nearest
 from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
 from trifocal.metrics.benchmark import Missing, Sheet, require
-from trifocal.metrics.encode import Picture, encode_images, encode_texts
+from trifocal.metrics.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
 
@@ -41,11 +41,13 @@ def prompts(classname: str, templates: Sequence[str]) -> list[str]:
     """
     filled = []
     for template in templates:
-        if "{c}" not in template and "{}" not in template:
+        # Split at the places first: a name that holds braces itself is left as it is.
+        parts = re.split(r"\{c?\}", template)
+        if len(parts) == 1:
             raise UserError(
                 f"the template {template!r} has no place for the class name; write {{c}} there"
             )
-        filled.append(template.replace("{c}", classname).replace("{}", classname))
+        filled.append(classname.join(parts))
     return filled
 
 
@@ -66,11 +68,23 @@ def zero_shot_classifier(
         batch_size: Most prompts in one pass.
         progress: Told of every distinct prompt.
     """
-    if not classnames or not templates:
+    texts = [prompts(name, templates) for name in classnames]
+    return prompt_classifier(model, texts, batch_size=batch_size, progress=progress)
+
+
+def prompt_classifier(
+    model: Any,
+    texts: Sequence[Sequence[str]],
+    *,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return (C, D) float32 unit vectors of C classes with the same number of prompts each."""
+    if not texts or not texts[0]:
         raise UserError("a zero-shot classifier needs at least one class name and one template")
-    texts = [text for name in classnames for text in prompts(name, templates)]
-    embedded = encode_texts(model, texts, batch_size=batch_size, progress=progress)
-    means = embedded.reshape(len(classnames), len(templates), -1).mean(dim=1)
+    flat = [text for group in texts for text in group]
+    embedded = encode_texts(model, flat, batch_size=batch_size, progress=progress)
+    means = embedded.reshape(len(texts), len(texts[0]), -1).mean(dim=1)
     return normalize(means, dim=1)
 
 

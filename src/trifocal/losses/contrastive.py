@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from trifocal.losses.distributed import gather_rows, row_counts, sum_over_ranks, world_size
 from trifocal.losses.precision import no_autocast, widen
@@ -125,10 +124,11 @@ class _TiledContrastive(torch.autograd.Function):
         return (by_row - partners).sum() + (by_column[own] - partners).sum()
 
     @staticmethod
-    @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, grad: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, None]:
+        if torch.is_grad_enabled():  # under create_graph; a constant would be wrong in silence
+            raise RuntimeError("the tiled contrastive loss can be differentiated only once")
         a, columns, scale, by_row, by_column = ctx.saved_tensors
         layout: Layout = ctx.layout
         with no_autocast(a):

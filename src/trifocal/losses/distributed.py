@@ -86,7 +86,6 @@ class _SumOverRanks(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, grad: Tensor
     ) -> Tensor:

@@ -1,6 +1,6 @@
 """Measures: ranks, pairs and groups, accuracy, intervals; the result row; the benchmark contract.
 
-Embedding what a score needs is in `trifocal.metrics.encode`, which alone here needs the backbone.
+Embedding what a score needs is in `trifocal.metrics.embed`, which alone here needs the backbone.
 """
 
 from trifocal.metrics.accuracy import accuracy, confusion, correct_at, mean_per_class_recall

@@ -33,8 +33,9 @@ class Missing:
     count: int = 1
 
     def __str__(self) -> str:
-        more = f" and {self.count - 1} more" if self.count > 1 else ""
-        return f"{self.path}{more} is missing: {self.remedy}"
+        if self.count > 1:
+            return f"{self.path} and {self.count - 1} more are missing: {self.remedy}"
+        return f"{self.path} is missing: {self.remedy}"
 
 
 @runtime_checkable

@@ -51,7 +51,8 @@ def frozen_digest(method: nn.Module) -> str:
         if not parameter.requires_grad:
             found = True
             digest.update(name.encode())
-            digest.update(whole(parameter).view(torch.uint8).numpy().tobytes())
+            flat = whole(parameter).reshape(-1).view(torch.uint8)  # bytes, whatever the type
+            digest.update(flat.numpy().tobytes())
     return digest.hexdigest() if found else ""
 
 

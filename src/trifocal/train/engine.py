@@ -221,7 +221,8 @@ class _Run:
             self.log.close()
         if self.model is not None:
             self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-            self.accelerator.free_memory()
+            if self.accelerator.device.type == "cuda":
+                self.accelerator.free_memory()
         self.method.eval()
 
     # -- the loop -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from trifocal.errors import UserError
 from trifocal.world.shapes import ASPECT
 from trifocal.world.vocabulary import (
     ALLOWED_COLORS,
+    ALONE_SIZES,
     COLOR_NAMES,
     CONDITIONS,
     HELD_OUT,
@@ -25,7 +26,7 @@ from trifocal.world.vocabulary import (
 
 SPLITS: dict[str, int] = {"train": 0, "val": 1, "test": 2, "novel": 3}
 THING_COUNTS: tuple[tuple[int, float], ...] = ((2, 0.45), (3, 0.33), (4, 0.22))
-TEXTURE_SHARES: tuple[float, ...] = (0.5, 0.25, 0.25)  # plain, striped, spotted
+TEXTURE_SHARES: tuple[float, ...] = (0.6, 0.2, 0.2)  # plain, striped, spotted
 BACKGROUND_VARIANTS = 4
 _BORDER = 0.025  # nothing comes nearer to the picture's edge
 _GAP = 0.02  # nothing comes nearer to another thing
@@ -130,7 +131,8 @@ def make_scene(seed: int, index: int, split: str = "train", things: int | None =
             looks.append(pair)
     sizes = [draw_size(rng) for _ in looks]
     textures = [draw_texture(rng) for _ in looks]
-    sides = [SIZES[size] * (0.97 + 0.06 * rng.random()) for size in sizes]
+    scale = ALONE_SIZES if count == 1 else SIZES
+    sides = [scale[size] * (0.97 + 0.06 * rng.random()) for size in sizes]
     centers = _layout(sides, rng)
     found = [
         Thing(kind, color, size, texture, _box(kind, side, center))
@@ -161,7 +163,7 @@ def draw_size(rng: np.random.Generator) -> str:
 
 
 def draw_texture(rng: np.random.Generator) -> str:
-    """Draw a texture; half of all things are plain."""
+    """Draw a texture; most things are plain."""
     return _choose(tuple(zip(TEXTURES, TEXTURE_SHARES)), rng.random())
 
 

@@ -22,23 +22,27 @@ KINDS: tuple[str, ...] = (
     "boat",
     "fish",
     "cup",
-    "bottle",
     "mushroom",
     "flower",
     "umbrella",
-    "lamp",
     "bell",
     "kite",
     "hat",
-    "apple",
     "anchor",
     "flag",
+    "butterfly",
+    "cactus",
+)
+
+# Drawn like the others, but never in an ordinary scene: classes that a model has not met.
+NOVEL_KINDS: tuple[str, ...] = (
+    "bottle",
+    "lamp",
+    "apple",
     "candle",
     "ladder",
     "crown",
-    "butterfly",
     "hammer",
-    "cactus",
     "rocket",
 )
 
@@ -58,7 +62,9 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 
 # The longer side of a thing's box, as a share of the picture's side. Medium goes without saying.
-SIZES: dict[str, float] = {"small": 0.24, "medium": 0.33, "large": 0.43}
+# A thing that has the picture to itself is seen from nearer by.
+SIZES: dict[str, float] = {"small": 0.27, "medium": 0.36, "large": 0.45}
+ALONE_SIZES: dict[str, float] = {"small": 0.34, "medium": 0.48, "large": 0.62}
 MARKED_SIZES: tuple[str, ...] = ("small", "large")
 
 # Plain goes without saying.

@@ -20,7 +20,7 @@ from torch import Tensor
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.choice import PAIR_CHANCE, pair_correct
-from trifocal.metrics.encode import Picture, encode_images, encode_texts
+from trifocal.metrics.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
 

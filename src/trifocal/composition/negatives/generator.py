@@ -221,7 +221,12 @@ class HardNegatives:
         if self.store is None:
             return None
         content = self.store.get_parse(caption_key(self.parser_name, caption))
-        return None if content is None else Parse.from_json(content)
+        if content is None:
+            return None
+        try:
+            return Parse.from_json(content)
+        except ValueError:
+            return None  # damaged: parse again
 
     def _save(self, caption: str, parse: Parse) -> None:
         if self.store is not None:

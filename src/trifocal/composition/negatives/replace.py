@@ -7,11 +7,14 @@ WordNet's antonyms and cousins, prepositions by prepositions, drawn by frequency
 
 from __future__ import annotations
 
+import contextlib
 import json
+from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import sub
 from typing import Protocol
 
 from trifocal.composition.negatives.inflection import Inflect
@@ -25,31 +28,61 @@ _PER_ELEMENT = 2  # candidates that one element brings into the pool
 _PARTS_OF_SPEECH = {"NOUN": "n", "PRON": "n", "PROPN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
 
 
+class Vocabulary:
+    """Numbers for word forms: a frequent word has a thousand candidates, most of them shared."""
+
+    def __init__(self) -> None:
+        self.forms: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, form: str) -> int:
+        """The number of a form; new ones are added."""
+        if form not in self._numbers:
+            self._numbers[form] = len(self.forms)
+            self.forms.append(form)
+        return self._numbers[form]
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may stand in place of a word: forms with their running sums of weights."""
+    """What may stand in place of a word: forms, and the running sums of their weights.
 
-    forms: tuple[str, ...]
-    sums: tuple[float, ...]
+    Attributes:
+        vocabulary: all forms.
+        numbers: the candidates, as numbers in `vocabulary`.
+        sums: running sums of their weights.
+    """
+
+    vocabulary: list[str]
+    numbers: array[int]
+    sums: array[int]
 
     @classmethod
-    def of(cls, weights: Mapping[str, float]) -> Choices:
-        return cls(tuple(weights), tuple(accumulate(weights.values())))
+    def of(cls, weights: Mapping[str, int], vocabulary: Vocabulary) -> Choices:
+        """Choices by weight."""
+        numbers = array("I", map(vocabulary.number, weights))
+        return cls(vocabulary.forms, numbers, array("Q", accumulate(weights.values())))
 
     @property
     def slots(self) -> int:
         """Candidates that an element with these choices brings into the pool."""
-        return min(_PER_ELEMENT, len(self.forms))
+        return min(_PER_ELEMENT, len(self.numbers))
+
+    def weights(self) -> dict[str, int]:
+        """Each form's weight."""
+        steps = map(sub, self.sums, [0, *self.sums])
+        return {self.vocabulary[n]: weight for n, weight in zip(self.numbers, steps)}
 
     def draw(self, slot: int, uniform: Uniform) -> str:
         """The form in a slot when `slots` forms are drawn by weight without replacement."""
         total = self.sums[-1]
-        first = self._at(uniform() * total)
-        if slot == 0:
-            return self.forms[first]
-        below = self.sums[first - 1] if first else 0.0
-        place = uniform() * (total - (self.sums[first] - below))
-        return self.forms[self._at(place if place < below else place + self.sums[first] - below)]
+        index = self._at(uniform() * total)
+        if slot:
+            below = self.sums[index - 1] if index else 0
+            own = self.sums[index] - below
+            place = uniform() * (total - own)
+            index = self._at(place if place < below else place + own)
+        return self.vocabulary[self.numbers[index]]
 
     def _at(self, place: float) -> int:
         return min(bisect_right(self.sums, place), len(self.sums) - 1)
@@ -99,6 +132,7 @@ class Replacer:
         self._inflect = inflect
         self._inflector = inflector
         self._store = store
+        self._vocabulary = Vocabulary()
         self._words: dict[tuple[str, str, str], Choices] = {}
         self._prepositions: dict[str, Choices] = {}
 
@@ -126,13 +160,13 @@ class Replacer:
         if pos is None:
             return None
         choices = self.word_choices(token.text.lower(), pos, token.tag)
-        return (token.start, token.end, choices) if choices.forms else None
+        return (token.start, token.end, choices) if choices.slots else None
 
     def preposition_choices(self, phrase: str) -> Choices:
         """All prepositions of the list but `phrase`."""
         if phrase not in self._prepositions:
             others = {name: weight for name, weight in PREPOSITIONS.items() if name != phrase}
-            self._prepositions[phrase] = Choices.of(others)
+            self._prepositions[phrase] = Choices.of(others, self._vocabulary)
         return self._prepositions[phrase]
 
     def word_choices(self, word: str, pos: str, tag: str) -> Choices:
@@ -144,23 +178,23 @@ class Replacer:
 
     def _stored(self, key: tuple[str, str, str]) -> Choices:
         if self._store is None:
-            return self._look_up(*key)
+            return Choices.of(self._look_up(*key), self._vocabulary)
         name = "\t".join((self.lexicon.name, self._inflector, *key))
         content = self._store.get_word(name)
-        if content is None:
-            choices = self._look_up(*key)
-            self._store.put_word(name, json.dumps([choices.forms, choices.sums]))
-            return choices
-        forms, sums = json.loads(content)
-        return Choices(tuple(forms), tuple(sums))
+        if content is not None:
+            with contextlib.suppress(ValueError, TypeError, AttributeError, OverflowError):
+                return Choices.of(json.loads(content), self._vocabulary)  # unless it is damaged
+        weights = self._look_up(*key)
+        self._store.put_word(name, json.dumps(weights, ensure_ascii=False))
+        return Choices.of(weights, self._vocabulary)
 
-    def _look_up(self, word: str, pos: str, tag: str) -> Choices:
-        weights: dict[str, float] = {}
+    def _look_up(self, word: str, pos: str, tag: str) -> dict[str, int]:
+        weights: dict[str, int] = {}
         for name, weight in self.lexicon.candidates(word, pos).items():
             form = self._inflect(name, tag).replace("_", " ")
             if form.lower() != word:
                 weights[form] = weights.get(form, 0) + weight
-        return Choices.of(weights)
+        return weights
 
 
 def draw_replace(candidates: ReplaceCandidates | None, uniform: Uniform) -> str | None:

@@ -2,8 +2,8 @@
 
 One SQLite file beside the data. Many processes may read and write it; what one adds the others
 find. It is only a cache: where it cannot be written (a read-only disk, a lock that does not come
-free) a warning says so once and training goes on. Content is JSON, so an untrusted file can at
-worst give wrong parses.
+free) a warning says so once and training goes on. Content is compressed JSON, so an untrusted file
+can at worst give wrong parses.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 _TABLES = ("parses", "words")
 _WAITING = 200  # rows collected before they are written together
+_LONGEST = 1 << 24  # characters of one content, against files made to fill the memory
+_INHERITED: list[sqlite3.Connection] = []  # of a parent process: a fork must not even close them
 _PATIENCE = 20.0  # seconds to wait for another process's lock
 
 
@@ -49,8 +52,11 @@ class ParseStore:
         self._reset()
 
     def _reset(self) -> None:
+        connection = self.__dict__.get("_connection")
+        if connection is not None:
+            _INHERITED.append(connection)
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[tuple[str, str, str]] = []
+        self._waiting: list[tuple[str, str, bytes]] = []
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -128,12 +134,12 @@ class ParseStore:
         except sqlite3.OperationalError as error:
             self._give_up(error)
             return None
-        return row[0] if row else None
+        return _unpack(row[0]) if row else None
 
     def _put(self, table: str, key: str, content: str) -> None:
         if self._process != os.getpid():
             self._reset()
-        self._waiting.append((table, key, content))
+        self._waiting.append((table, key, zlib.compress(content.encode())))
         if len(self._waiting) >= _WAITING:
             self.flush()
 
@@ -160,7 +166,7 @@ class ParseStore:
             connection.execute("PRAGMA synchronous=OFF")  # a cache need not survive a power cut
             for table in _TABLES:
                 connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, content TEXT) "
+                    f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, content BLOB) "
                     "WITHOUT ROWID"
                 )
         except sqlite3.Error:
@@ -173,3 +179,13 @@ class ParseStore:
         if self._writable:
             _log.warning("parses are not kept in %s: %s", self.path, error)
         self._writable = False
+
+
+def _unpack(content: bytes) -> str | None:
+    """A stored content; None where it is damaged."""
+    try:
+        reader = zlib.decompressobj()
+        text = reader.decompress(content, _LONGEST)
+        return text.decode() if reader.eof else None
+    except (zlib.error, TypeError, UnicodeDecodeError):
+        return None

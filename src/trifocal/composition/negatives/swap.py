@@ -15,6 +15,7 @@ from trifocal.composition.negatives.parsing import Parse, Span, filter_spans
 _LETTERS = {"VERB": "V", "ADV": "R", "AUX": "A"}
 _VERB_PHRASE = re.compile("V?R*A*V+")
 _VERBAL_RUN = re.compile("[VRA]+")
+_LONGEST_PHRASE = 16  # tokens; only nonsense has longer verb phrases
 
 Uniform = Callable[[], float]  # draws from [0, 1), as `numpy.random.Generator.random` does
 
@@ -39,7 +40,7 @@ def verb_phrases(parse: Parse) -> list[Span]:
     found = []
     for run in _VERBAL_RUN.finditer(letters):
         for start in range(run.start(), run.end()):
-            for end in range(start + 1, run.end() + 1):
+            for end in range(start + 1, min(start + _LONGEST_PHRASE, run.end()) + 1):
                 if _VERB_PHRASE.fullmatch(letters, start, end):
                     found.append(Span(start, end))
     return found

@@ -90,7 +90,7 @@ _ING_NOUNS = _words(
     "something stocking string stuffing topping wedding wing"
 )
 _FUNCTION_WORDS = _words(
-    "to 's ’s her there back close next up out down off left right sheep set "
+    "to 's ’s her there back close next up out down off left right light sheep set "
     "above around behind below beside beyond inside near nearby outside underneath"
 )
 _NEVER_NOUN = _words("other several many few various different same")
@@ -161,7 +161,7 @@ def _repair(low: Sequence[str], tags: Sequence[str], index: int, finite: bool) -
         if before in {"NN", "NNP", "PRP", "WDT"} and not finite and after != "VBG":
             return "VBZ"
     elif tag == "NN" and word.endswith("ing") and word not in _ING_NOUNS:
-        if before in {"NN", "NNS"} and after not in NOUNS:
+        if (before in {"NN", "NNS"} and after not in NOUNS) or word_before in BE:
             return "VBG"
     elif tag == "VBG" and inside and after in {"", ".", "IN", "VBZ", "MD"}:
         return "NN"
@@ -196,6 +196,8 @@ def _function_word(
         return "IN" if word_after in {"of", "to", "on"} or phrase else "RP"
     if word in {"down", "off"}:
         return "IN" if phrase or after == "IN" else "RP"
+    if word == "light":
+        return "JJ" if after in _ADJECTIVES else tag
     if word == "left" or word == "right":
         if after in NOUNS:
             return "JJ"

@@ -49,11 +49,16 @@ _LETTERS = {
     **dict.fromkeys(("PRP", "WP"), "p"),
     **{"CD": "m", "VBN": "v", "VBG": "g", "POS": "s", "CC": "c", ",": ","},
 }
-_MODIFIER = "(?:r*[jv]|m)"
+# Every alternative starts with another letter than the rest, so that matching takes no more than
+# quadratic time whatever the caption.
 _NOUN_PHRASE = re.compile(
-    rf"""
-    d* (?: (?<=[dj])(?:g|nv(?=[jn])) | {_MODIFIER} (?:,?c?{_MODIFIER})* )* n+
-    (?: s (?:{_MODIFIER}|g)* n+ )*
+    r"""
+    d*
+    (?: (?<=[dj]) (?: g | nv(?=[jn]) )            # "a cutting board", "a snow covered hill"
+      | (?: (?<=[jvm]) (?:,c?|c) )? (?: r*[jv] | m )  # "two very small", "black, white and red"
+    )*
+    n+
+    (?: s (?: r*[jv] | m | g )* n+ )*             # "the man's red hat"
     | p
     """,
     re.VERBOSE,

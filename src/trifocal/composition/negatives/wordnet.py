@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from trifocal.errors import UserError
-
-_log = logging.getLogger(__name__)
 
 SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict")
 _FILES = ("noun", "verb", "adj", "adv")
@@ -143,20 +140,27 @@ class WordNet:
     def __init__(self) -> None:
         if find_wordnet() is None:
             raise UserError(f"WordNet is not found; {_REMEDY}.")
+        self._forget()
+
+    def _forget(self) -> None:
         self._reader: Any = None
         self._counts: dict[str, int] = {}
-        self._process = -1
+        self._families: dict[Any, Counter[str]] = {}
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_reader": None, "_counts": {}, "_process": -1}
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._forget()
 
     @property
     def reader(self) -> Any:
         """NLTK's `WordNetCorpusReader` of this process."""
-        if self._process != os.getpid():
+        if self._reader is None or self._process != os.getpid():
+            self._forget()
             self._reader = _make_reader(find_wordnet())
             self._counts = _sense_counts(self._reader)
-            self._process = os.getpid()
         return self._reader
 
     @property
@@ -175,13 +179,73 @@ class WordNet:
             pos: n, v, a or r.
         """
         senses = self.reader.synsets(word, pos)
-        synonyms = {lemma.name() for sense in senses for lemma in sense.lemmas()}
         weights: Counter[str] = Counter()
         for sense in senses:
-            for lemma in _alternatives(sense):
-                if lemma.name() not in synonyms:
-                    weights[lemma.name()] += max(1, self._counts.get(lemma.key(), 0))
+            for lemma in sense.lemmas():
+                weights.update(self._weights(lemma.antonyms()))
+            weights.update(self._relatives(sense))
+        for sense in senses:
+            for lemma in sense.lemmas():
+                weights.pop(lemma.name(), None)
         return dict(weights)
+
+    def _weights(self, lemmas: Iterable[Any]) -> Counter[str]:
+        weights: Counter[str] = Counter()
+        for lemma in lemmas:
+            weights[lemma.name()] += max(1, self._counts.get(lemma.key(), 0))
+        return weights
+
+    def _relatives(self, sense: Any) -> Counter[str]:
+        """The co-hyponyms of one sense, each as often as there are ways to it."""
+        if sense.pos() not in {"a", "s"}:
+            return self._cousins(sense, self._weights_of_names)
+        # Adjectives have no hypernyms: go over the nouns they are related to, and back. "red" is
+        # related to the noun "red", a cousin of the noun "blue", which leads to "blue".
+        nouns = {
+            related.synset()
+            for lemma in sense.lemmas()
+            for related in lemma.derivationally_related_forms()
+            if related.synset().pos() == "n"
+        }
+        weights: Counter[str] = Counter()
+        for noun in sorted(nouns, key=lambda synset: synset.name()):
+            weights.update(self._cousins(noun, self._weights_of_adjectives))
+        return weights
+
+    def _cousins(self, sense: Any, weigh: Callable[[Any], Counter[str]]) -> Counter[str]:
+        """Up two hypernym levels and down two, without the sense itself."""
+        weights: Counter[str] = Counter()
+        for parent in sense.hypernyms():
+            for grandparent in parent.hypernyms():
+                family = self._family(grandparent, weigh)
+                weights.update(family)
+                own = sum(sense in branch.hyponyms() for branch in grandparent.hyponyms())
+                for name, weight in weigh(sense).items():
+                    weights[name] -= own * weight
+        return +weights
+
+    def _family(self, grandparent: Any, weigh: Callable[[Any], Counter[str]]) -> Counter[str]:
+        """What all grandchildren of a synset weigh together; many words share it."""
+        key = (grandparent, weigh.__name__)
+        if key not in self._families:
+            total: Counter[str] = Counter()
+            for branch in grandparent.hyponyms():
+                for grandchild in branch.hyponyms():
+                    total.update(weigh(grandchild))
+            self._families[key] = total
+        return self._families[key]
+
+    def _weights_of_names(self, sense: Any) -> Counter[str]:
+        return self._weights(sense.lemmas())
+
+    def _weights_of_adjectives(self, noun: Any) -> Counter[str]:
+        """The adjectives that a noun's lemmas are related to."""
+        return self._weights(
+            related
+            for lemma in noun.lemmas()
+            for related in lemma.derivationally_related_forms()
+            if related.synset().pos() in {"a", "s"}
+        )
 
 
 def _sense_counts(reader: Any) -> dict[str, int]:
@@ -192,43 +256,3 @@ def _sense_counts(reader: Any) -> dict[str, int]:
             key, _, count = line.split()
             counts[key] = int(count)
     return counts
-
-
-def _alternatives(sense: Any) -> Iterator[Any]:
-    """Antonyms of a sense, and lemmas of its sibling and cousin co-hyponyms."""
-    for lemma in sense.lemmas():
-        yield from lemma.antonyms()
-    if sense.pos() in {"a", "s"}:
-        yield from _adjective_cousins(sense)
-    else:
-        for cousin in _cousins(sense):
-            yield from cousin.lemmas()
-
-
-def _cousins(sense: Any) -> Iterator[Any]:
-    """Up two hypernym levels and down two, without the sense itself; once for every way."""
-    for parent in sense.hypernyms():
-        for grandparent in parent.hypernyms():
-            for branch in grandparent.hyponyms():
-                for cousin in branch.hyponyms():
-                    if cousin != sense:
-                        yield cousin
-
-
-def _adjective_cousins(sense: Any) -> Iterator[Any]:
-    """Adjectives have no hypernyms: go over the nouns they are related to, and back.
-
-    "red" is related to the noun "red", a cousin of the noun "blue", which leads to "blue".
-    """
-    nouns = {
-        related.synset()
-        for lemma in sense.lemmas()
-        for related in lemma.derivationally_related_forms()
-        if related.synset().pos() == "n"
-    }
-    for noun in sorted(nouns, key=lambda synset: synset.name()):
-        for cousin in _cousins(noun):
-            for lemma in cousin.lemmas():
-                for related in lemma.derivationally_related_forms():
-                    if related.synset().pos() in {"a", "s"} and related.synset() != sense:
-                        yield related

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trifocal.losses.alignment import Weighting, patch_weights
-from trifocal.metrics.encode import Picture, encoder_of, load_pixels
+from trifocal.metrics.embed import Picture, encoder_of, load_pixels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""A model that a report compares with others: its results, its training, and itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trifocal.evaluate.curve import CurvePoint
+from trifocal.evaluate.summary import summarize
+from trifocal.metrics.intervals import over_seeds
+from trifocal.metrics.result import Result
+
+SUMMARY_NAMES = {
+    "composition": "composition",
+    "zero_shot": "zero-shot",
+    "retrieval": "retrieval R@1",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the models that a chapter compares.
+
+    Attributes:
+        label: Its name in tables and legends.
+        runs: Results of each of its training runs (one for the base).
+        model: The model itself, for examples and heat maps.
+        logs: The `metrics.jsonl` of its runs.
+        curve: The way from the base to it (WiSE-FT), if it was measured.
+    """
+
+    label: str
+    runs: Sequence[Sequence[Result]]
+    model: Any = None
+    logs: Sequence[Path] = ()
+    curve: Sequence[CurvePoint] = ()
+
+    @property
+    def rows(self) -> list[Result]:
+        """Return the rows of all runs under the label."""
+        return [row.of(self.label) for run in self.runs for row in run]
+
+    def summary(self) -> dict[str, tuple[float, float]]:
+        """Return mean and half-width over the runs of every number of `summarize`, in percent."""
+        runs = [summarize(run) for run in self.runs]
+        spread = {}
+        for name in runs[0]:
+            interval = over_seeds([run[name] for run in runs if name in run])
+            spread[name] = (100 * interval.value, 100 * interval.half)
+        return spread

@@ -1,0 +1,130 @@
+"""Pictures to look at in a report: what is shown, what the model sees, and what is said of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem
+from trifocal.data.images import open_image
+from trifocal.metrics.embed import Picture
+from trifocal.world import composition_items, draw, make_scene, to_tensor
+from trifocal.world.vocabulary import COLOR_NAMES, KINDS, MARKED_TEXTURES
+
+_DISPLAY = 256  # pixels; what a report shows of a drawn scene
+_RELATION_WORDS = ("left", "right", "above", "below", "over", "under")
+_WORLD_WORDS = frozenset((*KINDS, *COLOR_NAMES, *MARKED_TEXTURES, *_RELATION_WORDS))
+_TITLES = {
+    "replace_obj": "another object",
+    "replace_att": "another attribute",
+    "replace_rel": "another relation",
+    "swap_obj": "objects swapped",
+    "swap_att": "attributes swapped",
+    "add_obj": "an object added",
+    "add_att": "an attribute added",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A question with a picture that a reader can look at.
+
+    Attributes:
+        display: The picture for the reader.
+        picture: The picture for the model.
+        subject: What the question is about, in a few words.
+        caption: The true sentence.
+        negative: The false one.
+        words: Words of the caption worth a heat map.
+    """
+
+    display: Image.Image
+    picture: Picture
+    subject: str
+    caption: str
+    negative: str
+    words: tuple[str, ...] = ()
+
+
+def world_shown(
+    image_size: int | tuple[int, int],
+    *,
+    subsets: Sequence[str] = SUBSETS,
+    each: int = 1,
+    seed: int = 0,
+    split: str = "test",
+) -> list[Shown]:
+    """Return the first composition tests of every subset of the world, no scene twice.
+
+    The first, and not the best: a report that picks its examples proves nothing.
+
+    Args:
+        image_size: What the models see, in pixels (`Clip.image_size`).
+        subsets: Which subsets.
+        each: How many of each.
+        seed: Which world.
+        split: Whose scenes.
+    """
+    found: list[Shown] = []
+    used: set[int] = set()
+    for subset in subsets:
+        items = composition_items(subset, each + len(used), seed, split)
+        for item in [item for item in items if item.scene not in used][:each]:
+            used.add(item.scene)
+            scene = make_scene(seed, item.scene, split)
+            words = [w for w in _letters(item.caption) if w in _WORLD_WORDS]
+            found.append(
+                Shown(
+                    draw(scene, _DISPLAY),
+                    to_tensor(draw(scene, image_size)),
+                    _TITLES[subset],
+                    item.caption,
+                    item.negative_caption,
+                    tuple(dict.fromkeys(words)),
+                )
+            )
+    return found
+
+
+def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
+    """Return the first items of every subset of SugarCrepe, with their photos, none twice.
+
+    Args:
+        items: The benchmark's items, whose pictures are files.
+        each: How many of a subset.
+    """
+    found: list[Shown] = []
+    count, used = dict.fromkeys(SUBSETS, 0), set()
+    for item in items:
+        if not isinstance(item.image, str | Path):
+            raise TypeError("photos are shown from files")
+        if count[item.subset] < each and str(item.image) not in used:
+            count[item.subset] += 1
+            used.add(str(item.image))
+            photo = open_image(item.image)
+            found.append(
+                Shown(
+                    photo,
+                    photo,
+                    _TITLES[item.subset],
+                    item.caption,
+                    item.negative,
+                    telling_words(item.caption),
+                )
+            )
+    return found
+
+
+def telling_words(caption: str, most: int = 5) -> tuple[str, ...]:
+    """Return the longest words of a caption in their order: articles and prepositions are short."""
+    words = list(dict.fromkeys(word for word in _letters(caption) if len(word) > 3))
+    kept = set(sorted(words, key=len, reverse=True)[:most])
+    return tuple(word for word in words if word in kept)
+
+
+def _letters(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())

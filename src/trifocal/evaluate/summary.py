@@ -1,0 +1,42 @@
+"""A model in four numbers: what composition training is to gain, and what it must not cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trifocal.evaluate.retrieval import TASK as RETRIEVAL
+from trifocal.evaluate.zero_shot import TASK as ZERO_SHOT
+from trifocal.metrics.result import Result
+
+
+def summarize(rows: Iterable[Result]) -> dict[str, float]:
+    """Return a model's summary, as fractions; what was not measured is left out.
+
+    `composition` is the mean of the three groups (over benchmarks, if there are several),
+    `zero_shot` the mean accuracy over classification sets, `i2t` and `t2i` recall@1 of text and
+    of image retrieval (over sets), and `retrieval` the mean of these two.
+
+    Args:
+        rows: Results of one model and one run.
+    """
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        name = _part(row)
+        if name:
+            values.setdefault(name, []).append(row.value)
+    summary = {name: sum(found) / len(found) for name, found in values.items()}
+    if "i2t" in summary and "t2i" in summary:
+        summary["retrieval"] = (summary["i2t"] + summary["t2i"]) / 2
+    return summary
+
+
+def _part(row: Result) -> str | None:
+    """Return which number of the summary a row belongs to."""
+    if (row.task, row.metric) == ("mean", "acc"):
+        return "composition"
+    if (row.task, row.metric) == (ZERO_SHOT, "acc1"):
+        return "zero_shot"
+    if row.task == RETRIEVAL:
+        ways = {"text_retrieval_recall@1": "i2t", "image_retrieval_recall@1": "t2i"}
+        return ways.get(row.metric)
+    return None

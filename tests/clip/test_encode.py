@@ -1,0 +1,74 @@
+"""Many texts and images at once: sorted batches, the same order, the same numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from trifocal.clip import SHAPES, Clip, Tokenizer, build_clip, encode_images, encode_texts
+
+from .conftest import CAPTIONS
+
+TEXTS = ["a", "", *CAPTIONS, "a dog", "a red cat sits", "two dogs run"] * 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 1000])
+def test_texts_keep_their_order(tiny_clip: Clip, batch_size: int) -> None:
+    got = encode_texts(tiny_clip, TEXTS, batch_size=batch_size)
+    one_by_one = torch.cat([tiny_clip.encode_text([text]).pooled for text in TEXTS])
+    assert torch.allclose(got, one_by_one, atol=1e-6)
+    assert not got.requires_grad
+    assert encode_texts(tiny_clip, tiny_clip.tokenize(TEXTS)).allclose(got, atol=1e-6)
+
+
+def test_each_batch_is_as_wide_as_its_longest(
+    tiny_clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+    encode = tiny_clip.encode_text
+    monkeypatch.setattr(
+        tiny_clip, "encode_text", lambda b: (widths.append(b.ids.shape[1]), encode(b))[1]
+    )
+    encode_texts(tiny_clip, TEXTS, batch_size=3)
+    lengths = sorted(tiny_clip.tokenize(TEXTS).lengths.tolist())
+    assert widths == lengths[2::3]
+
+
+def test_images_of_any_kind(tiny_clip: Clip) -> None:
+    photos = [Image.new("RGB", (40 + 5 * i, 50), (i * 20, 90, 200 - i)) for i in range(7)]
+    pixels = [tiny_clip.preprocess(photo) for photo in photos]
+    expected = tiny_clip.encode_image(torch.stack(pixels)).pooled
+    mixed = [photo if i % 2 else pixels[i] for i, photo in enumerate(photos)]
+    got = encode_images(tiny_clip, iter(mixed), batch_size=3)
+    assert torch.allclose(got, expected, atol=1e-6)
+    assert not got.requires_grad
+
+
+def test_training_mode_comes_back(tiny_clip: Clip) -> None:
+    tiny_clip.train()
+    frozen = tiny_clip.network.vision_model.eval()
+    encode_texts(tiny_clip, ["a"])
+    assert tiny_clip.training
+    assert not frozen.training
+    assert tiny_clip.network.text_model.training
+
+
+def test_nothing_to_encode(tiny_clip: Clip) -> None:
+    with pytest.raises(ValueError, match="no texts"):
+        encode_texts(tiny_clip, [])
+    with pytest.raises(ValueError, match="no images"):
+        encode_images(tiny_clip, [])
+
+
+@pytest.mark.slow
+def test_real_captions_equal_the_padded_way(
+    clip_tokenizer: Tokenizer, coco_captions: list[str]
+) -> None:
+    clip, texts = build_clip(SHAPES["ViT-B-32"], clip_tokenizer), coco_captions[:64]
+    padded = clip.tokenizer(texts, length=77)
+    with torch.no_grad():
+        full = clip.network.get_text_features(padded.ids).pooler_output
+    got = encode_texts(clip, texts, batch_size=32)
+    assert (got - F.normalize(full, dim=-1)).abs().max() <= 1e-6

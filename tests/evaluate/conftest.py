@@ -1,0 +1,42 @@
+"""A tiny random CLIP for the evaluation tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from trifocal.clip import Clip, ClipShape, Preprocess, build_clip, train_tokenizer
+
+SENTENCES = (
+    "a red ball to the left of a blue box",
+    "there is a large striped fish above a green cup in a field",
+    "a picture of a dog and two cats on a street at night.",
+    "an image of a photo of the umbrella, along with a crown",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_clips() -> list[Clip]:
+    """Two random CLIPs of 32 px, one vocabulary."""
+    tokenizer = train_tokenizer(SENTENCES, 600, context_length=32)
+    shape = ClipShape(
+        image_size=32,
+        patch_size=8,
+        vision_width=32,
+        vision_layers=1,
+        vision_heads=2,
+        text_width=32,
+        text_layers=1,
+        text_heads=2,
+        embed_dim=16,
+        vocab_size=tokenizer.vocab_size,
+        context_length=32,
+    )
+    preprocess = Preprocess(size=(32, 32))
+    return [
+        build_clip(shape, tokenizer, preprocess, seed=seed, name=f"tiny-{seed}") for seed in (0, 1)
+    ]
+
+
+@pytest.fixture
+def tiny_clip(tiny_clips: list[Clip]) -> Clip:
+    return tiny_clips[0]

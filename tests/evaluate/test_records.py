@@ -1,0 +1,142 @@
+"""Results files and CLIP_benchmark's records."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from trifocal.errors import UserError
+from trifocal.evaluate.records import (
+    append_results,
+    clip_benchmark_records,
+    export_clip_benchmark,
+    read_results,
+    write_results,
+)
+from trifocal.metrics import Result
+
+ROWS = [
+    Result(
+        "eurosat", "zeroshot_classification", "acc1", 0.5, 120, 0.1, None, "p", "ViT-B-32:openai"
+    ),
+    Result(
+        "eurosat", "zeroshot_classification", "acc5", 0.9, 120, 0.5, None, "p", "ViT-B-32:openai"
+    ),
+    Result("sugarcrepe", "swap_obj", "acc", 0.6, 245, 0.5, None, "p", "ViT-B-32:openai"),
+    Result("world/composition", "mean", "acc", 0.7, 70, 0.5, 0, "p", "runs/a b/model"),
+]
+
+
+def test_rows_survive_the_file(tmp_path):
+    path = tmp_path / "deep" / "results.jsonl"
+    append_results(path, ROWS[:1])
+    append_results(path, ROWS[1:])
+    assert read_results(path) == ROWS
+    write_results(path, ROWS[2:])
+    assert read_results(path) == ROWS[2:]
+
+
+def test_a_line_cut_short_by_a_kill_is_mended(tmp_path):
+    path = tmp_path / "results.jsonl"
+    append_results(path, ROWS[:2])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    append_results(path, ROWS[2:])
+    assert read_results(path) == [ROWS[0], *ROWS[2:]]
+    path.write_bytes(whole[:-1])  # a whole line that only lacks its end
+    append_results(path, ROWS[2:])
+    assert read_results(path) == ROWS
+
+
+def test_unknown_fields_of_a_later_version_are_left_out(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps({**ROWS[0].as_dict(), "mood": "good"}) + "\n\n")
+    assert read_results(path) == ROWS[:1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "line 1 is not a result row: it lacks benchmark, task, metric, value, n"),
+        ("[1]", "is not a result row"),
+        (json.dumps(ROWS[0].as_dict()) + "\nhello", "line 2 is not JSON"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, content, message):
+    path = tmp_path / "results.jsonl"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_results(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.jsonl not found"):
+        read_results(tmp_path / "none.jsonl")
+
+
+def test_a_value_that_is_no_number_never_reaches_the_file(tmp_path):
+    path = tmp_path / "results.jsonl"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        append_results(path, [Result("b", "t", "acc", float("nan"), 1)])
+    assert not path.exists() or not path.read_text()
+
+
+def test_records_have_the_keys_and_names_of_clip_benchmark():
+    records = clip_benchmark_records(ROWS)
+    assert [
+        {key: record[key] for key in ("dataset", "model", "pretrained", "task", "language")}
+        for record in records
+    ] == [
+        {
+            "dataset": "eurosat",
+            "model": "ViT-B-32",
+            "pretrained": "openai",
+            "task": "zeroshot_classification",
+            "language": "en",
+        },
+        {
+            "dataset": "sugar_crepe/swap_obj",
+            "model": "ViT-B-32",
+            "pretrained": "openai",
+            "task": "image_caption_selection",
+            "language": "en",
+        },
+        {
+            "dataset": "world/composition/mean",
+            "model": "runs/a b/model",
+            "pretrained": "",
+            "task": "image_caption_selection",
+            "language": "en",
+        },
+    ]
+    assert records[0]["metrics"] == {"acc1": 0.5, "acc5": 0.9}
+    assert records[1]["metrics"] == {"acc": 0.6}
+
+
+def test_exported_files_make_clip_benchmarks_table(tmp_path):
+    """Its `build` command flattens each file's metrics and writes the union of keys as CSV."""
+    paths = export_clip_benchmark(tmp_path / "out", ROWS)
+    assert len(set(paths)) == 3
+    table = []
+    for path in paths:
+        data = json.loads(path.read_text())
+        flat = {**data["metrics"], **data}
+        del flat["metrics"]
+        flat["model_fullname"] = flat["model"] + " " + flat["pretrained"]
+        table.append(flat)
+    target = tmp_path / "benchmark.csv"
+    with target.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=sorted({key for row in table for key in row}))
+        writer.writeheader()
+        writer.writerows(table)
+    with target.open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert read[0]["acc1"] == "0.5"
+    assert read[0]["model_fullname"] == "ViT-B-32 openai"
+
+
+def test_models_that_differ_only_in_punctuation_do_not_share_a_file(tmp_path):
+    rows = [ROWS[2].of("a/b"), ROWS[2].of("a b")]
+    assert len(set(export_clip_benchmark(tmp_path, rows))) == 2

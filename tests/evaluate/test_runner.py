@@ -1,0 +1,128 @@
+"""The runner: checks first, keeps every result at once."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from trifocal.composition.benchmarks import SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS
+from trifocal.errors import UserError
+from trifocal.evaluate.records import read_results
+from trifocal.evaluate.retrieval import Retrieval
+from trifocal.evaluate.runner import BENCHMARKS, Job, ProgressBars, evaluate, make_job
+from trifocal.evaluate.zero_shot import ZeroShot
+from trifocal.metrics import Benchmark, Missing, Result
+
+
+@dataclass
+class Toy:
+    name: str = "toy"
+    source: str = "here"
+    lacks: str = ""
+    fails: bool = False
+    calls: int = 0
+
+    def check(self, root):
+        return [Missing(self.lacks, "put it there")] if self.lacks else []
+
+    def items(self, root):
+        return [1, 2, 3]
+
+    def score(self, model, items, *, progress=None):
+        self.calls += 1
+        if self.fails:
+            raise RuntimeError("no more memory")
+        return [Result(self.name, "t", "acc", 0.5, len(items), model=model)]
+
+
+def test_every_benchmark_keeps_the_contract():
+    for name, factory in BENCHMARKS.items():
+        benchmark = factory()
+        assert isinstance(benchmark, Benchmark)
+        assert benchmark.name == name
+        assert benchmark.source
+
+
+def test_results_are_kept_as_each_benchmark_ends(tmp_path):
+    out = tmp_path / "results.jsonl"
+    jobs = [Job(Toy("first"), tmp_path), Job(Toy("second", fails=True), tmp_path)]
+    with pytest.raises(RuntimeError):
+        evaluate("m", jobs, results=out)
+    assert [row.benchmark for row in read_results(out)] == ["first"]
+
+
+def test_nothing_is_scored_before_all_data_are_there(tmp_path):
+    first, second = Toy("first"), Toy("second", lacks="photos")
+    with pytest.raises(UserError, match="second cannot run; photos is missing"):
+        evaluate("m", [Job(first, tmp_path), Job(second, tmp_path)])
+    assert first.calls == 0
+
+
+def test_the_name_can_be_given(tmp_path):
+    assert evaluate("m", [Job(Toy(), tmp_path)])[0].model == "m"
+    assert evaluate("m", [Job(Toy(), tmp_path)], name="mine")[0].model == "mine"
+
+
+def test_jobs_from_the_command_line(tmp_path):
+    (tmp_path / "eurosat").mkdir()
+    (tmp_path / "sugarcrepe").mkdir()
+    job = make_job("zero_shot:eurosat", tmp_path, images=None, available_only=True)
+    assert isinstance(job.benchmark, ZeroShot)
+    assert (job.benchmark.dataset, job.root) == ("eurosat", tmp_path / "eurosat")
+    job = make_job("sugarcrepe", tmp_path, images="photos", available_only=True)
+    assert isinstance(job.benchmark, SugarCrepe)
+    assert (job.benchmark.images, job.benchmark.available_only) == ("photos", True)
+    assert job.root == tmp_path / "sugarcrepe"
+    job = make_job("retrieval", tmp_path)
+    assert isinstance(job.benchmark, Retrieval)
+    assert job.root == tmp_path
+    assert make_job("world").benchmark.items(Path("nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("sugarcrep", {}, "no benchmark 'sugarcrep'. Did you mean 'sugarcrepe'"),
+        ("sugarcrepe", {"image": "x"}, "no benchmark has a setting 'image'. Did you mean 'images'"),
+        ("world:eurosat", {}, "world has no data sets to choose from"),
+    ],
+)
+def test_wrong_names_are_answered_with_the_right_ones(name, options, message):
+    with pytest.raises(UserError) as caught:
+        make_job(name, **options)
+    assert message in str(caught.value)
+
+
+def test_progress_bars_show_on_a_terminal_and_are_silent_elsewhere(monkeypatch):
+    for terminal, rank, shown in ((True, "0", True), (False, "0", False), (True, "1", False)):
+        monkeypatch.setenv("RANK", rank)
+        stream = io.StringIO()
+        with ProgressBars(Console(file=stream, force_terminal=terminal, width=80)) as bars:
+            bars.start("pictures", 4)
+            bars.advance(2)
+            bars.start("texts", 2)
+        assert ("texts" in stream.getvalue()) is shown
+
+
+def test_real_sugarcrepe_rows_whose_photos_are_present(real_data, tmp_path, tiny_clip):
+    with zipfile.ZipFile(real_data / "annotations.zip") as archive:
+        for subset in SUBSETS:
+            (tmp_path / f"{subset}.json").write_bytes(archive.read(f"sugarcrepe/{subset}.json"))
+    job = make_job(
+        "sugarcrepe", tmp_path, images=real_data / "images" / "coco", available_only=True
+    )
+    rows = {row.task: row for row in evaluate(tiny_clip, [job])}
+    assert set(rows) == {*SUBSETS, "replace", "swap", "add", "mean"}
+    assert rows["mean"].n == 399
+    assert "399 of 7511 items" in rows["mean"].protocol
+    groups = [rows[name].value for name in ("replace", "swap", "add")]
+    assert rows["mean"].value == pytest.approx(sum(groups) / 3)
+    micro = sum(rows[s].value * rows[s].n for s in ("swap_obj", "swap_att"))
+    assert rows["swap"].value == pytest.approx(micro / rows["swap"].n)
+    assert 0.3 < rows["mean"].value < 0.7  # random weights know nothing

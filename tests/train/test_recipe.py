@@ -1,0 +1,105 @@
+"""Recipes from files and words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from trifocal import config
+from trifocal.errors import UserError
+from trifocal.train.recipe import HARMLESS, Recipe, load_recipe, resolve_method
+
+
+@dataclass(frozen=True)
+class PlainConfig:
+    tuning: str = "full"
+
+
+@dataclass(frozen=True)
+class FancyConfig:
+    tuning: str = "full"
+    weight: float = 0.5
+    kinds: tuple[str, ...] = ("swap",)
+
+
+METHODS = {"plain": (PlainConfig, object), "fancy": (FancyConfig, dict)}
+
+
+def test_defaults_are_the_papers():
+    recipe = Recipe()
+    assert recipe.optimizer.betas == (0.9, 0.98)
+    assert recipe.optimizer.eps == 1e-6
+    assert recipe.optimizer.weight_decay == 0.1
+    assert recipe.schedule.warmup_steps == 50
+    assert recipe.schedule.epochs == 5
+    assert recipe.max_logit_scale == math.log(100)
+    assert recipe.data.crop == (0.9, 1.0)
+    assert recipe.data.bad_image_share == 0.05
+
+
+def test_file_then_words(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: try\nmethod: {name: fancy, weight: 1}\noptimizer: {lr: 1e-4}\n"
+        "model: {shape: {image_size: 48, patch_size: 8, vision_width: 64, text_width: 64}}\n"
+    )
+    words = ["--optimizer.lr", "1e-5", "--schedule.steps=7", "--method.kinds", "[a, b]"]
+    recipe = load_recipe(path, words, METHODS)
+    assert (recipe.name, recipe.optimizer.lr, recipe.schedule.steps) == ("try", 1e-5, 7)
+    assert recipe.method == {"name": "fancy", "tuning": "full", "weight": 1.0, "kinds": ["a", "b"]}
+    assert recipe.model.shape is not None
+    assert recipe.model.shape.patch_size == 8
+    assert recipe.folder == "runs/try"
+    made, cls = resolve_method(recipe, METHODS)
+    assert made == FancyConfig(weight=1.0, kinds=("a", "b"))
+    assert cls is dict
+
+
+def test_printed_recipe_reads_back_as_the_same(tmp_path):
+    recipe = load_recipe(None, ["--method", "fancy", "--data.crop", "null"], METHODS)
+    (tmp_path / "r.yaml").write_text(config.to_yaml(recipe))
+    assert load_recipe(tmp_path / "r.yaml", (), METHODS) == recipe
+
+
+def test_another_method_keeps_the_options_that_it_has_too(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("method: {name: fancy, weight: 1, tuning: lora}\n")
+    recipe = load_recipe(path, ["--method", "plain"], METHODS)
+    assert recipe.method == {"name": "plain", "tuning": "lora"}
+    with pytest.raises(UserError, match=r"unknown key 'method.weight'"):
+        load_recipe(path, ["--method", "plain", "--method.weight", "2"], METHODS)
+    assert load_recipe(path, ["--method", "fancy"], METHODS).method["weight"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--optimizer.l", "1"], r"unknown key 'optimizer.l'\. Did you mean 'optimizer.lr'|'lr'"),
+        (["--batchsize", "1"], r"unknown key 'batchsize'\. Did you mean 'batch_size'"),
+        (["--lr", "1"], r"unknown key 'lr'\. Did you mean 'optimizer.lr'"),
+        (["--method", "fency"], r"unknown method 'fency'\. Did you mean 'fancy'"),
+        (["--method", "fancy", "--method.wieght", "1"], "Did you mean 'weight'"),
+        (["--method", "fancy", "--method.weight", "x"], "method.weight is 'x', but needs a number"),
+        (["--batch_size", "0"], "batch_size is 0, but must be at least 1"),
+        (["--optimizer.lr=-1"], "optimizer.lr is -1.0, but must be at least 0"),
+        (["--schedule.steps", "0"], "schedule.steps is 0, but must be at least 1"),
+        (["--precision", "fp8"], "precision is 'fp8'; it must be one of 'auto', 'fp32'"),
+        (["--name", "../x"], "it names a folder"),
+        (["--data.crop", "[0.5, 2]"], "data.crop is"),
+        (["--data.source", "captions"], "set data.path"),
+    ],
+)
+def test_slips(words, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load_recipe(None, words, METHODS)
+    assert "\n" not in str(caught.value)
+
+
+def test_harmless_keys_exist():
+    for key in HARMLESS:
+        value = config.plain(Recipe())
+        for part in key.split("."):
+            assert part in value, key
+            value = value[part]

@@ -1,0 +1,49 @@
+"""A process that trains the tiny model; other tests start it, alone or under torchrun.
+
+Arguments: the output folder, then a JSON of recipe changes ("method" chooses the method).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.support import Pictures, recipe, shuffled, tiny_clip
+from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
+from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.train import Stopped, train
+
+KINDS = ("swap", "shuffle")
+
+
+def make(name: str):
+    torch.manual_seed(0)
+    if name == "fsc_clip":
+        return FscClip(tiny_clip(), FscClipConfig(negatives=KINDS))
+    if name == "negclip":
+        return NegClip(tiny_clip(), NegClipConfig(negatives=KINDS))
+    return Finetune(tiny_clip(), FinetuneConfig(tuning="lora" if name == "lora" else "full"))
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    changes = json.loads(sys.argv[2])
+    method = make(changes.pop("method", "finetune"))
+    source = Pictures(64, frozenset(changes.pop("bad", ())))
+    if changes.pop("double", False):
+        method.double()
+    negatives = shuffled if method.negative_kinds else None
+    try:
+        train(method, source, recipe(Path(sys.argv[1]), **changes), negatives=negatives)
+    except Stopped as stopped:
+        return stopped.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
