@@ -47,7 +47,7 @@ def test_small_files_first_then_one_weights_file(
     monkeypatch.setattr(hub, "hf_hub_download", download)
     folder = hub.fetch("org/model@abc", lambda _: ("first", "second", "third"))
     assert folder == tmp_path
-    assert asked == [("org/model", "abc"), ("first", "abc"), ("second", "abc")]
+    assert asked == [("org/model", "abc"), ("first", tmp_path.name), ("second", tmp_path.name)]
     (tmp_path / "third").touch()  # in the cache already: nothing more is asked for
     asked.clear()
     assert hub.fetch("org/model", lambda _: ("first", "second", "third")) == tmp_path

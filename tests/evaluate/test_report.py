@@ -194,11 +194,9 @@ def test_examples_are_the_first_and_no_scene_twice():
 
 
 def test_telling_words():
-    assert telling_words("A man in a blue shirt riding, on the wave!", 3) == (
-        "blue",
-        "shirt",
-        "riding",
-    )
+    caption = "There is a man in a blue shirt, riding on the wave that a man rides!"
+    assert telling_words(caption) == ("man", "blue", "shirt", "riding", "wave", "rides")
+    assert telling_words(caption, 2) == ("shirt", "riding")
     assert telling_words("a to in") == ()
 
 

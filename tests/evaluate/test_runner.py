@@ -17,7 +17,7 @@ from trifocal.evaluate.records import read_results
 from trifocal.evaluate.retrieval import Retrieval
 from trifocal.evaluate.runner import BENCHMARKS, Job, ProgressBars, evaluate, make_job
 from trifocal.evaluate.zero_shot import ZeroShot
-from trifocal.metrics import Benchmark, Missing, Result
+from trifocal.metrics import Benchmark, Missing, Result, require
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Toy:
         return [Missing(self.lacks, "put it there")] if self.lacks else []
 
     def items(self, root):
+        require(self.check(root), self.name)
         return [1, 2, 3]
 
     def score(self, model, items, *, progress=None):

@@ -86,3 +86,14 @@ def test_require_says_what_is_missing_and_where_to_get_it():
         "bench cannot run; x/a.json is missing: get it there; "
         "x/1.jpg and 39 more are missing: unpack it"
     )
+
+
+def test_files_with_one_remedy_are_named_together():
+    missing = [Missing(f"{name}.json", "get them") for name in "abcdefg"]
+    with pytest.raises(UserError) as caught:
+        require(missing, "bench")
+    assert str(caught.value) == (
+        "bench cannot run; a.json, b.json and 5 more are missing: get them"
+    )
+    with pytest.raises(UserError, match=r"a\.json, b\.json are missing: get them"):
+        require(missing[:2], "bench")

@@ -18,24 +18,38 @@ from safetensors.torch import load_file
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
 
+from . import worker
+
 WORKER = str(Path(__file__).with_name("worker.py"))
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
-    "ACCELERATE_USE_CPU": "1",
     "GLOO_SOCKET_IFNAME": "lo",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
 
-def launch(output: Path, changes: dict, processes: int = 1) -> None:
-    command = [sys.executable, WORKER, str(output), json.dumps(changes)]
+CASES = {
+    "plain": {"method": "fsc_clip"},
+    "cached": {"method": "fsc_clip", "gradient_cache": 3, "bad": [4, 9]},
+    "accumulated": {"method": "negclip", "accumulation": 2, "gradient_cache": 2},
+    "lora": {"method": "lora"},
+    "sharded": {"method": "fsc_clip", "sharding": "full"},
+    "sharded-cached": {"method": "fsc_clip", "sharding": "full", "gradient_cache": 2},
+    "sharded-lora": {"method": "lora", "sharding": "full", "accumulation": 2},
+}
+
+
+def command(*runs: tuple[Path, dict], processes: int = 1) -> list[str]:
+    start = [sys.executable]
     if processes > 1:
-        command[1:1] = [
-            "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-        ]  # fmt: skip
+        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [*start, WORKER, json.dumps([(str(output), changes) for output, changes in runs])]
+
+
+def launch(words: list[str]) -> None:
     done = subprocess.run(
-        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+        words, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -50,27 +64,29 @@ def gap(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> floa
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    """A folder with every case run by one process and by two."""
+    folder = tmp_path_factory.mktemp("pairs")
+    cases = {name: {**case, "steps": 4, "double": True} for name, case in CASES.items()}
+    for name, case in cases.items():
+        assert worker.run(folder / name / "one", case) == 0
+    launch(command(*((folder / name / "two", c) for name, c in cases.items()), processes=2))
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"method": "fsc_clip"},
-        {"method": "fsc_clip", "gradient_cache": 3, "bad": [4, 9]},
-        {"method": "negclip", "accumulation": 2, "gradient_cache": 2},
-        {"method": "lora"},
-    ],
-    ids=["plain", "cached", "accumulated", "lora"],
-)
-def test_two_processes_equal_one(tmp_path, changes):
-    changes = {**changes, "steps": 4, "double": True}
-    launch(tmp_path / "one", changes)
-    launch(tmp_path / "two", changes, processes=2)
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_equal_one(pairs, name):
+    tmp_path = pairs / name
     assert gap(final(tmp_path / "one"), final(tmp_path / "two")) < 1e-6
     lines = [
         [r for r in read_lines(tmp_path / name / "t" / "metrics.jsonl") if r["event"] == "train"]
         for name in ("one", "two")
     ]
     assert [line["step"] for line in lines[1]] == [1, 2, 3, 4]
+    starts = [read_lines(tmp_path / n / "t" / "metrics.jsonl")[0] for n in ("one", "two")]
+    assert [start["processes"] for start in starts] == [1, 2]
     for one, two in zip(*lines):
         for key in ("loss", "gradient_norm", "logit_scale", "lr"):
             assert two[key] == pytest.approx(one[key], rel=1e-5), key
@@ -81,11 +97,8 @@ def test_two_processes_equal_one(tmp_path, changes):
 @pytest.mark.slow
 def test_a_new_process_goes_on_bit_by_bit(tmp_path):
     changes = {"method": "fsc_clip", "steps": 20, "workers": 1}
-    launch(tmp_path / "straight", changes)
-    process = subprocess.Popen(
-        [sys.executable, WORKER, str(tmp_path / "cut"), json.dumps({**changes, "log_every": 1})],
-        env=ENVIRONMENT,
-    )
+    assert worker.run(tmp_path / "straight", changes) == 0
+    process = subprocess.Popen(command((tmp_path / "cut", changes)), env=ENVIRONMENT)
     log = tmp_path / "cut" / "t" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while sum(r["event"] == "train" for r in read_lines(log)) < 5 and time.monotonic() < deadline:
@@ -94,7 +107,7 @@ def test_a_new_process_goes_on_bit_by_bit(tmp_path):
     assert process.wait(timeout=60) in (143, 0)
     stopped = Checkpoints(tmp_path / "cut" / "t").steps()[-1]
     assert stopped >= 5
-    launch(tmp_path / "cut", changes)
+    launch(command((tmp_path / "cut", changes)))
     for kind in ("model", "optimizer"):
         assert gap(final(tmp_path / "straight", kind), final(tmp_path / "cut", kind)) == 0
 
@@ -102,10 +115,7 @@ def test_a_new_process_goes_on_bit_by_bit(tmp_path):
 @pytest.mark.slow
 def test_fifty_kills_leave_fifty_loadable_checkpoints(tmp_path):
     """Children are forked from this process, which has paid for the imports already."""
-    from . import worker
-
     changes = {"steps": 1_000_000, "checkpoint_every": 1, "log_every": 1_000_000}
-    arguments = ["worker", str(tmp_path), json.dumps(changes)]
     checkpoints = Checkpoints(tmp_path / "t")
     rng, reached = random.Random(0), 0
     torch.set_num_threads(1)
@@ -113,12 +123,8 @@ def test_fifty_kills_leave_fifty_loadable_checkpoints(tmp_path):
     for _ in range(50):
         child = os.fork()
         if child == 0:
-            os.setsid()
-            sys.argv = arguments
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 2)
             try:
-                worker.main()
+                worker.run(tmp_path, changes)
             finally:
                 os._exit(1)
         deadline = time.monotonic() + 60

@@ -1,6 +1,7 @@
 """A process that trains the tiny model; other tests start it, alone or under torchrun.
 
-Arguments: the output folder, then a JSON of recipe changes ("method" chooses the method).
+Its argument is a JSON list of pairs: an output folder, and changes to the recipe ("method" chooses
+the method).
 """
 
 from __future__ import annotations
@@ -30,19 +31,25 @@ def make(name: str):
     return Finetune(tiny_clip(), FinetuneConfig(tuning="lora" if name == "lora" else "full"))
 
 
-def main() -> int:
-    torch.set_num_threads(1)
-    changes = json.loads(sys.argv[2])
+def run(output: Path, changes: dict) -> int:
+    """Train as `changes` say; return an exit status."""
+    changes = dict(changes)
     method = make(changes.pop("method", "finetune"))
     source = Pictures(64, frozenset(changes.pop("bad", ())))
     if changes.pop("double", False):
         method.double()
     negatives = shuffled if method.negative_kinds else None
     try:
-        train(method, source, recipe(Path(sys.argv[1]), **changes), negatives=negatives)
+        train(method, source, recipe(output, **changes), negatives=negatives)
     except Stopped as stopped:
         return stopped.status
     return 0
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    statuses = [run(Path(output), changes) for output, changes in json.loads(sys.argv[1])]
+    return max(statuses)
 
 
 if __name__ == "__main__":

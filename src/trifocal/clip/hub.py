@@ -36,14 +36,15 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
             f"{repo!r} is not a Hub id; it should look like 'openai/clip-vit-base-patch32'."
         )
     name, _, revision = repo.partition("@")
-    revision = revision or None
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_SMALL_FILES))
+        folder = Path(
+            snapshot_download(name, revision=revision or None, allow_patterns=_SMALL_FILES)
+        )
         names = weights_names(folder)
         cached = any((folder / name).is_file() for name in names)
         for file in () if cached else names:
             try:
-                hf_hub_download(name, file, revision=revision)
+                hf_hub_download(name, file, revision=folder.name)  # the same commit
                 break
             except EntryNotFoundError:  # also: offline, and not in the cache
                 continue

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trifocal.data.caption_files import read_rows
 from trifocal.data.captions import CaptionItem, missing_images, read_captions
+from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.progress import Progress
@@ -84,15 +85,7 @@ class Retrieval:
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the caption file, or pictures (one entry with their count)."""
         path = self._file(Path(root))
-        if path is None:
-            wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"
-            remedy = "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
-            return [Missing(str(Path(root) / str(wanted)), remedy)]
-        absent = missing_images(self._read(path))
-        if absent:
-            remedy = "put the pictures there, or say with `images` in which folder they are"
-            return [Missing(absent[0], remedy, len(absent))]
-        return []
+        return self._no_file(Path(root)) if path is None else self._missing(self._read(path))
 
     def items(self, root: str | Path) -> RetrievalItems:
         """Read the caption file.
@@ -100,11 +93,13 @@ class Retrieval:
         Raises:
             UserError: Files are missing or cannot be read.
         """
-        require(self.check(root), self.name)
         path = self._file(Path(root))
-        assert path is not None  # `check` found it
+        if path is None:
+            raise UserError(f"{self.name} cannot run; {self._no_file(Path(root))[0]}")
+        found = self._read(path)
+        require(self._missing(found), self.name)
         by_image: dict[str, list[str]] = {}
-        for item in self._read(path):  # a table has one row a caption
+        for item in found:  # a table has one row a caption
             by_image.setdefault(item.image, []).extend(item.captions)
         images, texts, owner = list(by_image), [], []
         for number, image in enumerate(images):
@@ -124,6 +119,17 @@ class Retrieval:
             return root
         names = _CAPTION_FILES if self.captions is None else (str(self.captions),)
         return next((root / name for name in names if (root / name).is_file()), None)
+
+    def _no_file(self, root: Path) -> list[Missing]:
+        wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"
+        remedy = "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
+        return [Missing(str(root / str(wanted)), remedy)]
+
+    @staticmethod
+    def _missing(items: Sequence[CaptionItem]) -> list[Missing]:
+        absent = missing_images(items)
+        remedy = "put the pictures there, or say with `images` in which folder they are"
+        return [Missing(absent[0], remedy, len(absent))] if absent else []
 
     def _read(self, path: Path) -> list[CaptionItem]:
         """Return the captioned pictures of the split."""

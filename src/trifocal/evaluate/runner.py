@@ -1,4 +1,4 @@
-"""Runs benchmarks over a model: everything is checked first, and each result is kept at once."""
+"""Runs benchmarks over a model: all data are read first, and each result is kept at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from trifocal.evaluate.records import append_results
 from trifocal.evaluate.retrieval import Retrieval
 from trifocal.evaluate.world import World
 from trifocal.evaluate.zero_shot import ZeroShot
-from trifocal.metrics.benchmark import Benchmark, require
+from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.progress import Progress, Quiet
 from trifocal.metrics.result import Result
 
@@ -96,7 +96,7 @@ def evaluate(
 
     Args:
         model: A Clip, or any object that embeds as one does.
-        jobs: What to run. All of them are checked and read before the first is scored.
+        jobs: What to run. All of them are read, which finds what is missing, before the first is scored.
         name: Name of the model in the rows, by default its own.
         results: JSON-lines file to which the rows are added as each benchmark ends.
         progress: Told how far it is.
@@ -104,9 +104,6 @@ def evaluate(
     Raises:
         UserError: Data of a benchmark are missing.
     """
-    jobs = list(jobs)
-    for job in jobs:
-        require(job.benchmark.check(job.root), job.benchmark.name)
     read = [(job.benchmark, job.benchmark.items(job.root)) for job in jobs]
     rows: list[Result] = []
     for benchmark, items in read:

@@ -18,6 +18,13 @@ from trifocal.world.vocabulary import COLOR_NAMES, KINDS, MARKED_TEXTURES
 _DISPLAY = 256  # pixels; what a report shows of a drawn scene
 _RELATION_WORDS = ("left", "right", "above", "below", "over", "under")
 _WORLD_WORDS = frozenset((*KINDS, *COLOR_NAMES, *MARKED_TEXTURES, *_RELATION_WORDS))
+_NO_NAMES = """
+a about all also an and any are as at be been both but by can each for from had has have he her him
+his how i if in into is it its just like many more most much no not of on one or other out over own
+she so some such than that the their them then there these they this those to too up very was we
+were what when where which while who with you your
+"""
+_FUNCTION_WORDS = frozenset(_NO_NAMES.split())  # a patch cannot show what they say
 _TITLES = {
     "replace_obj": "another object",
     "replace_att": "another attribute",
@@ -119,9 +126,9 @@ def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
     return found
 
 
-def telling_words(caption: str, most: int = 5) -> tuple[str, ...]:
-    """Return the longest words of a caption in their order: articles and prepositions are short."""
-    words = list(dict.fromkeys(word for word in _letters(caption) if len(word) > 3))
+def telling_words(caption: str, most: int = 6) -> tuple[str, ...]:
+    """Return up to `most` words that name something, the longest if there are more, in order."""
+    words = [word for word in dict.fromkeys(_letters(caption)) if word not in _FUNCTION_WORDS]
     kept = set(sorted(words, key=len, reverse=True)[:most])
     return tuple(word for word in words if word in kept)
 

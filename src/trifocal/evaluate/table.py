@@ -94,9 +94,8 @@ def comparison_table(
     """
     models = list(dict.fromkeys(row.model for row in rows))
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("benchmark", overflow="fold")
-    table.add_column("task", overflow="fold")
-    table.add_column("metric", overflow="fold")
+    table.add_column("benchmark", no_wrap=True)
+    table.add_column("measure", no_wrap=True)
     table.add_column("n", justify="right")
     table.add_column("chance", justify="right", style="dim")
     for model in models:
@@ -110,8 +109,15 @@ def comparison_table(
         last = key[0]
         chance = "" if first.chance is None else f"{100 * first.chance:.1f}"
         values = [_shown(cells[model]) if model in cells else Text("–") for model in models]
-        table.add_row(shown, Text(key[1]), Text(key[2]), str(first.n), chance, *values)
+        table.add_row(shown, Text(_measure(first)), str(first.n), chance, *values)
     return table
+
+
+def _measure(row: Result) -> str:
+    """Return task and metric without what goes without saying."""
+    if row.task.startswith("zeroshot_"):
+        return row.metric
+    return row.task if row.metric == "acc" else f"{row.task} {row.metric}"
 
 
 def _shown(cell: Cell) -> Text:

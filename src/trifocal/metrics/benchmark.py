@@ -33,9 +33,7 @@ class Missing:
     count: int = 1
 
     def __str__(self) -> str:
-        if self.count > 1:
-            return f"{self.path} and {self.count - 1} more are missing: {self.remedy}"
-        return f"{self.path} is missing: {self.remedy}"
+        return _sentence([self.path], self.count - 1, self.remedy)
 
 
 @runtime_checkable
@@ -67,8 +65,23 @@ def require(missing: Sequence[Missing], name: str) -> None:
     Raises:
         UserError: If anything is missing.
     """
-    if missing:
-        raise UserError(f"{name} cannot run; " + "; ".join(str(entry) for entry in missing[:3]))
+    if not missing:
+        return
+    by_remedy: dict[str, list[Missing]] = {}
+    for entry in missing:
+        by_remedy.setdefault(entry.remedy, []).append(entry)
+    sentences = []
+    for remedy, same in by_remedy.items():
+        named = [entry.path for entry in same[:2]]
+        sentences.append(_sentence(named, sum(e.count for e in same) - len(named), remedy))
+    raise UserError(f"{name} cannot run; " + "; ".join(sentences))
+
+
+def _sentence(paths: Sequence[str], more: int, remedy: str) -> str:
+    """Say that some paths, and so many more, are missing, and what to do."""
+    rest = f" and {more} more" if more else ""
+    verb = "is" if len(paths) + more == 1 else "are"
+    return f"{', '.join(paths)}{rest} {verb} missing: {remedy}"
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,9 @@ def build_model(recipe: Recipe) -> Clip:
         shape.vocab_size or _VOCABULARY,
         context_length=shape.context_length,
     )
-    return build_clip(shape, tokenizer, seed=recipe.seed, name=recipe.name)
+    # The recipe bounds the vocabulary; the tower gets as many ids as the data gave.
+    fitting = replace(shape, vocab_size=tokenizer.vocab_size)
+    return build_clip(fitting, tokenizer, seed=recipe.seed, name=recipe.name)
 
 
 def build_method(recipe: Recipe) -> Any:
@@ -92,11 +95,12 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     Metrics are named `task/metric`; on the world they are the few that a comparison is about.
     """
     from trifocal.evaluate.runner import evaluate, make_job
-    from trifocal.evaluate.world import summarize_world, world_suite
+    from trifocal.evaluate.summary import summarize
+    from trifocal.evaluate.world import world_suite
 
     def score_world(method: Any) -> dict[str, float]:
         # A model is chosen by what it does on the validation scenes; the test scenes stay unseen.
-        return summarize_world(world_suite(method, split="val"))
+        return summarize(world_suite(method, split="val"))
 
     def scorer(name: str, root: str | None) -> Callable[[Any], dict[str, float]]:
         def score(method: Any) -> dict[str, float]:

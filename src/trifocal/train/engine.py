@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,7 @@ from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, Window
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Recipe
+from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
 from trifocal.train.stop import Stopped, StopSignals
 
@@ -117,6 +119,7 @@ class _Run:
         self.folder = Path(recipe.folder)
         self.log: Any = None
         self.model: Any = None
+        self.sharding: Sharding | None = None
         self.accelerator = accelerator = make_accelerator(recipe.precision)
         self.main = accelerator.is_main_process
         self.order = Order(len(source), recipe.batch_size, recipe.seed)
@@ -150,14 +153,21 @@ class _Run:
         if recipe.compile:
             compile_blocks(self.method)
         self.method.to(accelerator.device)
-        self.optimizer: Any = make_optimizer(self.method, recipe.optimizer)
         self.frozen = frozen_digest(self.method)
-        self.model, self.optimizer = accelerator.prepare(self.method, self.optimizer)
+        if recipe.sharding == "full" and accelerator.num_processes > 1:
+            self.sharding = Sharding(self.method, accelerator.device)
+        self.optimizer: Any = accelerator.prepare(make_optimizer(self.method, recipe.optimizer))
+        # Without DDP around it where it is sharded; accelerate calls that "evaluation mode".
+        self.model = accelerator.prepare_model(
+            self.method, evaluation_mode=self.sharding is not None
+        )
         self.stepper = Stepper(
-            self.method, self.model, self.optimizer, accelerator, recipe, self.total
+            self.method, self.model, self.optimizer, accelerator, recipe, self.total, self.sharding
         )
         self.method.train()
         steps = self.checkpoints.steps()
+        if self._gathered([steps]) != [steps] * accelerator.num_processes:
+            raise UserError(f"not all processes see {self.folder}; put it on a shared disk.")
         if steps and resume == "never":
             raise UserError(
                 f"{self.folder} already holds a run ({steps[-1]} steps); choose another --name, "
@@ -203,17 +213,23 @@ class _Run:
             self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.metrics = step, saved["best"], saved["metrics"]
         self.bad.reasons = {r["id"]: r["reason"] for r in read_lines(self.folder / "skipped.jsonl")}
-        logger.info("going on from step %d of %d in %s", step, self.total, self.folder)
+        if self.main:
+            logger.info("going on from step %d of %d in %s", step, self.total, self.folder)
 
     def finish(self) -> Outcome:
         """Write the trained model."""
-        if self.main and hasattr(self.method, "save"):
+        if hasattr(self.method, "save"):
             self.method.eval()
-            with atomic_folder(self.folder / "model") as aside:
-                self.method.save(aside)
+            with self._gathered_weights():
+                if self.main:
+                    with atomic_folder(self.folder / "model") as aside:
+                        self.method.save(aside)
         self.accelerator.wait_for_everyone()
         self.log.event("end", self.step)
         return Outcome(self.folder, self.step, self.metrics, self.best)
+
+    def _gathered_weights(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.sharding is None else self.sharding.gathered()
 
     def close(self) -> None:
         """Give the method back unwrapped and in evaluation mode."""
@@ -327,7 +343,7 @@ class _Run:
         recipe = self.recipe
         self.method.eval()
         begun = time.perf_counter()
-        with torch.no_grad():
+        with torch.no_grad(), self._gathered_weights():
             made = {
                 f"{name}/{metric}": float(value)
                 for name, evaluator in self.evaluators.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
 from torch import nn
+
+from trifocal.errors import UserError
 
 _STEP = 3  # tag of the network's own draws, beside those of trifocal.data.loader
 
@@ -20,6 +23,8 @@ def choose_precision(asked: str, device: torch.device) -> str:
     A CPU computes bf16 far slower than fp32 unless it has special instructions, so "auto" never
     chooses it there; a GPU gets bf16 where its hardware has it, and fp16 with a scaler elsewhere.
     """
+    if asked == "fp16" and device.type == "cpu":
+        raise UserError("a CPU cannot train in fp16; use --precision auto.")
     if asked != "auto":
         return asked
     if device.type != "cuda":
@@ -32,13 +37,18 @@ def make_accelerator(precision: str) -> Accelerator:
 
     accelerate keeps one state a process; another precision than the last run's needs a new one.
     """
-    device = PartialState().device or torch.device("cpu")
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
+        raise UserError("accelerate's FSDP cannot shard CLIP's logit scale; use --sharding full.")
+    # Under torchrun accelerate sees the other processes on a CPU only if it is told of the CPU.
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    cpu = asked or not torch.accelerator.is_available()
+    device = PartialState(cpu=cpu).device or torch.device("cpu")
     chosen = choose_precision(precision, device)
     mixed = "no" if chosen == "fp32" else chosen
     shared: dict[str, Any] = AcceleratorState._shared_state
     if shared and shared.get("_mixed_precision") != mixed:
         AcceleratorState._reset_state(reset_partial_state=False)
-    return Accelerator(mixed_precision=mixed)
+    return Accelerator(mixed_precision=mixed, cpu=cpu)
 
 
 def seed_draws(seed: int, step: int, process: int) -> None:

@@ -131,6 +131,8 @@ class Recipe:
         gradient_cache: Encode a process's batch in pieces of this many pictures, with the exact
             gradient of the whole, 0 to encode it in one piece.
         precision: Of the towers; "auto" takes fp32 on a CPU, bf16 on a GPU that has it, else fp16.
+        sharding: Spread parameters, gradients and optimizer state over all processes (FSDP), for
+            models that one GPU cannot train.
         gradient_checkpointing: Recompute activations in the backward pass to save memory.
         compile: Compile the towers' blocks.
         max_logit_scale: The logit scale's upper bound, as a logarithm (ln 100).
@@ -158,6 +160,7 @@ class Recipe:
     accumulation: int = 1
     gradient_cache: int = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    sharding: Literal["none", "full"] = "none"
     gradient_checkpointing: bool = False
     compile: bool = False
     max_logit_scale: float = math.log(100)
@@ -187,7 +190,7 @@ HARMLESS = frozenset(
     {
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
         "monitor", "monitor_mode", "output", "data.images", "data.texts", "data.bad_image_share",
-        "gradient_checkpointing", "compile", "negatives.cache",
+        "sharding", "gradient_checkpointing", "compile", "negatives.cache",
     }
 )  # fmt: skip
 

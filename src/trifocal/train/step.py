@@ -16,6 +16,7 @@ from trifocal.train.launch import seed_draws
 from trifocal.train.optimizer import set_learning_rate
 from trifocal.train.recipe import Recipe
 from trifocal.train.schedule import learning_rate
+from trifocal.train.sharding import Sharding
 
 
 class Stepper:
@@ -28,6 +29,7 @@ class Stepper:
         accelerator: Devices, processes, precision.
         recipe: All settings.
         total: Steps of the whole run.
+        sharding: The method's parameters over all processes, if they are spread.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class Stepper:
         accelerator: Accelerator,
         recipe: Recipe,
         total: int,
+        sharding: Sharding | None = None,
     ) -> None:
         self.method, self.model, self.optimizer = method, model, optimizer
         self.accelerator, self.recipe, self.total = accelerator, recipe, total
+        self.sharding = sharding
         self._groups = optimizer.param_groups
 
     def gradient(self, step: int, group: list[CaptionBatch]) -> dict[str, float]:
@@ -63,6 +67,8 @@ class Stepper:
             for name, term in terms.items():
                 term = term.float() * share
                 sums[name] = sums[name] + term if name in sums else term
+        if self.sharding is not None:
+            self.sharding.average()
         norm = self._gradient_norm()
         scale = whole_number(self.method.clip.network.logit_scale)
         # One transfer from the device for all numbers of the step.
@@ -89,7 +95,10 @@ class Stepper:
     ) -> dict[str, torch.Tensor]:
         """Add a batch's gradient to the parameters; processes average it if it is `final`."""
         backward, objective = self.accelerator.backward, self.method.objective
-        no_sync = functools.partial(self.accelerator.no_sync, self.model)
+        if self.sharding is not None:
+            no_sync = self.sharding.no_sync
+        else:
+            no_sync = functools.partial(self.accelerator.no_sync, self.model)
         if self.recipe.gradient_cache:
             return cached_step(
                 self.model,

@@ -106,7 +106,9 @@ def read_list(text: str | None, kind: type[Item], place: str) -> tuple[Item, ...
 def _line(number: int, row: TableRow) -> str:
     """A row as it stands in the file."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
+    # before 3.13 the writer leaves a lone carriage return unquoted, and the reader breaks there
+    quoting = csv.QUOTE_ALL if "\r" in row.title + row.filepath else csv.QUOTE_MINIMAL
+    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n", quoting=quoting)
     writer.writerow([number, row.title, row.filepath, list(row.negatives), list(row.similar)])
     return buffer.getvalue()
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,6 +130,16 @@ def _make_reader(place: Any) -> Any:
         return Reader(place, None)
 
 
+@cache
+def _version(place: Any) -> str:
+    """The version that the head of a data file names; "unknown" where it names none."""
+    file = place / "data.adj" if isinstance(place, Path) else place.join("data.adj")
+    with file.open() as lines:
+        head = "".join(str(line) for line in islice(lines, 30))
+    found = re.search(r"Word[nN]et (\d+\.\d+\+?|\d+\+?) Copyright", head)
+    return found.group(1) if found else "unknown"
+
+
 class WordNet:
     """Antonyms and sibling or cousin co-hyponyms of a word, weighted by their sense counts.
 
@@ -165,7 +177,8 @@ class WordNet:
 
     @property
     def name(self) -> str:
-        return f"wordnet-{self.reader.get_version()}"
+        """WordNet and its version, found without opening the reader."""
+        return f"wordnet-{_version(find_wordnet())}"
 
     def candidates(self, word: str, pos: str) -> dict[str, int]:
         """Candidates of a word over all its senses.
