@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a property.
+settings.register_profile("trifocal", deadline=None)
+settings.load_profile("trifocal")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,5 +1,57 @@
-"""trifocal: regions, concepts and composition for a pre-trained CLIP."""
+"""trifocal: regions, concepts and composition for a pre-trained CLIP.
+
+The public names are loaded when they are first used, so that importing the package is instant.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding, load_clip
+    from trifocal.composition import FscClip, FscClipConfig
+    from trifocal.composition.negatives import HardNegatives
+    from trifocal.errors import UserError
+    from trifocal.tuning import interpolate, load_model
+
+_HOME = {
+    "Clip": "trifocal.clip",
+    "FscClip": "trifocal.composition",
+    "FscClipConfig": "trifocal.composition",
+    "HardNegatives": "trifocal.composition.negatives",
+    "ImageEmbedding": "trifocal.clip",
+    "TextBatch": "trifocal.clip",
+    "TextEmbedding": "trifocal.clip",
+    "UserError": "trifocal.errors",
+    "interpolate": "trifocal.tuning",
+    "load_clip": "trifocal.clip",
+    "load_model": "trifocal.tuning",
+}
+
+__all__ = [
+    "Clip",
+    "FscClip",
+    "FscClipConfig",
+    "HardNegatives",
+    "ImageEmbedding",
+    "TextBatch",
+    "TextEmbedding",
+    "UserError",
+    "__version__",
+    "interpolate",
+    "load_clip",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'trifocal' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -99,8 +99,8 @@ def test_large_numbers_compare_with_the_base(contenders):
     items = block(composition_chapter(contenders), Highlights).items
     assert [(item.value, item.tone) for item in items] == [
         ("80.0 %", "gain"),
-        ("89.0 %", "cost"),
-        ("61.0 %", "gain"),
+        ("89.0 %", ""),  # one point of sixty pictures is noise
+        ("61.0 %", ""),
     ]
     assert items[0].detail == "+30.0 points against base <b> (50.0 %)"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.evaluate.curve import CurvePoint
-from trifocal.evaluate.summary import summarize
-from trifocal.metrics.intervals import over_seeds
+from trifocal.evaluate.summary import questions, summarize
+from trifocal.metrics.intervals import Interval, over_seeds, wilson
 from trifocal.metrics.result import Result
 
 SUMMARY_NAMES = {
@@ -42,11 +42,15 @@ class Contender:
         """Return the rows of all runs under the label."""
         return [row.of(self.label) for run in self.runs for row in run]
 
-    def summary(self) -> dict[str, tuple[float, float]]:
-        """Return mean and half-width over the runs of every number of `summarize`, in percent."""
-        runs = [summarize(run) for run in self.runs]
-        spread = {}
-        for name in runs[0]:
-            interval = over_seeds([run[name] for run in runs if name in run])
-            spread[name] = (100 * interval.value, 100 * interval.half)
-        return spread
+    def summary(self) -> dict[str, Interval]:
+        """Return every number of `summarize` with its 95 % interval, in percent.
+
+        The interval is over the runs where there are several, else over the questions.
+        """
+        runs, counts = [summarize(run) for run in self.runs], questions(self.runs[0])
+        found = {}
+        for name, value in runs[0].items():
+            values = [run[name] for run in runs if name in run]
+            interval = over_seeds(values) if len(values) > 1 else wilson(value, counts[name])
+            found[name] = Interval(100 * interval.value, 100 * interval.low, 100 * interval.high)
+        return found

@@ -237,7 +237,8 @@ def heat_overlay(picture: Image.Image, weights: np.ndarray, *, size: int = 160) 
     smooth = Image.fromarray(relative).resize(shape, Image.Resampling.BICUBIC)
     heat = np.clip(np.asarray(smooth), 0, 1)
     color = mpl.colormaps["inferno"](heat)[..., :3]
-    alpha = (0.55 + 0.15 * heat)[..., None]
-    base = np.asarray(picture, dtype=np.float32) / 255
+    alpha = (0.5 + 0.2 * heat)[..., None]
+    # Gray, so that every color in the result is heat.
+    base = np.asarray(picture.convert("L"), dtype=np.float32)[..., None] / 255
     mixed = base * (1 - alpha) + color * alpha
     return Image.fromarray((255 * mixed).round().clip(0, 255).astype(np.uint8))

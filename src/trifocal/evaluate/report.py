@@ -7,6 +7,7 @@ and `report_pictures.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
@@ -130,13 +131,14 @@ def _highlights(base: Contender, chosen: Contender) -> Highlights:
     for name, label in SUMMARY_NAMES.items():
         if name not in after:
             continue
-        value = after[name][0]
-        detail, tone = "", ""
+        value, detail, tone = after[name], "", ""
         if chosen is not base and name in before:
-            change = value - before[name][0]
-            detail = f"{signed(change)} points against {base.label} ({before[name][0]:.1f} %)"
-            tone = "" if abs(change) < 0.5 else "gain" if change > 0 else "cost"
-        items.append(Highlight(f"{chosen.label}: {label}", f"{value:.1f} %", detail, tone))
+            start = before[name]
+            change = value.value - start.value
+            detail = f"{signed(change)} points against {base.label} ({start.value:.1f} %)"
+            if abs(change) > math.hypot(value.half, start.half):
+                tone = "gain" if change > 0 else "cost"
+        items.append(Highlight(f"{chosen.label}: {label}", f"{value.value:.1f} %", detail, tone))
     return Highlights(items)
 
 
@@ -145,7 +147,7 @@ def _lead(base: Contender, chosen: Contender) -> str:
         return f"{base.label} in numbers."
     before, after = base.summary(), chosen.summary()
     parts = [
-        f"{label} {signed(after[name][0] - before[name][0])}"
+        f"{label} {signed(after[name].value - before[name].value)}"
         for name, label in SUMMARY_NAMES.items()
         if name in before and name in after
     ]

@@ -62,9 +62,14 @@ def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
         plots.append(Plot(figure, f"Composition against {SUMMARY_NAMES[cost]}. {told}."))
     if not plots:
         return []
-    curves = any(one.curve for one in contenders)
-    path = " Lines are the way from the base in weight space (WiSE-FT)." if curves else ""
-    text = f"Up is gained, left is lost; dashed lines mark {contenders[0].label}.{path}"
+    runs = max(len(one.runs) for one in contenders)
+    bars = f"over {runs} runs, and over questions where there is one run" if runs > 1 else ""
+    text = (
+        f"Up is gained, left is lost; dashed lines mark {contenders[0].label}. Bars are 95 % "
+        f"intervals {bars or 'over questions'}."
+    )
+    if any(one.curve for one in contenders):
+        text += " Lines are the way from the base in weight space (WiSE-FT)."
     return [Plots("Gained and lost", plots, text)]
 
 
@@ -74,9 +79,9 @@ def _path(one: Contender, cost: str, place: int) -> figures.Series | None:
     if "composition" not in summary or cost not in summary:
         return None
     on_way = [summarize(point.rows) for point in one.curve if point.alpha < 1]
-    x = [*(100 * point[cost] for point in on_way), summary[cost][0]]
-    y = [*(100 * point["composition"] for point in on_way), summary["composition"][0]]
-    spread = (summary[cost][1], summary["composition"][1])
+    x = [*(100 * point[cost] for point in on_way), summary[cost].value]
+    y = [*(100 * point["composition"] for point in on_way), summary["composition"].value]
+    spread = (summary[cost].half, summary["composition"].half)
     return figures.Series(one.label, x, y, spread, place)
 
 

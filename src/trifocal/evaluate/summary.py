@@ -30,6 +30,18 @@ def summarize(rows: Iterable[Result]) -> dict[str, float]:
     return summary
 
 
+def questions(rows: Iterable[Result]) -> dict[str, int]:
+    """Return how many questions stand behind each number of `summarize`."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        name = _part(row)
+        if name:
+            counts[name] = counts.get(name, 0) + row.n
+    if "i2t" in counts and "t2i" in counts:
+        counts["retrieval"] = counts["i2t"] + counts["t2i"]
+    return counts
+
+
 def _part(row: Result) -> str | None:
     """Return which number of the summary a row belongs to."""
     if (row.task, row.metric) == ("mean", "acc"):

@@ -15,7 +15,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +75,8 @@ def train(
     resume: Literal["auto", "never"] = "auto",
 ) -> Outcome:
     """Train `method` on `source` as `recipe` says; the method holds the trained weights after.
+
+    (A method that was sharded over processes stays so: load the run's `model/` folder instead.)
 
     Args:
         method: What is trained (see the head of this file).
@@ -219,17 +220,19 @@ class _Run:
     def finish(self) -> Outcome:
         """Write the trained model."""
         if hasattr(self.method, "save"):
-            self.method.eval()
-            with self._gathered_weights():
-                if self.main:
-                    with atomic_folder(self.folder / "model") as aside:
-                        self.method.save(aside)
+            whole = self._whole_method()
+            if self.main:
+                with atomic_folder(self.folder / "model") as aside:
+                    whole.save(aside)
         self.accelerator.wait_for_everyone()
         self.log.event("end", self.step)
         return Outcome(self.folder, self.step, self.metrics, self.best)
 
-    def _gathered_weights(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext() if self.sharding is None else self.sharding.gathered()
+    def _whole_method(self) -> Any:
+        """Return the method in evaluation mode, or an ordinary copy of it if it is sharded."""
+        if self.sharding is None:
+            return self.method.eval()
+        return self.sharding.assemble().to(self.accelerator.device)
 
     def close(self) -> None:
         """Give the method back unwrapped and in evaluation mode."""
@@ -341,14 +344,16 @@ class _Run:
     def _evaluate(self) -> bool:
         """Run the evaluations; return whether the monitored metric is the best so far."""
         recipe = self.recipe
-        self.method.eval()
         begun = time.perf_counter()
-        with torch.no_grad(), self._gathered_weights():
+        whole = self._whole_method()
+        with torch.no_grad():
             made = {
                 f"{name}/{metric}": float(value)
                 for name, evaluator in self.evaluators.items()
-                for metric, value in evaluator(self.method).items()
+                for metric, value in evaluator(whole).items()
             }
+        if self.sharding is not None:
+            whole.cpu()
         self.method.train()
         self.metrics = made
         self.log.scalars("eval", self.step, made, seconds=time.perf_counter() - begun)

@@ -7,6 +7,7 @@ refuses CLIP's 0-dim logit scale, which here stays whole on every process.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from trifocal.train.checkpoints import whole
 
 
 class Sharding:
@@ -27,19 +30,20 @@ class Sharding:
     """
 
     def __init__(self, method: nn.Module, device: torch.device) -> None:
+        self._copy = copy.deepcopy(method).cpu()
         mesh = init_device_mesh(device.type, (dist.get_world_size(),))
-        whole = {parameter for parameter in method.parameters() if parameter.ndim == 0}
+        scalars = {parameter for parameter in method.parameters() if parameter.ndim == 0}
         for stack in list(method.modules()):
             if isinstance(stack, nn.ModuleList):
                 for block in stack:
                     fully_shard(block, mesh=mesh)
-        fully_shard(method, mesh=mesh, ignored_params=whole)
+        fully_shard(method, mesh=mesh, ignored_params=scalars)
         self.method = method
-        self.whole = [parameter for parameter in whole if parameter.requires_grad]
+        self.scalars = [parameter for parameter in scalars if parameter.requires_grad]
 
     def average(self) -> None:
         """Average the gradients that FSDP leaves alone over all processes."""
-        for parameter in self.whole:
+        for parameter in self.scalars:
             if parameter.grad is not None:
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= dist.get_world_size()
@@ -53,17 +57,16 @@ class Sharding:
         finally:
             self._root.set_requires_gradient_sync(True)
 
-    @contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Have all parameters whole on every process for the block, which may not change them."""
-        units = [module for module in self.method.modules() if isinstance(module, FSDPModule)]
-        for unit in units:
-            unit.unshard()
-        try:
-            yield
-        finally:
-            for unit in units:
-                unit.reshard()
+    def assemble(self) -> nn.Module:
+        """Return an ordinary copy of the method with the weights of now; all processes call it."""
+        trained = dict(self.method.named_parameters())
+        with torch.no_grad():
+            for name, parameter in self._copy.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(whole(trained[name]))
+            for kept, buffer in zip(self._copy.buffers(), self.method.buffers()):
+                kept.copy_(buffer)
+        return self._copy.eval()
 
     @property
     def _root(self) -> FSDPModule:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-_NO_DECAY = ("bn", "ln", "norm", "layrnorm", "bias", "logit_scale")
+_NO_DECAY = ("bn", "ln", "norm", "bias", "logit_scale")
 
 
 def decay_groups(
@@ -31,10 +31,7 @@ def decay_groups(
     for name, parameter in named_parameters:
         if not parameter.requires_grad:
             continue
-        spared = parameter.ndim < 2 or any(part in name.split(".")[-1] for part in _NO_DECAY)
-        spared = spared or any(
-            part in piece for piece in name.split(".")[:-1] for part in ("norm", "layrnorm")
-        )
+        spared = parameter.ndim < 2 or any(part in name for part in _NO_DECAY)
         (plain if spared else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": weight_decay},

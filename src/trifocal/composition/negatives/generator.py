@@ -112,6 +112,13 @@ class HardNegatives:
         self._known: dict[str, Candidates] = {}
         self._calls: dict[str, int] = {}
 
+    @property
+    def lexicon_name(self) -> str:
+        """Where `replace` takes its words from, with versions; "" where it makes none."""
+        if self._replacer is None:
+            return ""
+        return f"{self._replacer.lexicon.name} {inflection.library()}"
+
     def _make_replacer(self, lexicon: Lexicon | str | None) -> Replacer | None:
         if lexicon == "auto":
             if find_wordnet() is None:

@@ -178,7 +178,8 @@ def prepare_table(
 
 def _settings(negatives: HardNegatives, count: int) -> str:
     """A short name for all that decides the draws, so that only like is continued with like."""
-    parts = (negatives.kinds, negatives.parser_name, negatives.seed, negatives.normalize, count)
+    sources = (negatives.parser_name, negatives.lexicon_name)
+    parts = (negatives.kinds, *sources, negatives.seed, negatives.normalize, count)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 

@@ -1,0 +1,85 @@
+"""LoRA through peft: exact at step 0, the specification's numbers, merging."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from trifocal.clip import ClipShape, build_clip, train_tokenizer
+from trifocal.tuning import LoraConfig, apply_lora, merge_lora
+
+
+def wave(shape: tuple[int, ...], a: float, b: float) -> torch.Tensor:
+    """Return sin(a n + b) over the row-major index n."""
+    count = int(torch.tensor(shape).prod())
+    return torch.sin(a * torch.arange(count, dtype=torch.float64) + b).reshape(shape).float()
+
+
+class OneLayer(nn.Module):
+    """A network whose only layer has the name that LoRA looks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(3, 2)
+        with torch.no_grad():
+            self.fc1.weight.copy_(wave((2, 3), 0.5, 0.0))
+            self.fc1.bias.copy_(torch.tensor([0.1, -0.2]))
+
+
+@pytest.fixture
+def tuned() -> OneLayer:
+    network = OneLayer()
+    apply_lora(network, LoraConfig(rank=2, alpha=1.0))
+    layer = network.fc1
+    with torch.no_grad():
+        layer.lora_A["default"].weight.copy_(wave((2, 3), 0.8, 0.3))
+        layer.lora_B["default"].weight.copy_(wave((2, 2), 1.3, 0.6))
+    return network
+
+
+INPUT = torch.tensor([1.0, 2.0, -1.0])
+
+
+def test_known_values_attached_and_merged(tuned: OneLayer) -> None:
+    """Base, adapted and truly interpolated outputs of the known case."""
+    base = OneLayer().fc1(INPUT)
+    torch.testing.assert_close(base, torch.tensor([0.217380, 2.017618]), atol=1e-5, rtol=0)
+    attached = tuned.fc1(INPUT)
+    torch.testing.assert_close(attached, torch.tensor([0.840617, 1.670812]), atol=1e-5, rtol=0)
+    merged = merge_lora(tuned).fc1
+    assert type(merged) is nn.Linear
+    torch.testing.assert_close(merged(INPUT), attached, atol=1e-6, rtol=0)
+
+
+def test_halfway_scales_the_update_and_not_both_factors(tuned: OneLayer) -> None:
+    base, merged = OneLayer().fc1, merge_lora(tuned).fc1
+    weight = torch.lerp(base.weight, merged.weight, 0.5)
+    halfway = nn.functional.linear(INPUT, weight, base.bias)
+    torch.testing.assert_close(halfway, torch.tensor([0.528999, 1.844215]), atol=1e-5, rtol=0)
+    squared = torch.tensor([0.373189, 1.930916])  # what scaling both factors would give
+    assert (halfway - squared).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("patches", [False, True])
+def test_a_clip_is_unchanged_at_step_zero_and_only_factors_train(patches: bool) -> None:
+    shape = ClipShape(
+        image_size=32, patch_size=16, vision_width=32, vision_layers=2, vision_heads=2,
+        text_width=32, text_layers=2, text_heads=2, embed_dim=16, context_length=32,
+    )  # fmt: skip
+    clip = build_clip(shape, train_tokenizer(["a red ball"], 520, context_length=32))
+    plain = copy.deepcopy(clip)
+    apply_lora(clip.network, LoraConfig(rank=4, patch_embedding=patches))
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        before, after = plain.encode_image(pixels).pooled, clip.encode_image(pixels).pooled
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    trained = {name for name, p in clip.network.named_parameters() if p.requires_grad}
+    assert all("lora_" in name for name in trained)
+    layers = {name.split(".lora_")[0].rpartition(".")[2] for name in trained}
+    wanted = {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
+    assert layers == (wanted | {"patch_embedding"} if patches else wanted)
+    merge_lora(clip.network)
+    assert clip.network.state_dict().keys() == plain.network.state_dict().keys()
