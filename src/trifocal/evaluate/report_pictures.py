@@ -114,7 +114,7 @@ def loss_blocks(contenders: Sequence[Contender]) -> list[Block]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the training records of a `metrics.jsonl`, numbers only; unreadable lines are skipped."""
+    """Return the numbers of a `metrics.jsonl`'s training records; broken lines are skipped."""
     records = []
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     for line in lines:
@@ -144,7 +144,7 @@ def examples(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Example
     ]
     text = (
         "Cosine of the picture with its true and with its false caption; ✓ where the true one is "
-        "higher. The first question of each subset with a picture of its own; not chosen by outcome."
+        "higher. The first question of each subset with a picture of its own, whatever came out."
     )
     return Examples("What each model prefers", items, text)
 

@@ -96,7 +96,7 @@ def evaluate(
 
     Args:
         model: A Clip, or any object that embeds as one does.
-        jobs: What to run. All of them are read, which finds what is missing, before the first is scored.
+        jobs: What to run. All data are read, and what is missing found, before the first score.
         name: Name of the model in the rows, by default its own.
         results: JSON-lines file to which the rows are added as each benchmark ends.
         progress: Told how far it is.

@@ -1,0 +1,91 @@
+"""From a recipe's data section to samples, on a drawn world, on tables, on shards, on photos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trifocal.composition.baselines import Finetune
+from trifocal.data.captions import read_captions
+from trifocal.data.shards import write_shards
+from trifocal.errors import UserError
+from trifocal.train import train
+from trifocal.train.logs import read_lines
+from trifocal.train.recipe import DataRecipe
+from trifocal.train.sources import make_source
+
+from .support import recipe, tiny_clip
+
+
+@pytest.fixture
+def table(tmp_path):
+    lines = ["image,caption,split"]
+    for n in range(24):
+        array = np.random.default_rng(n).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(array).save(tmp_path / f"{n}.jpg")
+        lines.append(f"{n}.jpg,a small cat {n},{('train', 'val')[n % 2]}")
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def first(source):
+    return source.sample(0, np.random.default_rng(0))
+
+
+def test_the_world():
+    source = make_source(DataRecipe(size=7, seed=3), (24, 32))
+    assert len(source) == 7
+    assert first(source).image.shape == (3, 24, 32)
+
+
+def test_a_table_and_its_shards(table):
+    source = make_source(DataRecipe(source="captions", path=str(table), split="val"), (16, 16))
+    assert len(source) == 12
+    assert first(source).caption == "a small cat 1"
+    write_shards(read_captions(table), table.parent / "shards", per_shard=10)
+    pattern = str(table.parent / "shards" / "{00000..00002}.tar")
+    shards = make_source(DataRecipe(source="shards", path=pattern, draft=True), (16, 16))
+    assert len(shards) == 24
+    assert first(shards).image.size == (30, 20)
+    with pytest.raises(UserError, match="not known for shards"):
+        make_source(DataRecipe(source="shards", path=pattern, captions="each"), (16, 16))
+
+
+def test_missing_pictures(table):
+    (table.parent / "3.jpg").unlink()
+    data = DataRecipe(source="captions", path=str(table))
+    with pytest.raises(UserError, match=r"1 image files are missing \(.*3.jpg\); set data.images"):
+        make_source(data, (16, 16))
+    skipping = DataRecipe(source="captions", path=str(table), missing="skip")
+    assert len(make_source(skipping, (16, 16))) == 23
+
+
+def test_no_path(tmp_path):
+    data = DataRecipe(source="captions")
+    with pytest.raises(UserError, match="so set data"):
+        make_source(data, (16, 16))
+
+
+def test_training_on_files_with_one_of_them_broken(table, tmp_path):
+    (table.parent / "5.jpg").write_bytes(b"\xff\xd8 broken")
+    data = DataRecipe(source="captions", path=str(table), bad_image_share=0.1)
+    made = recipe(tmp_path / "runs", data=data, steps=6, workers=1)
+    train(Finetune(tiny_clip()), make_source(data, (16, 16)), made)
+    skipped = read_lines(tmp_path / "runs" / "t" / "skipped.jsonl")
+    assert [line["id"] for line in skipped] == ["5.jpg"]
+
+
+def test_training_on_real_photos(real_data, tmp_path):
+    images = real_data / "images"
+    if not (images / "coco.json").is_file():
+        pytest.skip("no COCO photos in the real data")
+    data = DataRecipe(
+        source="captions", path=str(images / "coco.json"), images=str(images / "coco"), draft=True
+    )
+    source = make_source(data, (16, 16))
+    train(Finetune(tiny_clip()), source, recipe(tmp_path, data=data, steps=4, workers=1))
+    lines = read_lines(tmp_path / "t" / "metrics.jsonl")
+    assert [line["step"] for line in lines if line["event"] == "train"] == [1, 2, 3, 4]
+    assert not (tmp_path / "t" / "skipped.jsonl").exists()
