@@ -15,6 +15,7 @@ sentences of COCO's length distribution (10.5 words on average) are made up.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import resource
@@ -207,10 +208,8 @@ def peak_of(ours: bool, captions: list[str], size: int) -> tuple[float, float]:
 
 def resident() -> float:
     """Return this process's resident memory in MiB, and forget the peak before now if possible."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
 
@@ -223,7 +222,7 @@ def gradients(model: nn.Module, loss: Tensor) -> Tensor:
 
 def main() -> None:
     """Check equality, then print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--captions", type=Path, help="a COCO-like JSON")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)

@@ -55,6 +55,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     evaluate.add_argument("benchmarks", nargs="+", metavar="BENCHMARK")
     evaluate.add_argument("--root", help="folder that holds the data")
     evaluate.add_argument("--images", help="folder of the photos, where it is not in the root")
+    evaluate.add_argument("--captions", help="caption file of the retrieval benchmark")
     evaluate.add_argument(
         "--available-only", action="store_true", help="score the rows whose photos are there"
     )

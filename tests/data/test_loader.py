@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -155,6 +157,19 @@ def test_when_nothing_can_be_read_the_message_is_one_sentence(workers):
     source = Letters(8, frozenset(range(8)))
     with pytest.raises(UserError, match=r"^8 pictures in a row could not be read, the last one"):
         list(batches(maker(8, source=source), 0, 2, workers=workers))
+
+
+class Dying(Letters):
+    """Ends the worker that reads it, as a system without memory would."""
+
+    def sample(self, index, rng):
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_worker_that_is_killed_is_explained():
+    with pytest.raises(UserError, match=r"ended a data worker.* lower --workers"):
+        list(batches(maker(source=Dying(23)), 0, 2, workers=1))
 
 
 def test_crops():

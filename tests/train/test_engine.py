@@ -165,7 +165,10 @@ def test_a_run_killed_between_checkpoints_repeats_its_steps(tmp_path):
         trained(tmp_path, source=Dying(), checkpoint_every=2)
     assert Checkpoints(tmp_path / "t").steps() == [4]
     assert events(tmp_path, "train")[-1]["step"] == 5
+    (tmp_path / "t" / ".recipe.yaml.abc.part").touch()
+    (tmp_path / "t" / ".model.abc.part").mkdir()
     resumed = trained(tmp_path, checkpoint_every=3, log_every=2)
+    assert not list((tmp_path / "t").glob(".*"))
     assert largest_gap(resumed, trained(tmp_path / "straight")) == 0
     steps = [line["step"] for line in events(tmp_path, "train")]
     assert steps == [1, 2, 3, 4, 6, 8]

@@ -17,7 +17,7 @@ from trifocal.world.export import ExportConfig, export_world
 
 def check(benchmark: str, root: str, images: str | None) -> int:
     """Print what is missing for a benchmark; return 0 where nothing is, else 1."""
-    job = make_job(benchmark, root, images=images)
+    job = make_job(benchmark, root, images=images and str(Path(images).resolve()))
     missing = job.benchmark.check(job.root)
     for item in missing:
         print(f"missing: {item}")

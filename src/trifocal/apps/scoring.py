@@ -39,7 +39,8 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
         make_job(
             name,
             arguments.root,
-            images=arguments.images,
+            images=arguments.images and str(Path(arguments.images).resolve()),
+            captions=arguments.captions and str(Path(arguments.captions).resolve()),
             available_only=arguments.available_only or None,
         )
         for name in arguments.benchmarks

@@ -234,7 +234,6 @@ def _quiet_worker(_: int) -> None:
     """Leave signals to the main process, which finishes its step and then ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
 
 
@@ -249,7 +248,12 @@ def batches(
         stop: End of the numbers.
         workers: Processes that make batches ahead; 0 makes each when it is asked for.
         pin_memory: Hand over page-locked memory, for a GPU.
+
+    Raises:
+        UserError: a batch cannot be made, or the system ended a worker.
     """
+    # Else the tokenizers library warns of every fork; a worker is one thread in any case.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     loader = DataLoader(
         maker,
         batch_size=None,
@@ -259,7 +263,19 @@ def batches(
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
     )
-    for batch in loader:
+    made = iter(loader)
+    while True:
+        try:
+            batch = next(made)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                "the system ended a data worker, as a rule for lack of memory; lower --workers or "
+                "--batch_size."
+            ) from error
         if isinstance(batch, UserError):
             raise batch
         yield batch

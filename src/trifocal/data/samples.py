@@ -86,11 +86,11 @@ class CaptionBatch:
         return replace(
             self,
             pixels=self.pixels.to(device, non_blocking=non_blocking),
-            text=self.text.to(device),
+            text=self.text.to(device, non_blocking=non_blocking),
             owner=self.owner.to(device, non_blocking=non_blocking),
             kind=self.kind.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> CaptionBatch:
-        """Return the batch with its pictures in page-locked memory (called by the loader)."""
-        return replace(self, pixels=self.pixels.pin_memory())
+        """Return the batch in page-locked memory (a data loader calls this)."""
+        return replace(self, pixels=self.pixels.pin_memory(), text=self.text.pin_memory())

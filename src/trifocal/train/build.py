@@ -9,18 +9,19 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.composition import METHODS as COMPOSITION
-from trifocal.data.loader import Negatives
+from trifocal.data.loader import TABLE, Negatives
 from trifocal.data.samples import Source
 from trifocal.train.engine import Outcome, train
-from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
+from trifocal.train.recipe import Recipe, resolve_method
+from trifocal.train.sources import make_source
 from trifocal.tuning import load_model
-from trifocal.world.source import WorldCaptions
 
 METHODS: dict[str, tuple[type, type]] = {**COMPOSITION}
 
@@ -28,28 +29,12 @@ _VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
 _CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
 
 
-def build_source(data: DataRecipe, image_size: tuple[int, int]) -> Source:
-    """Open the captioned pictures that a recipe names.
-
-    Raises:
-        UserError: The data are missing or not in the form the recipe says.
-    """
-    if data.source == "world":
-        return WorldCaptions(
-            data.split or "train", data.size, image_size, data.seed, data.single_share
-        )
-    from trifocal.data.captions import open_captions
-    from trifocal.data.shards import open_shards
-
-    return open_captions(data, image_size) if data.source == "captions" else open_shards(data)
-
-
 def build_model(recipe: Recipe) -> Clip:
     """Load the model a recipe starts from, or make a fresh one with a vocabulary of its data."""
     shape = recipe.model.shape
     if shape is None:
         return load_model(recipe.model.name)
-    source = build_source(recipe.data, (shape.image_size, shape.image_size))
+    source = make_source(recipe.data, (shape.image_size, shape.image_size))
     tokenizer = train_tokenizer(
         itertools.islice(_captions(source), _CAPTIONS_TO_READ),
         shape.vocab_size or _VOCABULARY,
@@ -63,18 +48,21 @@ def build_model(recipe: Recipe) -> Clip:
 def build_method(recipe: Recipe) -> Any:
     """Build the model and what is trained on it."""
     config, method = resolve_method(recipe, METHODS)
-    return method(build_model(recipe), config)
+    clip = build_model(recipe)
+    torch.manual_seed(recipe.seed)  # what the method adds, such as LoRA's factors, is drawn here
+    return method(clip, config)
 
 
 def build_negatives(recipe: Recipe, method: Any) -> Negatives | None:
     """Return the maker of hard negatives, or None for a method that wants none."""
     from trifocal.composition.negatives import HardNegatives
 
-    if not method.negative_kinds:
-        return None
+    kinds = tuple(kind for kind in method.negative_kinds if kind != TABLE)
+    if not kinds:
+        return None  # those that the caption table holds are drawn by the loader
     cache = recipe.negatives.cache
     return HardNegatives(
-        method.negative_kinds,
+        kinds,
         parser=recipe.negatives.parser,
         seed=recipe.seed,
         store=os.path.join(cache, "parses.sqlite") if cache else None,
@@ -116,7 +104,7 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     return found
 
 
-def run(recipe: Recipe, *, resume: str = "auto") -> Outcome:
+def run(recipe: Recipe, *, resume: Literal["auto", "never"] = "auto") -> Outcome:
     """Train a recipe from start to end (or from where it was interrupted).
 
     Args:
@@ -129,7 +117,7 @@ def run(recipe: Recipe, *, resume: str = "auto") -> Outcome:
     method = build_method(recipe)
     return train(
         method,
-        build_source(recipe.data, method.clip.image_size),
+        make_source(recipe.data, method.clip.image_size),
         recipe,
         negatives=build_negatives(recipe, method),
         evaluators=build_evaluators(recipe),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -190,6 +191,8 @@ class _Run:
     def _write_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.sweep()
+        for left in self.folder.glob(".*.part"):  # by a run that was killed while writing
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         with atomic_write(self.folder / "recipe.yaml") as aside:
             aside.write_text(config.to_yaml(self.recipe), encoding="utf-8")
         write_json(self.folder / "environment.json", describe(self.accelerator))

@@ -98,8 +98,10 @@ def _load_adaptation(
             f"{folder / 'adapter.json'} has format {facts.get('format')!r} and tuning "
             f"{facts.get('tuning')!r}; this version reads format {FORMAT} with 'lora'."
         )
-    clip = base if isinstance(base, Clip) else None
-    clip = clip or load_clip(base or facts["base"]["name"], device=device, **options)
+    if isinstance(base, Clip):
+        clip = base
+    else:
+        clip = load_clip(base or str(facts["base"]["name"]), device=device, **options)
     if clip.fingerprint() != facts["base"]["sha256"] and not force:
         raise UserError(
             f"The adaptation in {folder} was trained on other weights than {clip.name!r} has "

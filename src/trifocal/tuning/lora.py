@@ -46,7 +46,9 @@ def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
     """
     import peft
 
-    targets = [*_LINEAR, "patch_embedding"] if config.patch_embedding else list(_LINEAR)
+    targets: list[str] = [*_LINEAR]
+    if config.patch_embedding:
+        targets.append("patch_embedding")
     settings = peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType]  # peft divides it; a float is exact

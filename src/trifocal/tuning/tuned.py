@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -88,7 +88,7 @@ class TunedClip(nn.Module):
         """Return the trained parameters as optimizer groups."""
         return decay_groups(self.named_parameters(), weight_decay)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the result: a `save_pretrained` folder (full) or an adaptation (LoRA)."""
         if self.tuning == "full":
             self.clip.save_pretrained(folder)

@@ -17,7 +17,8 @@ from trifocal.evaluate.table import comparison_table
 from trifocal.evaluate.world import world_suite
 from trifocal.metrics.result import Result
 from trifocal.train import load_recipe
-from trifocal.train.build import METHODS, run as run_recipe
+from trifocal.train.build import METHODS
+from trifocal.train.build import run as run_recipe
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")
