@@ -1,0 +1,144 @@
+"""From captions to a report, through the command line, on the world and on real photos."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trifocal.cli import main
+from trifocal.evaluate.records import read_results
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RECIPES = sorted((REPOSITORY / "recipes").rglob("*.yaml"))
+FAST = ["--schedule.steps", "2", "--batch_size", "8", "--workers", "0", "--log_every", "1"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_resolves(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(recipe), "--print"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["name"]
+    if "batch_size" in recipe.read_text():
+        assert shown["batch_size"] == yaml.safe_load(recipe.read_text())["batch_size"]
+
+
+def test_fsc_clip_recipes_hold_the_published_weights() -> None:
+    found = {}
+    for path in (REPOSITORY / "recipes" / "composition").glob("fsc_clip-*ViT*.yaml"):
+        recipe = yaml.safe_load(path.read_text())
+        method = recipe["method"]
+        found[path.stem] = (method["global_weight"], method["local_weight"])
+        lora = method.get("tuning") == "lora"
+        assert recipe["optimizer"]["lr"] == (5e-5 if lora else 5e-6)
+        assert (recipe["schedule"]["epochs"], recipe["schedule"]["warmup_steps"]) == (5, 50)
+    assert len(found) == 12
+    for stem, weights in found.items():
+        wide = "B-16" in stem or "L-14" in stem
+        assert weights == (1.0 if "cc3m" in stem else 0.5, 0.5 if wide else 0.2)
+
+
+@pytest.mark.parametrize("method", ["finetune", "negclip", "fsc_clip"])
+def test_train_resume_evaluate_interpolate_export(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"name: tiny\nmethod: {method}\ndata: {{source: world, size: 64}}\n")
+    words = ["train", str(recipe), "--output", str(tmp_path / "runs"), *FAST]
+    assert main(words) == 0
+    assert main(words) == 0  # finished already: nothing is done again
+    run = tmp_path / "runs" / "tiny"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "train"] == [1, 2]
+
+    results, report = tmp_path / "r.jsonl", tmp_path / "report.html"
+    words = ["eval", str(run), "world", "--interpolate", "0,1", "--device", "cpu"]
+    assert main([*words, "--out", str(results), "--report", str(report)]) == 0
+    assert len({row.model for row in read_results(results)}) == 2
+    assert "<html" in report.read_text()
+    assert "composition" in capsys.readouterr().out
+
+    out = tmp_path / "exported.safetensors"
+    assert main(["export", str(run), "--to", "open_clip", "--out", str(out)]) == 0
+    assert out.is_file()
+
+
+def test_lora_trains_and_loads(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: low\nmethod: {name: fsc_clip, tuning: lora}\ndata: {source: world, size: 64}\n"
+    )
+    assert main(["train", str(recipe), "--output", str(tmp_path), *FAST]) == 0
+    assert (tmp_path / "low" / "model" / "adapter.json").is_file()
+    out = tmp_path / "merged"
+    words = ["export", str(tmp_path / "low"), "--to", "transformers", "--out", str(out)]
+    assert main(words) == 0
+    assert (out / "config.json").is_file()
+
+
+@pytest.mark.slow
+def test_real_photos_from_captions_to_report(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The built-in base on 260 COCO photos, then SugarCrepe where the photos are present."""
+    with zipfile.ZipFile(real_data / "annotations.zip") as archive:
+        for name in archive.namelist():
+            if name.startswith("sugarcrepe/"):
+                path = tmp_path / "sugarcrepe" / Path(name).name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(archive.read(name))
+    images = real_data / "images"
+    recipe = REPOSITORY / "recipes" / "composition" / "fsc_clip-captions-builtin.yaml"
+    words = ["train", str(recipe), "--data.path", str(images / "coco.json")]
+    words += ["--data.images", str(images / "coco"), "--output", str(tmp_path / "runs")]
+    assert main([*words, "--workers", "0", "--schedule.epochs", "1", "--name", "coco"]) == 0
+
+    results, report = tmp_path / "results.jsonl", tmp_path / "report.html"
+    words = ["eval", str(tmp_path / "runs" / "coco"), "sugarcrepe", "--base", "builtin"]
+    words += ["--root", str(tmp_path), "--images", str(images / "coco"), "--available-only"]
+    assert main([*words, "--out", str(results), "--report", str(report), "--device", "cpu"]) == 0
+    means = [row for row in read_results(results) if row.task == "mean"]
+    assert len(means) == 2
+    assert all(350 <= row.n <= 450 for row in means)
+    assert "<html" in report.read_text()
+
+
+def test_negatives_are_written_ahead_and_read(tmp_path: Path) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text('image,caption\na.jpg,"a red ball left of a small blue cup"\n')
+    out = tmp_path / "negatives.tsv"
+    words = ["data", "prepare", "negatives", str(table), "--out", str(out), "--parser", "textblob"]
+    assert main([*words, "--kinds", "swap,shuffle"]) == 0
+    header, row = out.read_text().splitlines()
+    assert header.split("\t")[1:4] == ["title", "filepath", "neg_caption"]
+    assert "cup" in row
+
+
+def test_the_world_is_exported(tmp_path: Path) -> None:
+    words = ["data", "prepare", "world", str(tmp_path / "w"), "--scenes", "10", "--tests", "3"]
+    assert main([*words, "--size", "48"]) == 0
+    assert main(["data", "check", "sugarcrepe", "--root", str(tmp_path / "w")]) in (0, 1)
+    assert (tmp_path / "w" / "dataset_world.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("image,caption\nmissing.jpg,a dog\n", "missing.jpg"),
+        ("picture_number,words_said\n1,a dog\n", "picture_number"),
+    ],
+)
+def test_a_bad_caption_table_is_one_sentence(
+    lines: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.csv").write_text(lines)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: x\nmethod: finetune\ndata: {source: captions, path: c.csv}\n")
+    words = ["train", str(recipe), "--data.path", str(tmp_path / "c.csv")]
+    assert main([*words, "--output", str(tmp_path), *FAST]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
