@@ -21,7 +21,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 check: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 bench: $(VENV)/.installed-dev
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done

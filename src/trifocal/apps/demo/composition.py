@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from trifocal.clip import load_clip
-from trifocal.evaluate.contender import Contender
+from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.page import Chapter
 from trifocal.evaluate.records import write_results
 from trifocal.evaluate.report import composition_chapter
 from trifocal.evaluate.shown import world_shown
-from trifocal.evaluate.table import comparison_table
+from trifocal.evaluate.table import signed
 from trifocal.evaluate.world import world_suite
 from trifocal.metrics.result import Result
 from trifocal.train import load_recipe
@@ -48,7 +49,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
         contenders.append(_contender(name, label, folder, seeds, base, start))
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
-    console.print(comparison_table(_summary_rows(rows), title="On the built-in drawn world"))
+    console.print(_overview(contenders))
     return composition_chapter(
         contenders, lead=_LEAD, shown=world_shown(base.image_size), remark=_REMARK
     )
@@ -74,7 +75,18 @@ def _contender(name: str, label: str, folder: Path, seeds: int, base, start) -> 
     return Contender(label, runs, models[0], logs, curve)
 
 
-def _summary_rows(rows: list[Result]) -> list[Result]:
-    """Return the rows worth a look in the terminal; the report has the others."""
-    wanted = {"acc1", "acc", "text_retrieval_recall@1", "image_retrieval_recall@1"}
-    return [row for row in rows if row.metric in wanted]
+def _overview(contenders: list[Contender]) -> Table:
+    """Return what fits into a terminal; the report has the rest."""
+    table = Table(title="On the built-in drawn world, in %", title_justify="left")
+    table.add_column("model")
+    for label in SUMMARY_NAMES.values():
+        table.add_column(label, justify="right")
+    base = contenders[0].summary()
+    for contender in contenders:
+        summary, cells = contender.summary(), []
+        for name in SUMMARY_NAMES:
+            value = summary[name].value
+            change = signed(value - base[name].value)
+            cells.append(f"{value:.1f}" + ("" if contender is contenders[0] else f" {change}"))
+        table.add_row(contender.label, *cells)
+    return table
