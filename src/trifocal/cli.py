@@ -15,7 +15,7 @@ from trifocal.errors import UserError, nearest
 
 _EPILOG = """\
 first steps:
-  trifocal demo                                   watch a CLIP learn that word order matters
+  trifocal demo                                   an offline tour with a report to look at
   trifocal train recipes/composition/fsc_clip-coco-ViT-B-32.yaml --print
   trifocal eval builtin world
 """

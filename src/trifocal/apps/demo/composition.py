@@ -33,7 +33,8 @@ _LEAD = (
     "the true caption. All train on the same batches in the same order."
 )
 _REMARK = (
-    "The rule-made distortions need no download; replacing words needs WordNet, and where that is "
+    "A minute is short: on this base it does not teach word order, and the changes below are "
+    "mostly within noise. Longer runs are a recipe away. The rule-made distortions need no download; replacing words needs WordNet, and where that is "
     "absent the other kinds go on alone."
 )
 
