@@ -1,4 +1,4 @@
-"""TextBatch: the mask goes by position, trimming loses nothing."""
+"""TextBatch: the mask goes by position, trimming loses nothing; groups of like length."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trifocal.clip import TextBatch
+from trifocal.clip.embeddings import length_groups
 
 
 def test_mask_of_the_published_example() -> None:
@@ -51,3 +52,28 @@ def test_rows_keep_the_width_and_forget_the_longest() -> None:
     assert batch.rows(slice(0, 1)).trimmed().ids.tolist() == [[0, 1, 2, 3]]
     assert len(batch.to("cpu")) == 3
     assert batch.to("cpu").longest == 4
+
+
+def _padded(lengths: torch.Tensor) -> int:
+    return int(lengths.max()) * len(lengths)
+
+
+def test_groups_by_hand() -> None:
+    # Uncut 80 positions; one cut at the long text leaves 20 + 3 * 4.
+    groups = length_groups(torch.tensor([4, 20, 3, 4]))
+    assert [group.tolist() for group in groups] == [[1], [0, 3, 2]]
+    assert len(length_groups(torch.tensor([7, 7, 7]))) == 1
+    assert len(length_groups(torch.tensor([10, 10, 10, 9]))) == 1  # one position is not worth it
+    assert length_groups(torch.tensor([], dtype=torch.long))[0].tolist() == []
+
+
+@given(st.lists(st.integers(2, 77), min_size=1, max_size=60))
+def test_groups_hold_every_text_and_spare_what_they_promise(sizes: list[int]) -> None:
+    lengths = torch.tensor(sizes)
+    groups = length_groups(lengths, worth=0.1)
+    assert sorted(torch.cat(groups).tolist()) == list(range(len(sizes)))
+    whole = _padded(lengths)
+    left = sum(_padded(lengths[group]) for group in groups)
+    assert left <= whole * (1 - 0.1 * (len(groups) - 1))
+    longest = [int(lengths[group].max()) for group in groups]
+    assert longest == sorted(longest, reverse=True)

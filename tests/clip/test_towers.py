@@ -19,6 +19,34 @@ def test_quick_gelu_is_the_published_function() -> None:
     assert torch.autograd.gradcheck(towers.QuickGelu(), torch.randn(7, requires_grad=True).double())
 
 
+def test_a_lean_mlp_is_the_same_and_keeps_less(tiny_clip: Clip) -> None:
+    lean = tiny_clip.network.vision_model.encoder.layers[0].mlp
+    assert isinstance(lean, towers.LeanMlp)
+    runs = {"fc1": 0, "activation_fn": 0, "fc2": 0}
+    for name in runs:
+        module = getattr(lean, name)
+        module.register_forward_pre_hook(
+            lambda *_, name=name: runs.__setitem__(name, runs[name] + 1)
+        )
+    x = torch.randn(3, 5, lean.fc1.in_features, requires_grad=True)
+    kept: list[torch.Size] = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: kept.append(tensor.shape) or tensor, lambda tensor: tensor
+    )
+    with hooks:
+        got = lean(x)
+    wide = lean.fc1.out_features
+    assert sum(shape[-1] == wide and shape.numel() == 15 * wide for shape in kept) <= 1
+    expected = lean.fc2(lean.activation_fn(lean.fc1(x)))
+    assert torch.equal(got, expected)
+    weights = [x, *lean.parameters()]
+    slopes = [torch.autograd.grad(y.square().sum(), weights) for y in (got, expected)]
+    for ours, theirs in zip(*slopes):
+        torch.testing.assert_close(ours, theirs)
+    with torch.no_grad():
+        assert torch.equal(lean(x), expected)
+
+
 def test_positions_are_themselves_at_their_own_size() -> None:
     table = torch.randn(1 + 16, 5)
     assert towers.resample_positions(table, 4, 4) is table
@@ -67,7 +95,7 @@ def test_no_mask_is_built_and_attention_is_fused(
         return fused(*args, **kwargs)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
-    tiny_clip.encode_text(["a red dog", "a cat"])
+    tiny_clip.encode_text(["a red dog", "a red cat"])
     assert calls == [(None, True)] * 2
     calls.clear()
     tiny_clip.encode_image(torch.zeros(1, 3, 32, 32))

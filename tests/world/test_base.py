@@ -48,7 +48,7 @@ def test_it_names_things_and_is_near_chance_on_swaps() -> None:
     assert found["world/kinds", "zeroshot_classification"] > 0.68
     assert found["world/colors", "zeroshot_classification"] > 0.97
     assert 0.45 < found["world/composition", "swap"] < 0.60
-    assert summarize(rows)["retrieval"] > 0.4
+    assert summarize(rows)["retrieval"] > 0.35
     shipped = [json.loads(line) for line in (BASE / "metrics.jsonl").read_text().splitlines()]
     for row in shipped:
         if row["metric"] in ("acc", "acc1"):

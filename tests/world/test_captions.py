@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trifocal.world.captions import (
+    HABITS,
     OPENINGS,
     Mention,
     Statement,
@@ -30,10 +31,14 @@ def _drawn(count: int, things: int | None = None):
 
 
 @settings(max_examples=300, deadline=None)
-@given(index=st.integers(0, 10**6), things=st.sampled_from([None, 1, 2, 3, 4]))
-def test_statements_are_true_and_name_each_thing_unmistakably(index, things):
+@given(
+    index=st.integers(0, 10**6),
+    things=st.sampled_from([None, 1, 2, 3, 4]),
+    wording=st.sampled_from(list(HABITS)),
+)
+def test_statements_are_true_and_name_each_thing_unmistakably(index, things, wording):
     scene = make_scene(2, index, "train", things)
-    statement = draw_statement(scene, np.random.default_rng(index))
+    statement = draw_statement(scene, np.random.default_rng(index), HABITS[wording])
     assert holds(statement, scene)
     for named in statement.mentions:
         assert sum(named.fits(thing) for thing in scene.things) == 1
@@ -61,6 +66,9 @@ def test_holds_by_hand():
     assert not holds(Statement((Mention("ball", texture="striped"),)), SCENE)
     assert not holds(Statement((Mention("ball"), Mention("ball"))), SCENE)
     assert not holds(Statement((BALL, CUP, BALL)), SCENE)
+    assert holds(Statement((Mention("ball", spot="left"), Mention("cup", spot="right"))), SCENE)
+    assert not holds(Statement((Mention("ball", spot="right"),)), SCENE)
+    assert not holds(Statement((Mention("ball", spot="top"),)), SCENE)  # half-way up is neither
 
 
 def test_wording_by_hand():
@@ -76,6 +84,8 @@ def test_wording_by_hand():
     assert render(Statement((BALL,), None, ("field", "snow")), Style(setting_first=True)) == (
         "in a snowy field, a red ball"
     )
+    placed = Statement((Mention("ball", "red", spot="left"), Mention("cup", spot="top")))
+    assert render(placed, Style()) == "a red ball on the left and a cup at the top"
     third = Statement((BALL, CUP, Mention("hat")), "left")
     assert render(third, Style(copula=True)).endswith("blue cup, along with a hat")
 

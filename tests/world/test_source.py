@@ -40,6 +40,19 @@ def test_share_of_single_things(share):
     assert single == pytest.approx(share, abs=0.0 if share in (0, 1) else 0.08)
 
 
+def test_captions_of_the_web_say_where_but_seldom_how_things_stand_to_each_other():
+    def share(wording: str, *words: str) -> float:
+        source = WorldCaptions(size=600, single_share=0.0, wording=wording)
+        texts = [source.caption(index, np.random.default_rng(index)) for index in range(600)]
+        return float(np.mean([any(word in text for word in words) for text in texts]))
+
+    relations = ("left of", "right of", "above", "over", "below", "under")
+    spots = ("on the left", "on the right", "at the top", "at the bottom")
+    assert share("curated", *relations) > 0.35
+    assert share("web", *relations) < 0.1
+    assert share("web", *spots) > 0.2
+
+
 def test_an_identifier_names_one_picture():
     """Embeddings may be kept by identifier, whatever the share of single things."""
     few, many = WorldCaptions(size=60, single_share=0.2), WorldCaptions(size=60, single_share=0.8)
@@ -58,6 +71,8 @@ def test_splits_and_seeds_show_different_scenes():
 def test_wrong_arguments():
     with pytest.raises(UserError, match="no split"):
         WorldCaptions("dev")
+    with pytest.raises(UserError, match="no wording"):
+        WorldCaptions(wording="poetic")
     with pytest.raises(UserError, match="at least one"):
         WorldCaptions(size=0)
     with pytest.raises(UserError, match="single_share"):

@@ -101,3 +101,31 @@ class TextBatch:
             return self
         longest = int(self.lengths.max()) if self.longest is None else self.longest
         return TextBatch(self.ids[:, :longest], self.lengths, longest)
+
+
+def length_groups(lengths: Tensor, worth: float = 0.1) -> list[Tensor]:
+    """Split texts into groups of like length, so that encoding a group pads little.
+
+    Args:
+        lengths: (T,) on the CPU.
+        worth: A cut must spare this share of all padded positions, since every group costs a
+            pass through the tower.
+
+    Returns:
+        The rows of each group, longest texts first; one group where no cut is worth it.
+    """
+
+    def split(rows: Tensor) -> list[Tensor]:
+        own = lengths[rows]
+        # Cut before row i, the rows from i on are padded to its length, not to the longest.
+        spared = (own[0] - own) * torch.arange(len(own), 0, -1)
+        cut = int(spared.argmax())
+        if spared[cut] <= least:
+            return [rows]
+        return split(rows[:cut]) + split(rows[cut:])
+
+    order = lengths.argsort(descending=True, stable=True)
+    if not len(order):
+        return [order]
+    least = worth * len(lengths) * lengths[order[0]]
+    return split(order)

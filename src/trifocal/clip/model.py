@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
 from trifocal.clip import towers
-from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, length_groups
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.errors import UserError
@@ -58,7 +58,7 @@ class Clip(nn.Module):
         if tokenizer.context_length != text.max_position_embeddings:
             tokenizer = copy.copy(tokenizer)
             tokenizer.context_length = text.max_position_embeddings
-        towers.fuse_activations(network)
+        towers.make_lean(network)
         self.network = network
         self.tokenizer = tokenizer
         self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
@@ -168,10 +168,20 @@ class Clip(nn.Module):
 
         Args:
             texts: captions, or captions already tokenized.
-            tokens: also return every position and the mask, cut to the longest text.
+            tokens: also return every position and the mask, cut to the longest text; padding is
+                zero or not, as it came.
         """
         batch = texts if isinstance(texts, TextBatch) else self.tokenize(texts)
         batch = (batch.trimmed() if self.text_is_causal else batch).to(self.device)
+        # A CPU is spared the padding; to a GPU, further passes would cost more.
+        groups = length_groups(batch.lengths) if self.device.type == "cpu" else []
+        if len(groups) < 2 or not self.text_is_causal:
+            return self._encode_text(batch, tokens)
+        parts = [self._encode_text(batch.rows(group).trimmed(), tokens) for group in groups]
+        return _joined(parts, torch.cat(groups).argsort())
+
+    def _encode_text(self, batch: TextBatch, tokens: bool) -> TextEmbedding:
+        """Encode a batch as it is padded."""
         states = towers.text_states(self.network, batch.ids)
         row = torch.arange(len(batch), device=states.device)
         end = batch.lengths - 1
@@ -224,3 +234,16 @@ class Clip(nn.Module):
             raise ValueError(
                 f"height and width must be multiples of {self.patch_size}, not {height}x{width}"
             )
+
+
+def _joined(parts: list[TextEmbedding], order: Tensor) -> TextEmbedding:
+    """Return the rows of all parts in `order`, tokens padded with zeros to the longest."""
+    pooled = torch.cat([part.pooled for part in parts])[order]
+    tokens = [part.tokens for part in parts if part.tokens is not None]
+    mask = [part.mask for part in parts if part.mask is not None]
+    if not tokens:
+        return TextEmbedding(pooled)
+    width = max(each.shape[1] for each in tokens)
+    tokens = [F.pad(each, (0, 0, 0, width - each.shape[1])) for each in tokens]
+    mask = [F.pad(each, (0, width - each.shape[1])) for each in mask]
+    return TextEmbedding(pooled, torch.cat(tokens)[order], torch.cat(mask)[order])

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from transformers import CLIPConfig
 
+from trifocal.clip.init import start_with_waves
 from trifocal.clip.model import Clip
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
@@ -34,6 +35,8 @@ class ClipShape:
         vocab_size: ids the text tower knows; None means the tokenizer's, else CLIP's 49 408.
         context_length: ids a text may have.
         activation: of both towers.
+        positions: how the image tower's positions start where weights are drawn at random: as
+            transformers draws them, or as "waves", from which it learns sooner.
     """
 
     image_size: int = 224
@@ -48,6 +51,7 @@ class ClipShape:
     vocab_size: int | None = None
     context_length: int = 77
     activation: Activation = "quick_gelu"
+    positions: Literal["random", "waves"] = "random"
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
@@ -58,6 +62,8 @@ class ClipShape:
             width, heads = getattr(self, f"{tower}_width"), self.heads(tower)
             if heads < 1 or width % heads:
                 raise UserError(f"{tower}_width {width} cannot be split into {heads} heads.")
+        if self.positions == "waves" and self.vision_width % 4:
+            raise UserError(f"waves need a vision_width that 4 divides, not {self.vision_width}.")
 
     def heads(self, tower: str) -> int:
         """Return the number of attention heads of the "vision" or the "text" tower."""
@@ -154,4 +160,7 @@ def build_clip(
     name: str = "random",
 ) -> Clip:
     """Build a Clip of `shape` with random weights that depend on `seed` alone."""
-    return Clip.from_config(shape.config(tokenizer), tokenizer, preprocess, seed=seed, name=name)
+    clip = Clip.from_config(shape.config(tokenizer), tokenizer, preprocess, seed=seed, name=name)
+    if shape.positions == "waves":
+        start_with_waves(clip.network, seed)
+    return clip

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import CLIPConfig, CLIPModel
 from transformers.activations import QuickGELUActivation
 from transformers.masking_utils import create_causal_mask
@@ -31,12 +32,35 @@ class QuickGelu(nn.Module):
         return F.silu(x * 1.702).mul_(1 / 1.702)
 
 
-def fuse_activations(network: CLIPModel) -> None:
-    """Replace transformers' QuickGELU modules (which have no weights) by `QuickGelu`."""
-    for module in network.modules():
-        for name, child in module.named_children():
-            if isinstance(child, QuickGELUActivation):
-                setattr(module, name, QuickGelu())
+class LeanMlp(nn.Module):
+    """A block's MLP that does not keep its activations for the backward pass.
+
+    They are the widest tensors of a block and the cheapest to make again: only the activation
+    runs twice, the products do not.
+    """
+
+    def __init__(self, mlp: Any) -> None:
+        super().__init__()
+        self.fc1, self.activation_fn, self.fc2 = mlp.fc1, mlp.activation_fn, mlp.fc2
+
+    def forward(self, states: Tensor) -> Tensor:
+        wide = self.fc1(states)
+        if not torch.is_grad_enabled():
+            return self._finish(wide)
+        # The second run stops as soon as it has what was dropped, that is before `fc2`.
+        return checkpoint(self._finish, wide, use_reentrant=False)
+
+    def _finish(self, wide: Tensor) -> Tensor:
+        return self.fc2(self.activation_fn(wide))
+
+
+def make_lean(network: CLIPModel) -> None:
+    """Replace the blocks' MLPs by ones of the same weights that need less memory in training."""
+    for tower in (network.vision_model, network.text_model):
+        for layer in tower.encoder.layers:
+            layer.mlp = LeanMlp(layer.mlp)
+            if isinstance(layer.mlp.activation_fn, QuickGELUActivation):
+                layer.mlp.activation_fn = QuickGelu()
 
 
 def tower_configs(config: CLIPConfig) -> tuple[Any, Any]:

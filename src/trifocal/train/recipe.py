@@ -53,6 +53,8 @@ class DataRecipe:
             faster and changes pixels slightly.
         size: The number of scenes of the world.
         single_share: The share of the world's scenes that show one thing only.
+        wording: How the world's captions are written: "curated" ones relate things to each
+            other, those of the "web" seldom do.
         seed: Which scenes of the world are drawn.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """
@@ -71,6 +73,7 @@ class DataRecipe:
     draft: bool = False
     size: int = 20_000
     single_share: float = 0.5
+    wording: Literal["curated", "web"] = "curated"
     seed: int = 0
     bad_image_share: float = 0.05
 
@@ -90,8 +93,17 @@ class NegativesRecipe:
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """AdamW."""
+    """How gradients become steps.
 
+    Attributes:
+        name: AdamW; or Muon for the towers' hidden matrices and AdamW for the rest, which learns
+            from far fewer samples where training starts from random weights.
+        lr: The learning rate after warm-up.
+        betas, eps: AdamW's.
+        weight_decay: Decoupled; of matrices only, not of biases, gains and the logit scale.
+    """
+
+    name: Literal["adamw", "muon"] = "adamw"
     lr: float = 5e-6
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-6
@@ -123,7 +135,7 @@ class Recipe:
         method: `{name: ..., **options}`, the options being the fields of the method's config.
         data: Where captioned pictures come from.
         negatives: How hard negatives are made.
-        optimizer: AdamW's settings.
+        optimizer: How gradients become steps.
         schedule: The length of the run and its learning rate.
         batch_size: Pictures in one contrastive batch, over all processes together.
         accumulation: Batches whose gradients are averaged before a step. Each keeps to its own

@@ -22,7 +22,12 @@ def make_source(data: DataRecipe, image_size: tuple[int, int]) -> Source:
     """
     if data.source == "world":
         return WorldCaptions(
-            data.split or "train", data.size, image_size, data.seed, data.single_share
+            split=data.split or "train",
+            size=data.size,
+            image_size=image_size,
+            seed=data.seed,
+            single_share=data.single_share,
+            wording=data.wording,
         )
     if data.path is None:
         raise UserError(f"data.source is {data.source!r}, so set data.path to its file.")

@@ -38,3 +38,12 @@ def decay_groups(
         {"params": plain, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def hidden_matrices(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
+    """Return the matrices inside the towers' blocks (attention and MLP) that require gradients."""
+    return [
+        parameter
+        for name, parameter in named_parameters
+        if parameter.requires_grad and parameter.ndim == 2 and ".layers." in name
+    ]

@@ -18,15 +18,49 @@ from trifocal.world.vocabulary import (
     MARKED_TEXTURES,
     RELATION_PHRASES,
     SETTING_PHRASES,
+    SPOT_PHRASES,
     article,
 )
 
-COLOR_SHARE = 0.85  # how often a mentioned thing's color is named
-SIZE_SHARE = 0.5  # the same for a size other than medium (so for a third of all things)
-TEXTURE_SHARE = 0.65  # the same for a texture other than plain
-RELATION_SHARE = 0.6  # how often two mentioned things are related rather than listed
-SETTING_SHARE = 0.3  # how often place and condition are named
-MENTION_SHARES = (0.22, 0.56, 0.22)  # one, two or three things (as far as there are so many)
+
+@dataclass(frozen=True)
+class Habits:
+    """How often a writer of captions names what could be named.
+
+    Attributes:
+        color: The color of a mentioned thing.
+        size: A size other than medium (so a third of all things have one to name).
+        texture: A texture other than plain.
+        relation: How the first two of several things stand to each other, where that is clear.
+        spots: Otherwise, where in the picture the things are.
+        setting: Place and condition.
+        mentions: One, two or three things (as far as there are so many).
+    """
+
+    color: float = 0.85
+    size: float = 0.5
+    texture: float = 0.65
+    relation: float = 0.6
+    spots: float = 0.5
+    setting: float = 0.3
+    mentions: tuple[float, float, float] = (0.22, 0.56, 0.22)
+
+
+# "curated" captions relate things to each other, as annotators do; captions from the "web" rather
+# say what is there, and where.
+HABITS: dict[str, Habits] = {
+    "curated": Habits(),
+    "web": Habits(
+        color=0.4,
+        size=0.2,
+        texture=0.3,
+        relation=0.1,
+        spots=0.3,
+        setting=0.15,
+        mentions=(0.5, 0.4, 0.1),
+    ),
+}
+CURATED = HABITS["curated"]
 
 OPENINGS: tuple[str, ...] = ("", "there is ", "a picture of ", "an image of ")
 _OPENING_SHARES = (0.64, 0.16, 0.12, 0.08)
@@ -40,11 +74,13 @@ class Mention:
     color: str | None = None
     size: str | None = None
     texture: str | None = None
+    spot: str | None = None
 
     def phrase(self) -> str:
         """Return the noun phrase with its article."""
         words = (self.size, self.texture, self.color, self.kind)
-        return article(" ".join(word for word in words if word))
+        phrase = article(" ".join(word for word in words if word))
+        return f"{phrase} {SPOT_PHRASES[self.spot]}" if self.spot else phrase
 
     def fits(self, thing: Thing) -> bool:
         """Say whether every word is true of the thing."""
@@ -53,6 +89,7 @@ class Mention:
             and self.color in (None, thing.color)
             and self.size in (None, thing.size)
             and self.texture in (None, thing.texture)
+            and (self.spot is None or self.spot in thing.spots)
         )
 
 
@@ -132,43 +169,54 @@ def draw_style(rng: np.random.Generator) -> Style:
     )
 
 
-def mention(scene: Scene, index: int, rng: np.random.Generator) -> Mention:
+def mention(
+    scene: Scene, index: int, rng: np.random.Generator, habits: Habits = CURATED
+) -> Mention:
     """Draw how thing `index` is named: always so that the words fit no other thing."""
     thing = scene.things[index]
     draws = rng.random(3)
     unique = sum(other.kind == thing.kind for other in scene.things) == 1
-    size = thing.size in MARKED_SIZES and draws[1] < SIZE_SHARE
-    texture = thing.texture in MARKED_TEXTURES and draws[2] < TEXTURE_SHARE
+    size = thing.size in MARKED_SIZES and draws[1] < habits.size
+    texture = thing.texture in MARKED_TEXTURES and draws[2] < habits.texture
     return Mention(
         kind=thing.kind,
-        color=thing.color if draws[0] < COLOR_SHARE or not unique else None,
+        color=thing.color if draws[0] < habits.color or not unique else None,
         size=thing.size if size else None,
         texture=thing.texture if texture else None,
     )
 
 
-def draw_statement(scene: Scene, rng: np.random.Generator) -> Statement:
+def draw_statement(scene: Scene, rng: np.random.Generator, habits: Habits = CURATED) -> Statement:
     """Draw something true to say about a scene."""
     order = rng.permutation(len(scene.things)).tolist()
-    draws = rng.random(3)
-    one, two, _ = MENTION_SHARES
+    draws = rng.random(4)
+    one, two, _ = habits.mentions
     count = 1 if draws[0] < one else 2 if draws[0] < one + two else 3
     chosen = order[:count]
     relation = None
-    if len(chosen) > 1 and draws[1] < RELATION_SHARE:
+    if len(chosen) > 1 and draws[1] < habits.relation:
         # The first pair that stands in a clear relation is put first.
         for i, j in permutations(chosen, 2):
             relation = scene.relation(i, j)
             if relation is not None:
                 chosen = [i, j, *(k for k in chosen if k not in (i, j))]
                 break
-    setting = (scene.place, scene.condition) if draws[2] < SETTING_SHARE else None
-    return Statement(tuple(mention(scene, i, rng) for i in chosen), relation, setting)
+    setting = (scene.place, scene.condition) if draws[2] < habits.setting else None
+    mentions = [mention(scene, i, rng, habits) for i in chosen]
+    if relation is None and draws[3] < habits.spots:
+        mentions = [_placed(m, scene.things[i], rng) for m, i in zip(mentions, chosen)]
+    return Statement(tuple(mentions), relation, setting)
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
+def _placed(mention: Mention, thing: Thing, rng: np.random.Generator) -> Mention:
+    """Say where the thing is, if that is clear."""
+    spots = thing.spots
+    return replace(mention, spot=spots[rng.integers(len(spots))]) if spots else mention
+
+
+def caption(scene: Scene, rng: np.random.Generator, habits: Habits = CURATED) -> str:
     """Draw a true and unambiguous sentence about a scene."""
-    return render(draw_statement(scene, rng), draw_style(rng))
+    return render(draw_statement(scene, rng, habits), draw_style(rng))
 
 
 def captions(scene: Scene, rng: np.random.Generator, count: int = 5) -> list[str]:

@@ -28,6 +28,7 @@ SPLITS: dict[str, int] = {"train": 0, "val": 1, "test": 2, "novel": 3}
 THING_COUNTS: tuple[tuple[int, float], ...] = ((2, 0.45), (3, 0.33), (4, 0.22))
 TEXTURE_SHARES: tuple[float, ...] = (0.6, 0.2, 0.2)  # plain, striped, spotted
 BACKGROUND_VARIANTS = 4
+_OFF_CENTER = 0.12  # from here on a thing is on one side of the picture
 _BORDER = 0.025  # nothing comes nearer to the picture's edge
 _GAP = 0.02  # nothing comes nearer to another thing
 _HELD_OUT = sorted(HELD_OUT)
@@ -49,6 +50,15 @@ class Thing:
         """The box center (x, y)."""
         x0, y0, x1, y1 = self.box
         return (x0 + x1) / 2, (y0 + y1) / 2
+
+    @property
+    def spots(self) -> tuple[str, ...]:
+        """Where in the picture it clearly is: none, one or two of `SPOT_PHRASES`."""
+        found = []
+        for offset, (before, after) in zip(self.center, (("left", "right"), ("top", "bottom"))):
+            if abs(offset - 0.5) >= _OFF_CENTER:
+                found.append(before if offset < 0.5 else after)
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from trifocal.data.samples import Sample
 from trifocal.errors import UserError
-from trifocal.world.captions import caption
+from trifocal.world.captions import HABITS, caption
 from trifocal.world.draw import draw
 from trifocal.world.scene import SPLITS, Scene, generator, make_scene
 
@@ -27,6 +27,7 @@ class WorldCaptions:
         image_size: picture side in pixels, or (height, width).
         seed: which world.
         single_share: share of the scenes that show one thing only; the others show 2 to 4.
+        wording: "curated" captions relate things to each other, those of the "web" seldom do.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class WorldCaptions:
         image_size: int | tuple[int, int] = 64,
         seed: int = 0,
         single_share: float = 0.5,
+        wording: str = "curated",
     ):
         if split not in SPLITS:
             known = ", ".join(SPLITS)
@@ -44,11 +46,15 @@ class WorldCaptions:
             raise UserError(f"A source needs at least one scene, not {size}.")
         if not 0 <= single_share <= 1:
             raise UserError(f"single_share is a share from 0 to 1, not {single_share}.")
+        if wording not in HABITS:
+            known = ", ".join(HABITS)
+            raise UserError(f"The world has no wording {wording!r}: choose one of {known}.")
         self.split = split
         self.size = size
         self.image_size = image_size
         self.seed = seed
         self.single_share = single_share
+        self.habits = HABITS[wording]
 
     def __len__(self) -> int:
         return self.size
@@ -63,12 +69,12 @@ class WorldCaptions:
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """Return the caption that `sample` draws with the same generator, without the picture."""
-        return caption(self.scene(index), rng)
+        return caption(self.scene(index), rng, self.habits)
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Return the picture of an index with a newly worded caption; image (3, H, W) uint8."""
         scene = self.scene(index)
-        text = caption(scene, rng)
+        text = caption(scene, rng, self.habits)
         return Sample(id=scene.id, image=to_tensor(draw(scene, self.image_size)), caption=text)
 
 

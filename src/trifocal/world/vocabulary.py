@@ -84,6 +84,14 @@ RELATION_PHRASES: dict[str, tuple[str, ...]] = {
     "below": ("below", "under"),
 }
 
+# Where in the picture a thing is.
+SPOT_PHRASES: dict[str, str] = {
+    "left": "on the left",
+    "right": "on the right",
+    "top": "at the top",
+    "bottom": "at the bottom",
+}
+
 # Every phrase is true of its picture; a weather word never contradicts the scene.
 SETTING_PHRASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("room", "day"): ("in a room", "in a bright room"),
