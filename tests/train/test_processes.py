@@ -67,7 +67,8 @@ def gap(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> floa
 
 @pytest.fixture
 def one_thread():
-    """A forked child must not wait for threads that only its parent has."""
+    """As many threads as `ENVIRONMENT` gives: sums of more are rounded otherwise, and a forked
+    child must not wait for threads that only its parent has."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -115,7 +116,7 @@ def test_two_processes_equal_one(pairs, name):
 
 
 @pytest.mark.slow
-def test_a_new_process_goes_on_bit_by_bit(tmp_path):
+def test_a_new_process_goes_on_bit_by_bit(tmp_path, one_thread):
     changes = {"method": "fsc_clip", "steps": 20, "workers": 1}
     assert worker.run(tmp_path / "straight", changes) == 0
     process = subprocess.Popen(command((tmp_path / "cut", changes)), env=ENVIRONMENT)

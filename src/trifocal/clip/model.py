@@ -63,6 +63,9 @@ class Clip(nn.Module):
         self.tokenizer = tokenizer
         self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
         self.name = name
+        # One pass of the tower for all texts of a batch, however much of it is padding. Processes
+        # that share parameters must take the same number of passes.
+        self.text_in_one_pass = False
         self.training = network.training
         self._check_size(*self.preprocess.size)
 
@@ -174,8 +177,9 @@ class Clip(nn.Module):
         batch = texts if isinstance(texts, TextBatch) else self.tokenize(texts)
         batch = (batch.trimmed() if self.text_is_causal else batch).to(self.device)
         # A CPU is spared the padding; to a GPU, further passes would cost more.
-        groups = length_groups(batch.lengths) if self.device.type == "cpu" else []
-        if len(groups) < 2 or not self.text_is_causal:
+        splits = self.text_is_causal and not self.text_in_one_pass and self.device.type == "cpu"
+        groups = length_groups(batch.lengths) if splits else []
+        if len(groups) < 2:
             return self._encode_text(batch, tokens)
         parts = [self._encode_text(batch.rows(group).trimmed(), tokens) for group in groups]
         return _joined(parts, torch.cat(groups).argsort())

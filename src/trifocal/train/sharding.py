@@ -17,6 +17,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from trifocal.clip import Clip
 from trifocal.train.checkpoints import whole
 
 
@@ -37,6 +38,8 @@ class Sharding:
             if isinstance(stack, nn.ModuleList):
                 for block in stack:
                     fully_shard(block, mesh=mesh)
+            elif isinstance(stack, Clip):
+                stack.text_in_one_pass = True
         fully_shard(method, mesh=mesh, ignored_params=scalars)
         self.method = method
         self.scalars = [parameter for parameter in scalars if parameter.requires_grad]
