@@ -112,3 +112,24 @@ def test_learning_rate_of_a_step(tmp_path):
     one.recipe = replace(made, schedule=replace(made.schedule, warmup_steps=4))
     assert one.gradient(1, [batch()])["lr"] == pytest.approx(made.optimizer.lr * 2 / 4)
     assert {group["lr"] for group in one.optimizer.param_groups} == {made.optimizer.lr * 2 / 4}
+
+
+def test_the_text_tower_waits_for_its_step(tmp_path):
+    made = recipe(tmp_path)
+    one = stepper(tmp_path, 1.0)
+    one.recipe = replace(made, schedule=replace(made.schedule, warmup_steps=0, text_from=3))
+    before = weights(one.method)
+
+    def changed() -> set[bool]:
+        """Whether parameters of the text tower have changed."""
+        now = weights(one.method).items()
+        return {bool((value != before[name]).any()) for name, value in now if ".text_" in name}
+
+    one.gradient(2, [batch()])
+    one.apply()
+    after = weights(one.method)
+    assert changed() == {False}
+    assert all((after[name] != before[name]).any() for name in after if "vision_model" in name)
+    one.gradient(3, [batch()])
+    one.apply()
+    assert True in changed()

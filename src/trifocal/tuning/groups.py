@@ -47,3 +47,12 @@ def hidden_matrices(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> lis
         for name, parameter in named_parameters
         if parameter.requires_grad and parameter.ndim == 2 and ".layers." in name
     ]
+
+
+def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
+    """Return the text tower's parameters and those of its projection into the joint space."""
+    return [
+        parameter
+        for name, parameter in named_parameters
+        if ".text_model." in name or ".text_projection." in name
+    ]

@@ -35,19 +35,23 @@ class Habits:
         spots: Otherwise, where in the picture the things are.
         setting: Place and condition.
         mentions: One, two or three things (as far as there are so many).
+        opening: Begin with "there is", "a picture of" or the like.
+        in_order: Name things in the order of reading: from the left, from the top.
     """
 
-    color: float = 0.85
-    size: float = 0.5
-    texture: float = 0.65
-    relation: float = 0.6
-    spots: float = 0.5
-    setting: float = 0.3
-    mentions: tuple[float, float, float] = (0.22, 0.56, 0.22)
+    color: float = 0.6
+    size: float = 0.25
+    texture: float = 0.25
+    relation: float = 0.9
+    spots: float = 0.0
+    setting: float = 0.1
+    mentions: tuple[float, float, float] = (0.15, 0.8, 0.05)
+    opening: float = 0.1
+    in_order: float = 0.0
 
 
-# "curated" captions relate things to each other, as annotators do; captions from the "web" rather
-# say what is there, and where.
+# "curated" captions relate things to each other, as annotators do; captions from the "web" name a
+# thing or two; those of an "album" point things out in the picture.
 HABITS: dict[str, Habits] = {
     "curated": Habits(),
     "web": Habits(
@@ -58,12 +62,21 @@ HABITS: dict[str, Habits] = {
         spots=0.3,
         setting=0.15,
         mentions=(0.5, 0.4, 0.1),
+        opening=0.36,
+    ),
+    "album": Habits(
+        color=0.25,
+        size=0.05,
+        texture=0.05,
+        relation=0.05,
+        spots=1.0,
+        setting=0.05,
+        mentions=(0.6, 0.4, 0.0),
     ),
 }
 CURATED = HABITS["curated"]
 
 OPENINGS: tuple[str, ...] = ("", "there is ", "a picture of ", "an image of ")
-_OPENING_SHARES = (0.64, 0.16, 0.12, 0.08)
 
 
 @dataclass(frozen=True)
@@ -152,13 +165,10 @@ def render(statement: Statement, style: Style) -> str:
     return text
 
 
-def draw_style(rng: np.random.Generator) -> Style:
+def draw_style(rng: np.random.Generator, habits: Habits = CURATED) -> Style:
     """Draw a wording."""
-    draws = rng.random(6)
-    opening, cumulated = 0, _OPENING_SHARES[0]
-    while draws[0] >= cumulated and opening < len(OPENINGS) - 1:
-        opening += 1
-        cumulated += _OPENING_SHARES[opening]
+    draws = rng.random(7)
+    opening = 1 + int(draws[6] * (len(OPENINGS) - 1)) if draws[0] < habits.opening else 0
     return Style(
         opening=opening,
         relation_phrase=int(draws[1] * 2),
@@ -189,10 +199,12 @@ def mention(
 def draw_statement(scene: Scene, rng: np.random.Generator, habits: Habits = CURATED) -> Statement:
     """Draw something true to say about a scene."""
     order = rng.permutation(len(scene.things)).tolist()
-    draws = rng.random(4)
+    draws = rng.random(5)
     one, two, _ = habits.mentions
     count = 1 if draws[0] < one else 2 if draws[0] < one + two else 3
     chosen = order[:count]
+    if draws[4] < habits.in_order:
+        chosen.sort(key=lambda i: sum(scene.things[i].center))
     relation = None
     if len(chosen) > 1 and draws[1] < habits.relation:
         # The first pair that stands in a clear relation is put first.
@@ -216,7 +228,7 @@ def _placed(mention: Mention, thing: Thing, rng: np.random.Generator) -> Mention
 
 def caption(scene: Scene, rng: np.random.Generator, habits: Habits = CURATED) -> str:
     """Draw a true and unambiguous sentence about a scene."""
-    return render(draw_statement(scene, rng, habits), draw_style(rng))
+    return render(draw_statement(scene, rng, habits), draw_style(rng, habits))
 
 
 def captions(scene: Scene, rng: np.random.Generator, count: int = 5) -> list[str]:

@@ -27,7 +27,7 @@ class WorldCaptions:
         image_size: picture side in pixels, or (height, width).
         seed: which world.
         single_share: share of the scenes that show one thing only; the others show 2 to 4.
-        wording: "curated" captions relate things to each other, those of the "web" seldom do.
+        wording: whose captions: "curated", "web" or "album" (`captions.HABITS`).
     """
 
     def __init__(

@@ -78,8 +78,8 @@ RELATIONS: tuple[str, ...] = ("left", "right", "above", "below")
 OPPOSITE: dict[str, str] = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 RELATION_PHRASES: dict[str, tuple[str, ...]] = {
-    "left": ("to the left of", "left of"),
-    "right": ("to the right of", "right of"),
+    "left": ("left of",),
+    "right": ("right of",),
     "above": ("above", "over"),
     "below": ("below", "under"),
 }
