@@ -1,12 +1,14 @@
-"""Positions that start as waves."""
+"""Positions that start as waves, and a text tower drawn anew."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
 
 from trifocal.clip import ClipShape, build_clip
-from trifocal.clip.init import waves
+from trifocal.clip.init import renew_text, waves
 from trifocal.errors import UserError
 
 
@@ -45,3 +47,18 @@ def test_a_width_that_has_no_waves():
         ClipShape(vision_width=6, vision_heads=2, positions="waves")
     with pytest.raises(ValueError, match="4 divides"):
         waves(2, 2, 6)
+
+
+def test_a_text_tower_drawn_anew(tiny_clip):
+    clip = copy.deepcopy(tiny_clip)
+    with torch.no_grad():
+        clip.network.logit_scale.fill_(4.0)
+    renew_text(clip.network, 5)
+    once = {name: value.clone() for name, value in clip.network.state_dict().items()}
+    for name, before in tiny_clip.network.state_dict().items():
+        is_text = name.startswith("text_") and before.is_floating_point()
+        drawn = is_text and "norm" not in name and "bias" not in name
+        assert torch.equal(once[name], before) is not drawn or name == "logit_scale", name
+    assert once["logit_scale"] == pytest.approx(tiny_clip.network.config.logit_scale_init_value)
+    renew_text(clip.network, 5)
+    assert all(torch.equal(once[name], value) for name, value in clip.network.state_dict().items())

@@ -35,8 +35,10 @@ CASES = {
     "cached": {"method": "fsc_clip", "gradient_cache": 3, "bad": [4, 9]},
     "accumulated": {"method": "negclip", "accumulation": 2, "gradient_cache": 2},
     "lora": {"method": "lora"},
+    "text": {"method": "text", "text_from": 1},
     "sharded": {"method": "fsc_clip", "sharding": "full", "checkpoint_every": 2, "keep": 2},
     "sharded-cached": {"method": "fsc_clip", "sharding": "full", "gradient_cache": 2},
+    "sharded-text": {"method": "text", "sharding": "full", "text_from": 1},
     "sharded-lora": {"method": "lora", "sharding": "full", "accumulation": 2},
 }
 

@@ -28,7 +28,7 @@ def make(name: str):
         return FscClip(tiny_clip(), FscClipConfig(negatives=KINDS))
     if name == "negclip":
         return NegClip(tiny_clip(), NegClipConfig(negatives=KINDS))
-    return Finetune(tiny_clip(), FinetuneConfig(tuning="lora" if name == "lora" else "full"))
+    return Finetune(tiny_clip(), FinetuneConfig(tuning="full" if name == "finetune" else name))
 
 
 def run(output: Path, changes: dict) -> int:

@@ -1,4 +1,4 @@
-"""A start for an image tower that has to learn from few pictures."""
+"""Starts for a training from few pictures: positions as waves, a text tower drawn anew."""
 
 from __future__ import annotations
 
@@ -39,3 +39,18 @@ def waves(rows: int, columns: int, width: int) -> Tensor:
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     phases = [axis.reshape(-1, 1) * frequencies for axis in (y, x)]
     return torch.cat([wave for p in phases for wave in (p.sin(), p.cos())], dim=1)
+
+
+@torch.no_grad()
+def renew_text(network: CLIPModel, seed: int) -> None:
+    """Draw the text tower, its projection and the logit scale anew; the image tower stays.
+
+    Unlike a trained bag of words, a tower with random weights tells word orders apart, and an
+    image tower can be trained on that while the text tower waits (`schedule.text_from`).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = CLIPModel(network.config)
+    network.text_model.load_state_dict(fresh.text_model.state_dict())
+    network.text_projection.load_state_dict(fresh.text_projection.state_dict())
+    network.logit_scale.copy_(fresh.logit_scale)

@@ -15,14 +15,14 @@ from torch import Tensor
 from trifocal.clip import Clip, TextEmbedding
 from trifocal.data.samples import CaptionBatch
 from trifocal.losses import contrastive_loss, negclip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip
+from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
     """Settings of plain contrastive training."""
 
-    tuning: Literal["full", "lora"] = "full"
+    tuning: Tuning = "full"
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 
@@ -48,13 +48,13 @@ class NegClipConfig:
         negatives: Kinds of hard negatives; the published NegCLIP uses "swap" alone, the NegCLIP
             of FSC-CLIP's tables all three.
         missing: Negatives that could not be made: left out, or zero columns.
-        tuning: Train all weights or low-rank updates.
+        tuning: Train all weights, the text tower alone (as CLIC does), or low-rank updates.
         lora: Shape of the updates.
     """
 
     negatives: tuple[str, ...] = ("swap", "replace", "shuffle")
     missing: Literal["mask", "zero"] = "mask"
-    tuning: Literal["full", "lora"] = "full"
+    tuning: Tuning = "full"
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 

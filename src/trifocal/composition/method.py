@@ -28,7 +28,7 @@ from torch import Tensor
 from trifocal.clip import Clip
 from trifocal.data.samples import CaptionBatch
 from trifocal.losses import fsc_clip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip
+from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FscClipConfig:
         weighting: How a token's similarities become weights over patches.
         missing: Negatives that could not be made: "mask" them, or keep them as logit "zero".
         negatives: Kinds of hard negatives, made anew in every epoch.
-        tuning: Train all weights or low-rank updates.
+        tuning: Train all weights, the text tower alone (as CLIC does), or low-rank updates.
         lora: Shape of the updates.
     """
 
@@ -54,7 +54,7 @@ class FscClipConfig:
     weighting: Literal["minmax", "minmax_sparse", "softmax"] = "minmax"
     missing: Literal["mask", "zero"] = "mask"
     negatives: tuple[str, ...] = ("swap", "replace", "shuffle")
-    tuning: Literal["full", "lora"] = "full"
+    tuning: Tuning = "full"
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 

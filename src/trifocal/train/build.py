@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from trifocal.clip import Clip, build_clip, train_tokenizer
+from trifocal.clip.init import renew_text
 from trifocal.composition import METHODS as COMPOSITION
 from trifocal.data.loader import TABLE, Negatives
 from trifocal.data.samples import Source
@@ -33,7 +34,10 @@ def build_model(recipe: Recipe) -> Clip:
     """Load the model a recipe starts from, or make a fresh one with a vocabulary of its data."""
     shape = recipe.model.shape
     if shape is None:
-        return load_model(recipe.model.name)
+        clip = load_model(recipe.model.name)
+        if recipe.model.fresh_text:
+            renew_text(clip.network, recipe.seed)
+        return clip
     source = make_source(recipe.data, (shape.image_size, shape.image_size))
     tokenizer = train_tokenizer(
         itertools.islice(_captions(source), _CAPTIONS_TO_READ),

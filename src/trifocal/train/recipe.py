@@ -25,10 +25,12 @@ class ModelRecipe:
     Attributes:
         name: A name or a path that `load_clip` knows; not read where `shape` is given.
         shape: Start from random weights of this shape instead (an empty one is ViT-B-32).
+        fresh_text: Keep the named model's image tower only; draw its text tower anew.
     """
 
     name: str = "builtin"
     shape: ClipShape | None = None
+    fresh_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class DataRecipe:
         size: The number of scenes of the world.
         single_share: The share of the world's scenes that show one thing only.
         wording: How the world's captions are written: "curated" ones relate things to each
-            other, those of the "web" name a thing or two, those of an "album" say where it is.
+            other, those of the "web" name a thing or two, those of a "list" go through the picture in order.
         seed: Which scenes of the world are drawn.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """
@@ -73,7 +75,7 @@ class DataRecipe:
     draft: bool = False
     size: int = 20_000
     single_share: float = 0.5
-    wording: Literal["curated", "web", "album"] = "curated"
+    wording: Literal["curated", "web", "list"] = "curated"
     seed: int = 0
     bad_image_share: float = 0.05
 

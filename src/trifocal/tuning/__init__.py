@@ -1,4 +1,4 @@
-"""What is trained inside a backbone: full fine-tuning, LoRA, and interpolation back to the base."""
+"""What is trained inside a backbone: all, the text tower, LoRA; and interpolation to the base."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from trifocal.tuning.adaptation import load_model, save_adaptation
 from trifocal.tuning.groups import decay_groups
 from trifocal.tuning.interpolate import interpolate
 from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
-from trifocal.tuning.tuned import Encoded, TunedClip
+from trifocal.tuning.tuned import Encoded, TunedClip, Tuning
 
 __all__ = [
     "Encoded",
     "LoraConfig",
     "TunedClip",
+    "Tuning",
     "apply_lora",
     "decay_groups",
     "interpolate",

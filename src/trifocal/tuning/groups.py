@@ -49,10 +49,19 @@ def hidden_matrices(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> lis
     ]
 
 
+def image_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
+    """Return the image tower's parameters and those of its projection into the joint space."""
+    return _within(named_parameters, "vision_model", "visual_projection")
+
+
 def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
     """Return the text tower's parameters and those of its projection into the joint space."""
+    return _within(named_parameters, "text_model", "text_projection")
+
+
+def _within(named_parameters: Iterable[tuple[str, nn.Parameter]], *parts: str):
     return [
         parameter
         for name, parameter in named_parameters
-        if ".text_model." in name or ".text_projection." in name
+        if not set(parts).isdisjoint(name.split("."))
     ]

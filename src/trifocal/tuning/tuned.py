@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding
 from trifocal.errors import UserError
 from trifocal.tuning.adaptation import save_adaptation
-from trifocal.tuning.groups import decay_groups
+from trifocal.tuning.groups import decay_groups, image_tower
 from trifocal.tuning.lora import LoraConfig, apply_lora
 
-Tuning = Literal["full", "lora"]
+Tuning = Literal["full", "text", "lora"]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Encoded:
 
 
 class TunedClip(nn.Module):
-    """A CLIP whose towers are trained, wholly or through LoRA.
+    """A CLIP whose towers are trained: wholly, the text tower alone, or through LoRA.
 
     A method derives from it (or offers the same members) and adds `objective`.
 
@@ -48,8 +48,10 @@ class TunedClip(nn.Module):
 
     def __init__(self, clip: Clip, tuning: Tuning = "full", lora: LoraConfig | None = None) -> None:
         super().__init__()
-        if tuning not in ("full", "lora"):
-            raise UserError(f"tuning is {tuning!r}; it must be 'full' or 'lora'.")
+        if tuning not in get_args(Tuning):
+            raise UserError(
+                f"tuning is {tuning!r}; it must be one of {', '.join(get_args(Tuning))}."
+            )
         self.clip = clip
         self.tuning: Tuning = tuning
         self.lora = lora or LoraConfig()
@@ -57,6 +59,9 @@ class TunedClip(nn.Module):
         self.base_name = clip.name
         self.base_fingerprint = clip.fingerprint() if tuning == "lora" else ""
         clip.network.requires_grad_(True)
+        if tuning == "text":
+            for parameter in image_tower(clip.network.named_parameters()):
+                parameter.requires_grad_(False)
         if tuning == "lora":
             apply_lora(clip.network, self.lora)
 
@@ -89,16 +94,16 @@ class TunedClip(nn.Module):
         return decay_groups(self.named_parameters(), weight_decay)
 
     def save(self, folder: str | Path) -> None:
-        """Write the result: a `save_pretrained` folder (full) or an adaptation (LoRA)."""
-        if self.tuning == "full":
-            self.clip.save_pretrained(folder)
-        else:
+        """Write the result: a `save_pretrained` folder, or an adaptation (LoRA)."""
+        if self.tuning == "lora":
             save_adaptation(
                 folder,
                 self.clip,
                 method=type(self).__name__,
-                tuning="lora",
+                tuning=self.tuning,
                 settings=self.lora,
                 base_name=self.base_name,
                 base_fingerprint=self.base_fingerprint,
             )
+        else:
+            self.clip.save_pretrained(folder)

@@ -42,16 +42,16 @@ class Habits:
     color: float = 0.6
     size: float = 0.25
     texture: float = 0.25
-    relation: float = 0.9
+    relation: float = 1.0
     spots: float = 0.0
     setting: float = 0.1
     mentions: tuple[float, float, float] = (0.15, 0.8, 0.05)
-    opening: float = 0.1
+    opening: float = 0.0
     in_order: float = 0.0
 
 
 # "curated" captions relate things to each other, as annotators do; captions from the "web" name a
-# thing or two; those of an "album" point things out in the picture.
+# thing or two; those of a "list" go through the picture in the order of reading.
 HABITS: dict[str, Habits] = {
     "curated": Habits(),
     "web": Habits(
@@ -59,19 +59,21 @@ HABITS: dict[str, Habits] = {
         size=0.2,
         texture=0.3,
         relation=0.1,
-        spots=0.3,
+        spots=0.4,
         setting=0.15,
         mentions=(0.5, 0.4, 0.1),
         opening=0.36,
     ),
-    "album": Habits(
-        color=0.25,
-        size=0.05,
-        texture=0.05,
-        relation=0.05,
-        spots=1.0,
-        setting=0.05,
-        mentions=(0.6, 0.4, 0.0),
+    "list": Habits(
+        color=0.5,
+        size=0.15,
+        texture=0.2,
+        relation=0.0,
+        spots=0.1,
+        setting=0.1,
+        mentions=(0.2, 0.7, 0.1),
+        opening=0.36,
+        in_order=1.0,
     ),
 }
 CURATED = HABITS["curated"]

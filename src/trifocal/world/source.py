@@ -27,7 +27,7 @@ class WorldCaptions:
         image_size: picture side in pixels, or (height, width).
         seed: which world.
         single_share: share of the scenes that show one thing only; the others show 2 to 4.
-        wording: whose captions: "curated", "web" or "album" (`captions.HABITS`).
+        wording: whose captions: "curated", "web" or "list" (`captions.HABITS`).
     """
 
     def __init__(
