@@ -17,16 +17,21 @@ from trifocal.world import draw, make_scene
 BASE = Path(str(files("trifocal.world") / "base"))
 IMAGE = [-0.055657, -0.008254, 0.031598, 0.094173]
 TEXT = [-0.05757, -0.013297, -0.102897, 0.012823]
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "world" / "pretrain.yaml"
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "world"
+STAGES = {"pretrain": 3000, "pretrain-order": 1450}
 
 
-def test_it_is_small_and_its_origin_lies_beside_it() -> None:
-    assert sum(path.stat().st_size for path in BASE.iterdir()) <= 8 * 2**20
-    assert (BASE / "recipe.yaml").read_text() == RECIPE.read_text()
-    log = [json.loads(line) for line in (BASE / "log.jsonl").read_text().splitlines()]
-    assert log[-1]["step"] == 16000
+@pytest.mark.parametrize("stage", STAGES)
+def test_its_origin_lies_beside_it(stage: str) -> None:
+    assert (BASE / f"{stage}.yaml").read_text() == (RECIPES / f"{stage}.yaml").read_text()
+    log = [json.loads(line) for line in (BASE / f"{stage}.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == STAGES[stage]
     losses = [line["loss"] for line in log if line["event"] == "train"]
-    assert losses[-1] < 0.5 < losses[0]
+    assert losses[-1] < 1 < losses[0]
+
+
+def test_it_is_small() -> None:
+    assert sum(path.stat().st_size for path in BASE.iterdir()) <= 8 * 2**20
 
 
 def test_golden_embeddings() -> None:
@@ -45,10 +50,11 @@ def test_golden_embeddings() -> None:
 def test_it_names_things_and_is_near_chance_on_swaps() -> None:
     rows = world_suite(load_clip("builtin"), split="test")
     found = {(row.benchmark, row.task): row.value for row in rows if row.metric in ("acc", "acc1")}
-    assert found["world/kinds", "zeroshot_classification"] > 0.68
-    assert found["world/colors", "zeroshot_classification"] > 0.97
-    assert 0.45 < found["world/composition", "swap"] < 0.60
-    assert summarize(rows)["retrieval"] > 0.35
+    assert found["world/kinds", "zeroshot_classification"] > 0.9
+    assert found["world/colors", "zeroshot_classification"] > 0.9
+    assert 0.45 < found["world/composition", "swap"] < 0.57
+    assert 0.45 < found["world/composition", "replace_rel"] < 0.57
+    assert summarize(rows)["retrieval"] > 0.15
     shipped = [json.loads(line) for line in (BASE / "metrics.jsonl").read_text().splitlines()]
     for row in shipped:
         if row["metric"] in ("acc", "acc1"):

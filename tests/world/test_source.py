@@ -53,6 +53,25 @@ def test_captions_of_the_web_say_where_but_seldom_how_things_stand_to_each_other
     assert share("web", *spots) > 0.2
 
 
+def test_a_number_of_things():
+    source = WorldCaptions(size=50, single_share=0.4, things=2)
+    assert {len(source.scene(index).things) for index in range(50)} == {1, 2}
+
+
+def test_a_list_goes_from_the_left_or_from_the_top():
+    source = WorldCaptions(size=300, single_share=0.0, things=2, wording="list")
+    checked = 0
+    for index in range(300):
+        scene, text = source.scene(index), source.caption(index, np.random.default_rng(index))
+        first, second = scene.things
+        places = [text.find(thing.kind) for thing in scene.things]
+        if first.kind == second.kind or -1 in places or scene.relation(0, 1) is None:
+            continue
+        assert (places[0] < places[1]) is (scene.relation(0, 1) in ("left", "above")), text
+        checked += 1
+    assert checked > 100
+
+
 def test_an_identifier_names_one_picture():
     """Embeddings may be kept by identifier, whatever the share of single things."""
     few, many = WorldCaptions(size=60, single_share=0.2), WorldCaptions(size=60, single_share=0.8)

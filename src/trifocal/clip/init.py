@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import CLIPModel
 
 _AMPLITUDE = 0.5  # against patch embeddings of about unit size
+_TEXT_GAIN = 3.0  # of the layers' matrices; with 1 a random tower hears little of word order
 _LONGEST_WAVE = 100.0  # in patches, over 2 pi; grids of small models are a few patches wide
 
 
@@ -51,6 +52,9 @@ def renew_text(network: CLIPModel, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = CLIPModel(network.config)
+    for name, parameter in fresh.text_model.named_parameters():
+        if parameter.ndim == 2 and ".layers." in f".{name}":
+            parameter *= _TEXT_GAIN
     network.text_model.load_state_dict(fresh.text_model.state_dict())
     network.text_projection.load_state_dict(fresh.text_projection.state_dict())
     network.logit_scale.copy_(fresh.logit_scale)

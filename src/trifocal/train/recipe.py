@@ -55,6 +55,7 @@ class DataRecipe:
             faster and changes pixels slightly.
         size: The number of scenes of the world.
         single_share: The share of the world's scenes that show one thing only.
+        things: How many things the others show; by default two to four.
         wording: How the world's captions are written: "curated" ones relate things to each
             other, those of the "web" name a thing or two, those of a "list" go through the picture in order.
         seed: Which scenes of the world are drawn.
@@ -75,6 +76,7 @@ class DataRecipe:
     draft: bool = False
     size: int = 20_000
     single_share: float = 0.5
+    things: int | None = None
     wording: Literal["curated", "web", "list"] = "curated"
     seed: int = 0
     bad_image_share: float = 0.05

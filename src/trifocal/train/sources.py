@@ -27,6 +27,7 @@ def make_source(data: DataRecipe, image_size: tuple[int, int]) -> Source:
             image_size=image_size,
             seed=data.seed,
             single_share=data.single_share,
+            things=data.things,
             wording=data.wording,
         )
     if data.path is None:

@@ -26,7 +26,8 @@ class WorldCaptions:
         size: number of scenes.
         image_size: picture side in pixels, or (height, width).
         seed: which world.
-        single_share: share of the scenes that show one thing only; the others show 2 to 4.
+        single_share: share of the scenes that show one thing only.
+        things: how many the others show; by default 2 to 4.
         wording: whose captions: "curated", "web" or "list" (`captions.HABITS`).
     """
 
@@ -37,6 +38,7 @@ class WorldCaptions:
         image_size: int | tuple[int, int] = 64,
         seed: int = 0,
         single_share: float = 0.5,
+        things: int | None = None,
         wording: str = "curated",
     ):
         if split not in SPLITS:
@@ -54,6 +56,7 @@ class WorldCaptions:
         self.image_size = image_size
         self.seed = seed
         self.single_share = single_share
+        self.things = things
         self.habits = HABITS[wording]
 
     def __len__(self) -> int:
@@ -64,7 +67,7 @@ class WorldCaptions:
         if not 0 <= index < self.size:
             raise IndexError(index)
         draw_single = generator(self.seed, self.split, index, _SINGLE).random()
-        things = 1 if draw_single < self.single_share else None
+        things = 1 if draw_single < self.single_share else self.things
         return make_scene(self.seed, index, self.split, things)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
