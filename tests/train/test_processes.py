@@ -32,6 +32,7 @@ ENVIRONMENT = {
 
 CASES = {
     "plain": {"method": "fsc_clip"},
+    "late": {"method": "finetune", "checkpoint_every": 2, "eval_every": 2, "late": 0.5},
     "cached": {"method": "fsc_clip", "gradient_cache": 3, "bad": [4, 9]},
     "accumulated": {"method": "negclip", "accumulation": 2, "gradient_cache": 2},
     "lora": {"method": "lora"},

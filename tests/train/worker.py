@@ -7,7 +7,9 @@ the method).
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -31,6 +33,13 @@ def make(name: str):
     return Finetune(tiny_clip(), FinetuneConfig(tuning="full" if name == "finetune" else name))
 
 
+def arrive(late: float) -> dict[str, float]:
+    """An evaluation that takes all processes but the first `late` seconds longer."""
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(late)
+    return {}
+
+
 def run(output: Path, changes: dict) -> int:
     """Train as `changes` say; return an exit status."""
     changes = dict(changes)
@@ -39,8 +48,10 @@ def run(output: Path, changes: dict) -> int:
     if changes.pop("double", False):
         method.double()
     negatives = shuffled if method.negative_kinds else None
+    late = changes.pop("late", 0)
+    evaluators = {"late": lambda _: arrive(late)} if late else {}
     try:
-        train(method, source, recipe(output, **changes), negatives=negatives)
+        train(method, source, recipe(output, **changes), negatives=negatives, evaluators=evaluators)
     except Stopped as stopped:
         return stopped.status
     return 0

@@ -139,6 +139,7 @@ class _Run:
         per_epoch = max(self.order.batches // recipe.accumulation, 1)
         self.total = recipe.schedule.steps or recipe.schedule.epochs * per_epoch
         self.step = 0
+        self.saved: int | None = None  # a process that looked for files might see another's early
         self.best: dict[str, float] | None = None
         self.metrics: dict[str, float] = {}
         self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)
@@ -215,7 +216,8 @@ class _Run:
         self.checkpoints.load(step, self.method, self.optimizer.optimizer)
         if self.accelerator.scaler is not None and saved["scaler"]:
             self.accelerator.scaler.load_state_dict(saved["scaler"])
-        self.step, self.best, self.metrics = step, saved["best"], saved["metrics"]
+        self.step = self.saved = step
+        self.best, self.metrics = saved["best"], saved["metrics"]
         self.bad.reasons = {r["id"]: r["reason"] for r in read_lines(self.folder / "skipped.jsonl")}
         if self.main:
             logger.info("going on from step %d of %d in %s", step, self.total, self.folder)
@@ -375,8 +377,7 @@ class _Run:
 
     def _save(self) -> None:
         """Write a checkpoint of the state after `self.step` steps."""
-        steps = self.checkpoints.steps()
-        if steps and steps[-1] == self.step:
+        if self.saved == self.step:
             return
         model = trained_state(self.method)
         optimizer = optimizer_state(self.method, self.optimizer)
@@ -394,4 +395,5 @@ class _Run:
             best = int(self.best["step"]) if self.best else None
             self.checkpoints.prune(self.recipe.keep, best)
             self.log.event("checkpoint", self.step)
+        self.saved = self.step
         self.accelerator.wait_for_everyone()
