@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from trifocal import __version__
-from trifocal.errors import UserError, nearest
+from trifocal.errors import Stopped, UserError, nearest
 
 _EPILOG = """\
 first steps:
@@ -121,18 +121,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from trifocal.config import to_yaml
-    from trifocal.train import Stopped, load_recipe
+    from trifocal.train import load_recipe
     from trifocal.train.build import METHODS, run
 
     recipe = load_recipe(arguments.recipe, arguments.overrides, METHODS)
     if arguments.show:
         print(to_yaml(recipe), end="")
         return 0
-    try:
-        outcome = run(recipe, resume="never" if arguments.fresh else "auto")
-    except Stopped as stopped:
-        print(f"{stopped}; run the same command again to go on.", file=sys.stderr)
-        return stopped.status
+    outcome = run(recipe, resume="never" if arguments.fresh else "auto")
     print(f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} world")
     return 0
 
@@ -189,6 +185,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"trifocal: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"trifocal: {stopped}", file=sys.stderr)
+        return stopped.status
     except KeyboardInterrupt:
         print("trifocal: stopped", file=sys.stderr)
         return 130

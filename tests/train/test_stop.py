@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from trifocal.train.stop import Stopped, StopSignals
+from trifocal.errors import Stopped
+from trifocal.train.stop import StopSignals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from trifocal.errors import Stopped
 from trifocal.train.engine import NonFiniteLoss, Outcome, train
 from trifocal.train.recipe import Recipe, load_recipe, resolve_method
-from trifocal.train.stop import Stopped
 
 __all__ = [
     "NonFiniteLoss",

@@ -27,7 +27,7 @@ from accelerate.utils import gather_object
 from trifocal import config
 from trifocal.data.loader import BatchMaker, CenterCrop, Negatives, Order, RandomCrop, batches
 from trifocal.data.samples import CaptionBatch, Skipped, Source
-from trifocal.errors import UserError
+from trifocal.errors import Stopped, UserError
 from trifocal.files import atomic_folder, atomic_write
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
 from trifocal.train.environment import describe
@@ -38,7 +38,7 @@ from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Recipe
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
-from trifocal.train.stop import Stopped, StopSignals
+from trifocal.train.stop import StopSignals
 
 logger = logging.getLogger(__name__)
 

@@ -57,7 +57,8 @@ class DataRecipe:
         single_share: The share of the world's scenes that show one thing only.
         things: How many things the others show; by default two to four.
         wording: How the world's captions are written: "curated" ones relate things to each
-            other, those of the "web" name a thing or two, those of a "list" go through the picture in order.
+            other, those of the "web" name a thing or two, a "list" goes through the picture in
+            the order of reading.
         seed: Which scenes of the world are drawn.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """

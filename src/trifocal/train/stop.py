@@ -1,7 +1,7 @@
 """Leaving in good order when the system or the user asks for it.
 
 The first SIGTERM or Ctrl-C sets a flag that the loop reads after each step; it then saves and
-raises `Stopped`. A second Ctrl-C interrupts at once.
+raises `trifocal.errors.Stopped`. A second Ctrl-C interrupts at once.
 """
 
 from __future__ import annotations
@@ -10,31 +10,6 @@ import signal
 import threading
 from types import FrameType
 from typing import Any
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did
-    """A run left early, on request, after saving.
-
-    Attributes:
-        number: The signal that asked for it.
-        step: Steps made so far, all of them saved.
-        folder: The run folder.
-    """
-
-    def __init__(self, number: int, step: int, folder: str) -> None:
-        super().__init__(number, step, folder)
-        self.number, self.step, self.folder = number, step, folder
-
-    @property
-    def status(self) -> int:
-        """The exit status that shells expect: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + self.number
-
-    def __str__(self) -> str:
-        return (
-            f"stopped by {signal.Signals(self.number).name} after step {self.step}; "
-            f"the same command goes on from there ({self.folder})"
-        )
 
 
 class StopSignals:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
 from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
 from trifocal.evaluate.curve import CurvePoint
@@ -19,7 +21,6 @@ from trifocal.evaluate.world import world_suite
 from trifocal.metrics.result import Result
 from trifocal.train import load_recipe
 from trifocal.train.build import METHODS
-from trifocal.train.build import run as run_recipe
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")
@@ -42,12 +43,17 @@ _REMARK = (
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
     """Train the three methods, measure all four models, and return what the report says."""
     base = load_clip("builtin")
-    console.print("[bold]Composition[/bold]: measuring the base")
-    start = world_suite(base, name="base")
+    start: list[Result] = []
+    for seed in range(seeds):
+        runs = {_run_name(name, seed): ["--method", name, "--seed", str(seed)] for name in LABELS}
+        console.print(f"[bold]Composition[/bold]: training {', '.join(runs)} side by side")
+        with SideBySide(RECIPE, runs, folder, steps=_steps()) as training:
+            start = start or world_suite(base, name="base")  # while they warm up
+            training.wait(console)
+    console.print("[bold]Composition[/bold]: measuring")
     contenders = [Contender("base", [start], base)]
-    for name, label in LABELS.items():
-        console.print(f"[bold]Composition[/bold]: training {label}")
-        contenders.append(_contender(name, label, folder, seeds, base, start))
+    contenders += [_contender(name, label, folder, seeds) for name, label in LABELS.items()]
+    contenders[-1] = replace(contenders[-1], curve=_curve(contenders[0], contenders[-1]))
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
     console.print(_overview(contenders))
@@ -56,24 +62,28 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     )
 
 
-def _contender(name: str, label: str, folder: Path, seeds: int, base, start) -> Contender:
-    runs: list[list[Result]] = []
-    logs, models = [], []
-    for seed in range(seeds):
-        words = ["--method", name, "--name", f"{name}-{seed}", "--seed", str(seed)]
-        recipe = load_recipe(RECIPE, [*words, "--output", str(folder)], METHODS)
-        outcome = run_recipe(recipe)
-        models.append(load_model(outcome.folder).eval())
-        runs.append(world_suite(models[-1], name=label))
-        logs.append(Path(outcome.folder) / "metrics.jsonl")
-    curve: list[CurvePoint] = []
-    if name == "fsc_clip":
-        between = [
-            CurvePoint(alpha, tuple(world_suite(interpolate(base, models[0], alpha))))
-            for alpha in _ON_THE_WAY
-        ]
-        curve = [CurvePoint(0.0, tuple(start)), *between, CurvePoint(1.0, tuple(runs[0]))]
-    return Contender(label, runs, models[0], logs, curve)
+def _run_name(name: str, seed: int) -> str:
+    return f"{name}-{seed}"
+
+
+def _steps() -> int:
+    return load_recipe(RECIPE, [], METHODS).schedule.steps or 0
+
+
+def _contender(name: str, label: str, folder: Path, seeds: int) -> Contender:
+    folders = [folder / _run_name(name, seed) for seed in range(seeds)]
+    models = [load_model(run).eval() for run in folders]
+    rows = [world_suite(model, name=label) for model in models]
+    return Contender(label, rows, models[0], [run / "metrics.jsonl" for run in folders])
+
+
+def _curve(base: Contender, tuned: Contender) -> list[CurvePoint]:
+    """Measure models between the base and a contender's first run."""
+    between = [
+        CurvePoint(alpha, tuple(world_suite(interpolate(base.model, tuned.model, alpha))))
+        for alpha in _ON_THE_WAY
+    ]
+    return [CurvePoint(0.0, tuple(base.runs[0])), *between, CurvePoint(1.0, tuple(tuned.runs[0]))]
 
 
 def _overview(contenders: list[Contender]) -> Table:
