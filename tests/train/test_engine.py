@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from trifocal.clip import load_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig
 from trifocal.composition.method import FscClip, FscClipConfig
 from trifocal.errors import UserError
-from trifocal.train import NonFiniteLoss, Stopped, train
+from trifocal.train import NonFiniteLoss, Stopped, engine, train
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
 from trifocal.train.recipe import DataRecipe, OptimizerRecipe, ScheduleRecipe
@@ -294,6 +295,18 @@ def test_another_recipe_is_not_a_continuation(tmp_path):
     with pytest.raises(UserError, match=r"already holds a run \(2 steps\)"):
         train(finetune(), Pictures(), recipe(tmp_path, steps=2), resume="never")
     trained(tmp_path, steps=2, workers=1, log_every=7, checkpoint_every=1)
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "LOCK_SECONDS", 0.05)
+    folder = tmp_path / "t" / "checkpoints"
+    folder.mkdir(parents=True)
+    with (
+        FileLock(folder / ".lock"),
+        pytest.raises(UserError, match="another process is training in"),
+    ):
+        trained(tmp_path, steps=2)
+    trained(tmp_path, steps=2)
 
 
 def test_another_base_is_not_a_continuation(tmp_path):

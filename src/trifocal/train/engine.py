@@ -23,6 +23,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed
 from accelerate.utils import gather_object
+from filelock import FileLock, Timeout
 
 from trifocal import config
 from trifocal.data.loader import BatchMaker, CenterCrop, Negatives, Order, RandomCrop, batches
@@ -41,6 +42,8 @@ from trifocal.train.step import Stepper
 from trifocal.train.stop import StopSignals
 
 logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 10.0  # the data workers of a run that was killed hold its folder for some seconds
 
 Evaluator = Callable[[Any], Mapping[str, float]]
 
@@ -144,6 +147,7 @@ class _Run:
         self.metrics: dict[str, float] = {}
         self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)
         self.checkpoints = Checkpoints(self.folder)
+        self.lock = FileLock(self.checkpoints.folder / ".lock", timeout=LOCK_SECONDS)
 
     # -- before and after ---------------------------------------------------------------------
 
@@ -168,6 +172,11 @@ class _Run:
             self.method, self.model, self.optimizer, accelerator, recipe, self.total, self.sharding
         )
         self.method.train()
+        if not all(self._gathered([self._claim()])):
+            raise UserError(
+                f"another process is training in {self.folder}; wait for it, or choose another "
+                "--name."
+            )
         steps = self.checkpoints.steps()
         if self._gathered([steps]) != [steps] * accelerator.num_processes:
             raise UserError(f"not all processes see {self.folder}; put it on a shared disk.")
@@ -189,8 +198,20 @@ class _Run:
             trained=sum(p.numel() for p in self.method.parameters() if p.requires_grad),
         )  # fmt: skip
 
+    def _claim(self) -> bool:
+        """Keep the run folder to this run until `close`, or until the process ends."""
+        if not self.main:
+            return True
+        self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.lock.acquire()
+        except Timeout:
+            return False
+        except NotImplementedError:
+            pass  # a file system without locks
+        return True
+
     def _write_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.sweep()
         for left in self.folder.glob(".*.part"):  # by a run that was killed while writing
             shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -248,6 +269,7 @@ class _Run:
             if self.accelerator.device.type == "cuda":
                 self.accelerator.free_memory()
         self.method.eval()
+        self.lock.release()
 
     # -- the loop -----------------------------------------------------------------------------
 
