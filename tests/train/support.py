@@ -59,10 +59,11 @@ def recipe(output: Path, **changes) -> Recipe:
     """Eight quick steps in one process."""
     steps = changes.pop("steps", 8)
     lr = changes.pop("lr", 1e-3)
+    optimizer = changes.pop("optimizer", "adamw")
     text_from = changes.pop("text_from", 0)
     options = {
         "name": "t", "output": str(output), "batch_size": 8, "workers": 0, "log_every": 1,
-        "checkpoint_every": 0, "optimizer": OptimizerRecipe(lr=lr),
+        "checkpoint_every": 0, "optimizer": OptimizerRecipe(name=optimizer, lr=lr),
         "schedule": ScheduleRecipe(warmup_steps=2, steps=steps, text_from=text_from),
         "max_logit_scale": math.log(100),
     }  # fmt: skip

@@ -36,6 +36,7 @@ CASES = {
     "cached": {"method": "fsc_clip", "gradient_cache": 3, "bad": [4, 9]},
     "accumulated": {"method": "negclip", "accumulation": 2, "gradient_cache": 2},
     "lora": {"method": "lora"},
+    "muon": {"method": "finetune", "optimizer": "muon"},
     "text": {"method": "text", "text_from": 1},
     "sharded": {"method": "fsc_clip", "sharding": "full", "checkpoint_every": 2, "keep": 2},
     "sharded-cached": {"method": "fsc_clip", "sharding": "full", "gradient_cache": 2},
