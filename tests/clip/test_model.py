@@ -219,15 +219,11 @@ def test_properties(tiny_clip: Clip) -> None:
     assert tiny_clip.text_is_causal
 
 
-def test_logit_scale_learns_and_is_clamped(tiny_clip: Clip) -> None:
+def test_logit_scale_learns(tiny_clip: Clip) -> None:
     assert tiny_clip.logit_scale.ndim == 0
     assert math.isclose(tiny_clip.logit_scale.item(), 1 / 0.07, rel_tol=1e-4)
     tiny_clip.logit_scale.backward()
     assert tiny_clip.network.logit_scale.grad is not None
-    for start, end in ((9.0, 100.0), (-3.0, 1.0)):
-        tiny_clip.network.logit_scale.data.fill_(start)
-        tiny_clip.clamp_logit_scale()
-        assert math.isclose(tiny_clip.logit_scale.item(), end, rel_tol=1e-5)
 
 
 def test_weights_depend_on_the_seed_alone(tiny_tokenizer: Tokenizer) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, l
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.errors import UserError
-
-MAX_LOG_SCALE = math.log(100)
 
 
 class Clip(nn.Module):
@@ -132,11 +129,6 @@ class Clip(nn.Module):
     def logit_scale(self) -> Tensor:
         """exp of the learned parameter: what cosines are multiplied by (0-dim)."""
         return self.network.logit_scale.exp()
-
-    @torch.no_grad()
-    def clamp_logit_scale(self) -> None:
-        """Keep the logit scale between 1 and 100, in place; called after each step."""
-        self.network.logit_scale.clamp_(0, MAX_LOG_SCALE)
 
     # --- the two towers -------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -159,8 +159,3 @@ class ProgressBars:
         """Move the bar on."""
         if self._task is not None:
             self._bars.advance(self._task, count)
-
-
-def names_of(rows: Sequence[Result]) -> list[str]:
-    """Return the models of some rows in the order of their first appearance."""
-    return list(dict.fromkeys(row.model for row in rows))
