@@ -151,7 +151,7 @@ def test_negclip_table(folder):
         "0\tA cat.\tcoco/val2014/a.jpg\t['A dog.', \"It's not.\"]\t[3, 4]\n"
         "1\tB cat.\tcoco/val2014/b.png\t[]\t[]\n"
     )
-    items = read_captions(write(folder / "n.tsv", text), format="negclip", images=folder)
+    items = read_captions(write(folder / "n.tsv", text), images=folder)
     assert [item.negatives for item in items] == [("A dog.", "It's not."), ()]
     assert not missing_images(items)
     bad = write(folder / "m.tsv", text.replace("[]\t[]", "__import__('os'\t"))

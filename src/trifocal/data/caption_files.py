@@ -20,7 +20,7 @@ from typing import Any, Literal
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError, nearest
 
-Format = Literal["auto", "table", "karpathy", "coco", "negclip", "folder"]
+Format = Literal["auto", "table", "karpathy", "coco", "folder"]
 
 IMAGE_COLUMNS = ("image", "filepath", "filename", "file_name", "image_path", "path")
 CAPTION_COLUMNS = ("caption", "title", "text", "captions", "sentence")
@@ -53,7 +53,7 @@ def read_rows(
             return _folder(file)
         if not file.is_file():
             raise UserError(f"there is no caption file {file}; check data.path.")
-        if format in ("table", "negclip") or (format == "auto" and file.suffix != ".json"):
+        if format == "table" or (format == "auto" and file.suffix != ".json"):
             return _table(file, image_column, caption_column)
         return _json(file, format, image_column, caption_column)
     except UnicodeDecodeError:

@@ -67,7 +67,7 @@ class DataRecipe:
     path: str | None = None
     images: str | None = None
     texts: str | None = None
-    format: Literal["auto", "table", "karpathy", "coco", "negclip", "folder"] = "auto"
+    format: Literal["auto", "table", "karpathy", "coco", "folder"] = "auto"
     split: str | None = None
     image_column: str | None = None
     caption_column: str | None = None

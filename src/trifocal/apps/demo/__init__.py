@@ -22,7 +22,7 @@ _NEXT = (
     (
         "Train on captions of your own (a table with columns image and caption).",
         "trifocal train recipes/composition/fsc_clip-coco-ViT-B-32.yaml "
-        "--data.path captions.csv --data.images photos --data.format table --name mine",
+        "--data.path captions.csv --data.images photos --name mine",
     ),
     (
         "See what it gained and what it cost, and every step on the way between base and result.",
