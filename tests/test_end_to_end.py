@@ -103,7 +103,9 @@ def test_real_photos_from_captions_to_report(
     means = [row for row in read_results(results) if row.task == "mean"]
     assert len(means) == 2
     assert all(350 <= row.n <= 450 for row in means)
-    assert "<html" in report.read_text()
+    page = report.read_text()
+    assert "<html" in page
+    assert page.count("<img") > 7  # a photo of each kind of question, and where words look
 
 
 def test_negatives_are_written_ahead_and_read(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from trifocal.evaluate.page import (
 )
 from trifocal.evaluate.report import composition_chapter, results_report, write_report
 from trifocal.evaluate.report_pictures import read_log
-from trifocal.evaluate.shown import photos_shown, telling_words, world_shown
-from trifocal.evaluate.world import world_suite
+from trifocal.evaluate.retrieval import Retrieval
+from trifocal.evaluate.shown import photos_shown, shown_of, telling_words, world_shown
+from trifocal.evaluate.world import World, world_suite
 from trifocal.metrics import Result
 from trifocal.world.vocabulary import KINDS
 
@@ -173,6 +174,29 @@ def test_a_report_of_a_curve(rows):
     assert labels == ["m, α = 0", "m, α = 1", "chance"]
     plots = next(b for b in report.chapters[0].blocks if isinstance(b, Plots))
     assert "WiSE-FT" in plots.caption
+
+
+def test_a_report_of_results_shows_pictures_and_losses(rows, tiny_clips, tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    log.write_text("".join(f'{{"event": "train", "step": {s}, "loss": 1.0}}\n' for s in (1, 2)))
+    known = {
+        "base": "A",
+        "models": {"A": tiny_clips[0], "B": tiny_clips[1]},
+        "logs": {"B": log},
+        "shown": shown_of(World(), ".", 32),
+    }
+    two = [*moved(rows, "A"), *moved(rows, "B")]
+    curve = [CurvePoint(a, tuple(moved(rows, f"B@{a:g}"))) for a in (0, 1)]
+    on_curve = [row for point in curve for row in point.rows]
+    for report in (results_report(two, **known), results_report(on_curve, {"B": curve}, **known)):
+        chapter = report.chapters[0]
+        assert len(block(chapter, Examples).items) == len(SUBSETS)
+        assert block(chapter, HeatMaps)
+        assert any(b.title == "Training" for b in chapter.blocks if isinstance(b, Plots))
+
+
+def test_other_benchmarks_have_no_examples():
+    assert shown_of(Retrieval(), ".", 32) == []
 
 
 def test_results_without_anything_known_are_still_shown():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from trifocal.clip import Clip
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.records import export_clip_benchmark, read_results
-from trifocal.evaluate.runner import ProgressBars, evaluate, make_job
+from trifocal.evaluate.runner import Job, ProgressBars, evaluate, make_job
 from trifocal.evaluate.table import comparison_table
 from trifocal.metrics.result import Result
 from trifocal.tuning import interpolate, load_model
@@ -65,20 +65,47 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
-        from trifocal.evaluate.report import results_report, write_report
-
-        write_report(arguments.report, results_report([*compared, *rows], curves))
-        print(f"The report is in {arguments.report}")
+        _write_report(arguments, jobs, [*compared, *rows], curves)
     return rows
+
+
+def _write_report(
+    arguments: argparse.Namespace,
+    jobs: Sequence[Job],
+    rows: Sequence[Result],
+    curves: dict[str, list[CurvePoint]],
+) -> None:
+    """Write the report, with pictures of the first questions put to the base and the last model."""
+    from trifocal.evaluate.report import results_report, write_report
+    from trifocal.evaluate.shown import shown_of
+
+    names = _names(arguments)
+    base = arguments.base or (_base_of(names[-1]) if curves else names[0])
+    models = {name: _load(name, arguments) for name in dict.fromkeys((base, names[-1]))}
+    size = models[base].image_size
+    report = results_report(
+        rows,
+        curves,
+        base=base,
+        models=models,
+        logs={name: log for name in names if (log := Path(name) / "metrics.jsonl").is_file()},
+        shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
+    )
+    write_report(arguments.report, report)
+    print(f"The report is in {arguments.report}")
 
 
 def _models(arguments: argparse.Namespace) -> Iterator[tuple[str, Clip]]:
     """Yield the models to score, one in memory at a time."""
+    for name in _names(arguments):
+        yield name, _load(name, arguments)
+
+
+def _names(arguments: argparse.Namespace) -> list[str]:
     names = [name for name in arguments.model.split(",") if name]
     if arguments.base and not arguments.interpolate and arguments.base not in names:
         names.insert(0, arguments.base)  # what was gained and lost is seen against the base
-    for name in names:
-        yield name, _load(name, arguments)
+    return names
 
 
 def _load(name: str, arguments: argparse.Namespace) -> Clip:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
 from trifocal.evaluate.curve import CurvePoint
@@ -93,6 +95,10 @@ def results_report(
     rows: Sequence[Result],
     curves: Mapping[str, Sequence[CurvePoint]] | None = None,
     *,
+    base: str | None = None,
+    models: Mapping[str, Any] | None = None,
+    logs: Mapping[str, Path] | None = None,
+    shown: Sequence[Shown] = (),
     title: str = "Results",
 ) -> Report:
     """Return a report of results alone, as `trifocal eval` makes them.
@@ -100,29 +106,45 @@ def results_report(
     Args:
         rows: Results of any number of models; the first model is the reference.
         curves: WiSE-FT curves by the name of the tuned model.
+        base: Name of the model that the curves start from.
+        models: Models by name, to be asked the questions of `shown`.
+        logs: Training logs by the name of the model that came of them.
+        shown: Questions with pictures.
         title: Heading.
     """
-    curves = curves or {}
+    curves, models, logs = curves or {}, models or {}, logs or {}
     on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
     contenders = [
-        Contender(name, [[row for row in rows if row.model == name]])
+        Contender(
+            name,
+            [[row for row in rows if row.model == name]],
+            models.get(name),
+            _listed(logs, name),
+        )
         for name in dict.fromkeys(row.model for row in rows)
         if name not in on_curves
     ]
     for name, curve in curves.items():
         first, last = curve[0], curve[-1]
         if not contenders:
-            contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows]))
-        contenders.append(Contender(f"{name}, α = {last.alpha:g}", [last.rows], curve=curve))
-    chapter = composition_chapter(contenders, title="Comparison")
+            start = models.get(base) if base and first.alpha == 0 else None
+            contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows], start))
+        end = models.get(name) if last.alpha == 1 else None
+        label = f"{name}, α = {last.alpha:g}"
+        contenders.append(Contender(label, [last.rows], end, _listed(logs, name), curve))
+    chapter = composition_chapter(contenders, title="Comparison", shown=shown)
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
-    models = ", ".join(dict.fromkeys(row.model for row in rows))
+    named = ", ".join(dict.fromkeys(row.model for row in rows))
     return Report(
         title,
-        f"{len(rows)} results of {models}.",
+        f"{len(rows)} results of {named}.",
         [chapter],
         facts=[Facts("How it was measured", list(protocols))],
     )
+
+
+def _listed(logs: Mapping[str, Path], name: str) -> list[Path]:
+    return [logs[name]] if name in logs else []
 
 
 def _highlights(base: Contender, chosen: Contender) -> Highlights:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem, SugarCrepe
 from trifocal.data.images import open_image
+from trifocal.evaluate.world import World
+from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.embed import Picture
 from trifocal.world import composition_items, draw, make_scene, to_tensor
 from trifocal.world.vocabulary import COLOR_NAMES, KINDS, MARKED_TEXTURES
@@ -55,6 +57,21 @@ class Shown:
     caption: str
     negative: str
     words: tuple[str, ...] = ()
+
+
+def shown_of(
+    benchmark: Benchmark, root: str | Path, image_size: int | tuple[int, int]
+) -> list[Shown]:
+    """Return the first questions of every subset of a composition benchmark, none of others.
+
+    Args:
+        benchmark: The world, SugarCrepe, or another.
+        root: Folder of its data.
+        image_size: What the models see, in pixels (`Clip.image_size`).
+    """
+    if isinstance(benchmark, World):
+        return world_shown(image_size, seed=benchmark.seed, split=benchmark.split)
+    return photos_shown(benchmark.items(root).items) if isinstance(benchmark, SugarCrepe) else []
 
 
 def world_shown(
