@@ -178,7 +178,9 @@ def test_a_report_of_a_curve(rows):
 
 def test_a_report_of_results_shows_pictures_and_losses(rows, tiny_clips, tmp_path):
     log = tmp_path / "metrics.jsonl"
-    log.write_text("".join(f'{{"event": "train", "step": {s}, "loss": 1.0}}\n' for s in (1, 2)))
+    log.write_text(
+        "".join(f'{{"event": "train", "step": {s}, "contrastive": 1.0}}\n' for s in (1, 2))
+    )
     known = {
         "base": "A",
         "models": {"A": tiny_clips[0], "B": tiny_clips[1]},
