@@ -37,7 +37,7 @@ _LEAD = (
 _REMARK = (
     "In this small world most captions are about how things stand to each other, so plain "
     "fine-tuning learns much of it too. Differences of a point or two between the three are within "
-    "the noise of one run; `trifocal demo composition --seeds 3` shows intervals over runs."
+    "the noise of one run; with --seeds 3 the tour shows intervals over runs."
 )
 
 
