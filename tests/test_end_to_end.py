@@ -105,6 +105,7 @@ def test_real_photos_from_captions_to_report(
     assert all(350 <= row.n <= 450 for row in means)
     page = report.read_text()
     assert "<html" in page
+    assert "mean little" in page
     assert page.count("<img") > 7  # a photo of each kind of question, and where words look
 
 

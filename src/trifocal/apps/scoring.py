@@ -14,8 +14,14 @@ from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.records import export_clip_benchmark, read_results
 from trifocal.evaluate.runner import Job, ProgressBars, evaluate, make_job
 from trifocal.evaluate.table import comparison_table
+from trifocal.evaluate.world import NAME as WORLD
 from trifocal.metrics.result import Result
 from trifocal.tuning import interpolate, load_model
+
+_DRAWINGS = (
+    "The built-in base is tiny and was trained on drawings alone, so its scores on photos, and what "
+    "they become, mean little; start from a real CLIP for numbers that do."
+)
 
 
 def pick_device(name: str) -> str:
@@ -90,9 +96,14 @@ def _write_report(
         models=models,
         logs={name: log for name in names if (log := Path(name) / "metrics.jsonl").is_file()},
         shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
+        remark=_DRAWINGS if base == "builtin" and _on_photos(jobs) else "",
     )
     write_report(arguments.report, report)
     print(f"The report is in {arguments.report}")
+
+
+def _on_photos(jobs: Sequence[Job]) -> bool:
+    return any(job.benchmark.name != WORLD for job in jobs)
 
 
 def _models(arguments: argparse.Namespace) -> Iterator[tuple[str, Clip]]:

@@ -99,6 +99,7 @@ def results_report(
     models: Mapping[str, Any] | None = None,
     logs: Mapping[str, Path] | None = None,
     shown: Sequence[Shown] = (),
+    remark: str = "",
     title: str = "Results",
 ) -> Report:
     """Return a report of results alone, as `trifocal eval` makes them.
@@ -110,6 +111,7 @@ def results_report(
         models: Models by name, to be asked the questions of `shown`.
         logs: Training logs by the name of the model that came of them.
         shown: Questions with pictures.
+        remark: What a reader must know to read the numbers rightly.
         title: Heading.
     """
     curves, models, logs = curves or {}, models or {}, logs or {}
@@ -132,7 +134,7 @@ def results_report(
         end = models.get(name) if last.alpha == 1 else None
         label = f"{name}, α = {last.alpha:g}"
         contenders.append(Contender(label, [last.rows], end, _listed(logs, name), curve))
-    chapter = composition_chapter(contenders, title="Comparison", shown=shown)
+    chapter = composition_chapter(contenders, title="Comparison", shown=shown, remark=remark)
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
     named = ", ".join(dict.fromkeys(row.model for row in rows))
     return Report(
