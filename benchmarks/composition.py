@@ -174,9 +174,8 @@ class Step:
 
     def __init__(self, ours: bool, captions: list[str], size: int) -> None:
         self.model = network()
-        self.clip = (
-            wrap(self.model) if ours else None
-        )  # which also replaces its MLPs by leaner ones
+        # Wrapping replaces the MLPs by leaner ones, so the peer must not be wrapped.
+        self.clip = wrap(self.model) if ours else None
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 5e-6)
         self.pixels, self.text, self.owner, self.kind = batch_of(captions, size)
 

@@ -58,7 +58,7 @@ def test_a_run_that_fails_says_why(short: Path, tmp_path: Path) -> None:
     runs = {"good": ["--method", "finetune"], "bad": ["--method", "fsc_clop"]}
     with (
         pytest.raises(UserError, match=r"the run bad failed: .*fsc_clop.*bad\.log"),
-        SideBySide(short, runs, tmp_path, steps=3) as training,
+        SideBySide(short, runs, tmp_path) as training,
     ):
         training.wait(Console(quiet=True))
 
@@ -76,7 +76,7 @@ def test_it_stops_its_runs_when_it_is_stopped(short: Path, tmp_path: Path) -> No
     threading.Thread(target=stop, daemon=True).start()
     with (
         pytest.raises(Stopped) as stopped,
-        SideBySide(short, {"long": long}, tmp_path, steps=10**6) as training,
+        SideBySide(short, {"long": long}, tmp_path) as training,
     ):
         training.wait(Console(quiet=True))
     assert stopped.value.status == 143

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -53,10 +53,16 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
     ]
     rows: list[Result] = []
     curves: dict[str, list[CurvePoint]] = {}
+    pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report
+    names = _names(arguments)
     with ProgressBars() as bars:
-        for name, model in _models(arguments):
+        for name in names:
+            model = _load(name, arguments)
             if arguments.interpolate:
-                base = _load(arguments.base or _base_of(name), arguments)
+                start = arguments.base or _base_of(name)
+                base = _load(start, arguments)
+                if name == names[0]:
+                    pictured[start] = base
                 curve = wise_ft_curve(
                     lambda alpha, base=base, model=model: interpolate(base, model, alpha),
                     lambda mixed: evaluate(mixed, jobs, results=arguments.out, progress=bars),
@@ -66,53 +72,50 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
                 rows += [row for point in curve for row in point.rows]
             else:
                 rows += evaluate(model, jobs, name=name, results=arguments.out, progress=bars)
+            if name in (names[0], names[-1]):
+                pictured[name] = model
     compared = [row for file in arguments.compare for row in read_results(file)]
     Console().print(comparison_table([*compared, *rows]))
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
-        _write_report(arguments, jobs, [*compared, *rows], curves)
+        _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
     return rows
 
 
 def _write_report(
-    arguments: argparse.Namespace,
+    path: str,
     jobs: Sequence[Job],
     rows: Sequence[Result],
     curves: dict[str, list[CurvePoint]],
+    models: dict[str, Clip],
 ) -> None:
-    """Write the report, with pictures of the first questions put to the base and the last model."""
+    """Write the report; the first of the models is what the others are compared with."""
     from trifocal.evaluate.report import results_report, write_report
     from trifocal.evaluate.shown import shown_of
 
-    names = _names(arguments)
-    base = arguments.base or (_base_of(names[-1]) if curves else names[0])
-    models = {name: _load(name, arguments) for name in dict.fromkeys((base, names[-1]))}
+    base = next(iter(models))
+    scored = {*curves, *(row.model for row in rows)}
     size = models[base].image_size
     report = results_report(
         rows,
         curves,
         base=base,
         models=models,
-        logs={name: log for name in names if (log := Path(name) / "metrics.jsonl").is_file()},
+        logs={name: log for name in scored if (log := Path(name) / "metrics.jsonl").is_file()},
         shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
         remark=_DRAWINGS if base == "builtin" and _on_photos(jobs) else "",
     )
-    write_report(arguments.report, report)
-    print(f"The report is in {arguments.report}")
+    write_report(path, report)
+    print(f"The report is in {path}")
 
 
 def _on_photos(jobs: Sequence[Job]) -> bool:
     return any(job.benchmark.name != WORLD for job in jobs)
 
 
-def _models(arguments: argparse.Namespace) -> Iterator[tuple[str, Clip]]:
-    """Yield the models to score, one in memory at a time."""
-    for name in _names(arguments):
-        yield name, _load(name, arguments)
-
-
 def _names(arguments: argparse.Namespace) -> list[str]:
+    """Return the models to score."""
     names = [name for name in arguments.model.split(",") if name]
     if arguments.base and not arguments.interpolate and arguments.base not in names:
         names.insert(0, arguments.base)  # what was gained and lost is seen against the base

@@ -142,7 +142,9 @@ class _Run:
         per_epoch = max(self.order.batches // recipe.accumulation, 1)
         self.total = recipe.schedule.steps or recipe.schedule.epochs * per_epoch
         self.step = 0
-        self.saved: int | None = None  # a process that looked for files might see another's early
+        # The last checkpoint's step. It is not read from the disk: processes that are late would
+        # find what the first has written already, and leave out what all of them do together.
+        self.saved: int | None = None
         self.best: dict[str, float] | None = None
         self.metrics: dict[str, float] = {}
         self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)

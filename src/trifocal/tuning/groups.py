@@ -59,7 +59,9 @@ def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.
     return _within(named_parameters, "text_model", "text_projection")
 
 
-def _within(named_parameters: Iterable[tuple[str, nn.Parameter]], *parts: str):
+def _within(
+    named_parameters: Iterable[tuple[str, nn.Parameter]], *parts: str
+) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in named_parameters

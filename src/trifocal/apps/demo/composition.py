@@ -19,8 +19,6 @@ from trifocal.evaluate.shown import world_shown
 from trifocal.evaluate.table import signed
 from trifocal.evaluate.world import world_suite
 from trifocal.metrics.result import Result
-from trifocal.train import load_recipe
-from trifocal.train.build import METHODS
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")
@@ -48,7 +46,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     for seed in range(seeds):
         runs = {_run_name(name, seed): ["--method", name, "--seed", str(seed)] for name in LABELS}
         console.print(f"[bold]Composition[/bold]: training {', '.join(runs)} side by side")
-        with SideBySide(RECIPE, runs, folder, steps=_steps()) as training:
+        with SideBySide(RECIPE, runs, folder) as training:
             start = start or world_suite(base, name="base")  # while they warm up
             training.wait(console)
     console.print("[bold]Composition[/bold]: measuring")
@@ -65,10 +63,6 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
 
 def _run_name(name: str, seed: int) -> str:
     return f"{name}-{seed}"
-
-
-def _steps() -> int:
-    return load_recipe(RECIPE, [], METHODS).schedule.steps or 0
 
 
 def _contender(name: str, label: str, folder: Path, seeds: int) -> Contender:

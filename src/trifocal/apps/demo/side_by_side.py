@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trifocal.errors import Stopped, UserError
 from trifocal.train.logs import read_lines
 from trifocal.train.stop import StopSignals
+
+Made = Mapping[str, tuple[int, int | None]]  # run name to steps made, and steps in all if known
 
 _TICK = 0.5  # seconds between two looks at the runs
 _QUIET_SECONDS = 20.0  # between two lines where there is no terminal for bars
@@ -31,13 +33,10 @@ class SideBySide:
         recipe: The recipe of all of them.
         runs: Run name to the options that make it differ.
         folder: Where the run folders and the logs go.
-        steps: Steps of each run.
     """
 
-    def __init__(
-        self, recipe: Path, runs: Mapping[str, Sequence[str]], folder: Path, steps: int
-    ) -> None:
-        self.folder, self.steps = folder, steps
+    def __init__(self, recipe: Path, runs: Mapping[str, Sequence[str]], folder: Path) -> None:
+        self.folder = folder
         self._command = [sys.executable, "-m", "trifocal", "train", str(recipe)]
         self._runs = runs
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -55,9 +54,13 @@ class SideBySide:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let the runs that still go save and leave, and wait until they have."""
         for child in self._children.values():
             if child.poll() is None:
-                child.terminate()  # it saves, and leaves
+                child.terminate()
         for child in self._children.values():
             child.wait()
 
@@ -68,16 +71,17 @@ class SideBySide:
             UserError: A run failed; its own words are part of the sentence.
             Stopped: SIGTERM or Ctrl-C; the same command goes on from there.
         """
-        with StopSignals() as signals, _Bars(console, self._runs, self.steps) as bars:
-            while any(child.poll() is None for child in self._children.values()):
-                if signals.received:
-                    self.__exit__()
-                    raise Stopped(signals.received, min(self._made().values()), str(self.folder))
+        with StopSignals() as signals, _Bars(console, self._runs) as bars:
+            going = True
+            while going:
+                time.sleep(_TICK)
+                going = any(child.poll() is None for child in self._children.values())
+                if signals.received:  # the runs may have had the signal too, and have left
+                    self.stop()
+                    least = min(step for step, _ in self._made().values())
+                    raise Stopped(signals.received, least, str(self.folder))
                 self._check()
                 bars.show(self._made())
-                time.sleep(_TICK)
-            self._check()
-            bars.show(self._made())
 
     def _check(self) -> None:
         for name, child in self._children.items():
@@ -86,13 +90,15 @@ class SideBySide:
                 last = said[-1].removeprefix("trifocal: ") if said else "it said nothing"
                 raise UserError(f"the run {name} failed: {last} (see {self._log(name)})")
 
-    def _made(self) -> dict[str, int]:
-        """Return how many steps each run has logged."""
+    def _made(self) -> Made:
+        """Return how many steps each run has logged, and of how many."""
+        logs = {name: read_lines(self.folder / name / "metrics.jsonl") for name in self._runs}
         return {
-            name: max(
-                (r["step"] for r in read_lines(self.folder / name / "metrics.jsonl")), default=0
+            name: (
+                max((record["step"] for record in log), default=0),
+                next((record["total"] for record in log if "total" in record), None),
             )
-            for name in self._runs
+            for name, log in logs.items()
         }
 
     def _log(self, name: str) -> Path:
@@ -102,15 +108,15 @@ class SideBySide:
 class _Bars:
     """Bars on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console, names: Mapping[str, object], steps: int) -> None:
-        self._console, self._steps = console, steps
+    def __init__(self, console: Console, names: Iterable[str]) -> None:
+        self._console = console
         self._told = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console, disable=not console.is_terminal,
         )  # fmt: skip
-        self._tasks = {name: self._progress.add_task(name, total=steps) for name in names}
+        self._tasks = {name: self._progress.add_task(name, total=None) for name in names}
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -119,12 +125,14 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, made: Mapping[str, int]) -> None:
+    def show(self, made: Made) -> None:
         """Show the steps made."""
-        for name, step in made.items():
-            self._progress.update(self._tasks[name], completed=step)
+        for name, (step, total) in made.items():
+            self._progress.update(self._tasks[name], completed=step, total=total)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._told >= _QUIET_SECONDS:
             self._told = now
-            told = ", ".join(f"{name} {step}" for name, step in made.items())
-            self._console.print(f"  steps of {self._steps}: {told}")
+            told = ", ".join(
+                f"{name} {step}/{total or '?'}" for name, (step, total) in made.items()
+            )
+            self._console.print(f"  steps: {told}", highlight=False)
