@@ -28,6 +28,7 @@ bench: $(VENV)/.installed-dev
 
 # torch comes first and alone: a range asked for by another package could pull a newer one.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); the first time this takes some minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .

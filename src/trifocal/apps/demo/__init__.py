@@ -77,7 +77,6 @@ def _facts(folder: Path) -> list[tuple[str, str]]:
         ("trifocal", __version__),
         ("torch", torch.__version__),
         ("transformers", transformers.__version__),
-        ("threads", str(torch.get_num_threads())),
         ("runs, logs and checkpoints", str(folder)),
     ]
 
