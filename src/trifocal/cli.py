@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from trifocal import __version__
 from trifocal.errors import Stopped, UserError, nearest
@@ -19,6 +20,13 @@ first steps:
   trifocal train recipes/composition/fsc_clip-coco-ViT-B-32.yaml --print
   trifocal eval builtin world
 """
+
+_OPTION: dict[str, Any] = {
+    "action": "append",
+    "default": [],
+    "metavar": "KEY=VALUE",
+    "help": "another setting of the benchmark, e.g. split=test; may be given several times",
+}
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Namespace], int]]]:
@@ -59,6 +67,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     evaluate.add_argument(
         "--available-only", action="store_true", help="score the rows whose photos are there"
     )
+    evaluate.add_argument("--option", **_OPTION)
     evaluate.add_argument("--out", help="results file (JSON lines) to add the rows to")
     evaluate.add_argument("--compare", nargs="*", default=[], help="results files to set beside")
     evaluate.add_argument("--report", help="write a report.html here")
@@ -77,6 +86,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     check.add_argument("benchmark")
     check.add_argument("--root", required=True)
     check.add_argument("--images")
+    check.add_argument("--option", **_OPTION)
     prepare = actions.add_parser("prepare", help="write data in the field's formats")
     making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
     negatives = making.add_parser("negatives", help="captions → NegCLIP's table of negatives")
@@ -144,7 +154,9 @@ def _data(arguments: argparse.Namespace) -> int:
     from trifocal.apps import preparing
 
     if arguments.action == "check":
-        return preparing.check(arguments.benchmark, arguments.root, arguments.images)
+        return preparing.check(
+            arguments.benchmark, arguments.root, arguments.images, arguments.option
+        )
     if arguments.what == "negatives":
         preparing.negatives(arguments)
     else:

@@ -16,7 +16,8 @@ from PIL import Image
 from trifocal.clip.embeddings import TextBatch
 from trifocal.clip.preprocess import Preprocess
 from trifocal.data.images import BadImage
-from trifocal.data.loader import BatchMaker, CenterCrop, Order, RandomCrop, batches
+from trifocal.data.batching import CaptionBatching, CenterCrop, RandomCrop
+from trifocal.data.loader import BatchMaker, Order, batches
 from trifocal.data.samples import Sample
 from trifocal.errors import UserError
 
@@ -59,7 +60,9 @@ def negatives(caption: str, rng: np.random.Generator) -> dict[str, str | None]:
 
 def maker(count=23, size=4, seed=7, source=None, **options) -> BatchMaker:
     options.setdefault("transform", RandomCrop(PREPROCESS))
-    return BatchMaker(source or Letters(count), Order(count, size, seed), tokenize, **options)
+    place = {key: options.pop(key) for key in ("rank", "processes") if key in options}
+    batching = CaptionBatching(tokenize, **options)
+    return BatchMaker(source or Letters(count), Order(count, size, seed), batching, **place)
 
 
 def content(batch) -> dict:

@@ -24,8 +24,7 @@ def fsc_clip(**options) -> FscClip:
 
 def a_batch(size: int, method):
     order = Order(size, size, 0)
-    options = {"negatives": shuffled, "kinds": method.negative_kinds}
-    return BatchMaker(Pictures(size), order, method.clip.tokenizer, **options).make(0)
+    return BatchMaker(Pictures(size), order, method.batching(None, shuffled)).make(0)
 
 
 def gradients(method, step) -> dict[str, torch.Tensor]:

@@ -26,7 +26,7 @@ def test_the_papers_settings_and_no_decay_for_gains_and_biases():
     assert any(parameter is method.clip.network.logit_scale for parameter in plain["params"])
     grouped = len(decayed["params"]) + len(plain["params"])
     assert grouped == len(list(method.parameters()))
-    set_learning_rate(optimizer, 7.0)
+    set_learning_rate(optimizer, lambda base: 7.0)
     assert [group["lr"] for group in optimizer.param_groups] == [7.0, 7.0]
 
 
@@ -62,7 +62,7 @@ def test_muon_takes_the_towers_matrices_and_adamw_the_rest():
 def test_both_parts_are_stepped_by_the_size_of_the_learning_rate():
     method, optimizer = _muon()
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
-    set_learning_rate(optimizer, 1e-3)
+    set_learning_rate(optimizer, lambda base: 1e-3)
     _give_gradients(method, 0)
     optimizer.step()
     for name, parameter in method.named_parameters():

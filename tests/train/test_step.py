@@ -10,6 +10,7 @@ import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
 from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.data.batching import CaptionBatching
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.step import Stepper
@@ -51,11 +52,8 @@ def stepper(tmp_path, scale: float, **changes) -> Stepper:
 
 
 def batch(number: int = 0):
-    maker = BatchMaker(
-        Pictures(), Order(64, 8, 0), tiny_clip().tokenizer,
-        negatives=shuffled, kinds=("swap", "shuffle"),
-    )  # fmt: skip
-    return maker.make(number)
+    batching = CaptionBatching(tiny_clip().tokenizer, negatives=shuffled, kinds=("swap", "shuffle"))
+    return BatchMaker(Pictures(), Order(64, 8, 0), batching).make(number)
 
 
 @pytest.mark.parametrize("changes", [{}, {"gradient_cache": 3}, {"clip_grad_norm": 1.0}])

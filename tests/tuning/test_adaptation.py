@@ -10,7 +10,7 @@ import torch
 
 from trifocal.clip import Clip, ClipShape, build_clip, train_tokenizer
 from trifocal.errors import UserError
-from trifocal.tuning import LoraConfig, TunedClip, load_model
+from trifocal.tuning import LoraConfig, TunedClip, load_model, simple
 
 
 def tiny(seed: int) -> Clip:
@@ -26,7 +26,7 @@ def saved(tmp_path: Path) -> Path:
     base = tiny(0)
     base.save_pretrained(tmp_path / "base")
     base.name = str(tmp_path / "base")
-    method = TunedClip(base, "lora", LoraConfig(rank=2))
+    method = TunedClip(base, simple("lora", LoraConfig(rank=2)))
     for parameter in method.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -39,7 +39,7 @@ def test_it_holds_the_factors_alone(saved: Path) -> None:
     names = sorted(path.name for path in (saved / "adapted").iterdir())
     assert names == ["adapter.json", "adapter.safetensors"]
     facts = json.loads((saved / "adapted" / "adapter.json").read_text())
-    assert facts["settings"]["rank"] == 2
+    assert facts["surgery"]["lora"]["rank"] == 2
     assert len(facts["base"]["sha256"]) == 64
     small = (saved / "adapted" / "adapter.safetensors").stat().st_size
     assert small < (saved / "base" / "model.safetensors").stat().st_size / 2
@@ -59,7 +59,7 @@ def test_another_base_is_refused_unless_forced(saved: Path) -> None:
 
 def test_a_changed_format_is_named(saved: Path) -> None:
     path = saved / "adapted" / "adapter.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
     with pytest.raises(UserError, match="format 99"):
         load_model(saved / "adapted")
 

@@ -9,7 +9,7 @@ import torch
 
 from trifocal.clip import Clip, ClipShape, build_clip, load_clip, train_tokenizer
 from trifocal.errors import UserError
-from trifocal.tuning import TunedClip
+from trifocal.tuning import TunedClip, simple
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def _step(method: TunedClip) -> None:
 
 def test_tuning_the_text_tower_leaves_the_image_tower(tiny_clip: Clip, tmp_path) -> None:
     clip = copy.deepcopy(tiny_clip)
-    method = TunedClip(clip, "text")
+    method = TunedClip(clip, simple("text"))
     _step(method)
     before = tiny_clip.network.state_dict()
     for name, value in clip.network.state_dict().items():
@@ -51,6 +51,6 @@ def test_full_tuning_moves_both_towers(tiny_clip: Clip) -> None:
         assert not torch.equal(clip.network.state_dict()[name], before[name])
 
 
-def test_an_unknown_tuning(tiny_clip: Clip) -> None:
+def test_an_unknown_tuning() -> None:
     with pytest.raises(UserError, match="'image'; it must be one of full, text, lora"):
-        TunedClip(copy.deepcopy(tiny_clip), "image")  # type: ignore[arg-type]
+        simple("image")  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import track
@@ -11,13 +12,23 @@ from rich.progress import track
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import prepare_table
 from trifocal.data.captions import read_captions
-from trifocal.evaluate.runner import make_job
+from trifocal.evaluate.runner import make_job, parse_options
 from trifocal.world.export import ExportConfig, export_world
 
 
-def check(benchmark: str, root: str, images: str | None) -> int:
-    """Print what is missing for a benchmark; return 0 where nothing is, else 1."""
-    job = make_job(benchmark, root, images=images and str(Path(images).resolve()))
+def check(benchmark: str, root: str, images: str | None, options: Sequence[str] = ()) -> int:
+    """Print what is missing for a benchmark; return 0 where nothing is, else 1.
+
+    Args:
+        benchmark: Its name.
+        root: Folder of its data.
+        images: Folder of the photos, where it is not in the root.
+        options: Other settings of the benchmark, each as "key=value".
+    """
+    settings = parse_options(options)
+    if images:
+        settings["images"] = str(Path(images).resolve())
+    job = make_job(benchmark, root, **settings)
     missing = job.benchmark.check(job.root)
     for item in missing:
         print(f"missing: {item}")

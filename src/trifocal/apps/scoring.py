@@ -12,7 +12,7 @@ from trifocal.clip import Clip
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.records import export_clip_benchmark, read_results
-from trifocal.evaluate.runner import Job, ProgressBars, evaluate, make_job
+from trifocal.evaluate.runner import Job, ProgressBars, evaluate, make_job, parse_options
 from trifocal.evaluate.table import comparison_table
 from trifocal.evaluate.world import NAME as WORLD
 from trifocal.metrics.result import Result
@@ -41,16 +41,14 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
     Raises:
         UserError: A model, a benchmark or its data cannot be had.
     """
-    jobs = [
-        make_job(
-            name,
-            arguments.root,
-            images=arguments.images and str(Path(arguments.images).resolve()),
-            captions=arguments.captions and str(Path(arguments.captions).resolve()),
-            available_only=arguments.available_only or None,
-        )
-        for name in arguments.benchmarks
-    ]
+    settings = parse_options(arguments.option)
+    if arguments.images:
+        settings["images"] = str(Path(arguments.images).resolve())
+    if arguments.captions:
+        settings["captions"] = str(Path(arguments.captions).resolve())
+    if arguments.available_only:
+        settings["available_only"] = True
+    jobs = [make_job(name, arguments.root, **settings) for name in arguments.benchmarks]
     rows: list[Result] = []
     curves: dict[str, list[CurvePoint]] = {}
     pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report

@@ -31,6 +31,7 @@ from trifocal.clip.names import (
 )
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD
 from trifocal.clip.reading import (
+    CONVENTIONS,
     OPEN_CLIP_CONFIG,
     OPEN_CLIP_WEIGHTS,
     SUFFIXES,
@@ -151,6 +152,8 @@ def save_pretrained(clip: Clip, folder: str | Path) -> None:
         save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
         clip.tokenizer.save(aside)
         clip.preprocess.save(aside)
+        if clip.conventions:
+            _write_json(aside / CONVENTIONS, clip.conventions)
 
 
 def save_open_clip(clip: Clip, path: str | Path) -> None:

@@ -34,6 +34,8 @@ class Clip(nn.Module):
         tokenizer: captions to ids.
         preprocess: photos to pixels.
         name: how the field calls it ("ViT-B-32:openai", a Hub id, a folder's name).
+        conventions: how a focus makes this model's inputs beyond `preprocess`, where its training
+            decided so ({"regions": {...}}); plain data, kept with the weights.
     """
 
     network: CLIPModel
@@ -60,6 +62,7 @@ class Clip(nn.Module):
         self.tokenizer = tokenizer
         self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
         self.name = name
+        self.conventions: dict[str, Any] = {}
         # One pass of the tower for all texts of a batch, however much of it is padding. Processes
         # that share parameters must take the same number of passes.
         self.text_in_one_pass = False

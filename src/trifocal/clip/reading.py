@@ -36,6 +36,7 @@ OPEN_CLIP_WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 OPEN_CLIP_CONFIG = "open_clip_config.json"
+CONVENTIONS = "conventions.json"  # how a focus makes the model's inputs; see `Clip.conventions`
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,9 @@ def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:
         logger.info("%s has no preprocessor_config.json; OpenAI's preprocessing is used", source)
         described = {"size": vision.image_size, "crop_size": vision.image_size}
     tokenizer = find_tokenizer(request.tokenizer, folder, text.vocab_size)
-    return Clip(network, tokenizer, Preprocess.from_dict(described), source)
+    clip = Clip(network, tokenizer, Preprocess.from_dict(described), source)
+    clip.conventions = read_json(folder / CONVENTIONS) or {}
+    return clip
 
 
 def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Request) -> Clip:

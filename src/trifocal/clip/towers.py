@@ -84,8 +84,7 @@ def image_states(network: CLIPModel, pixels: Tensor) -> Tensor:
     patches = patches.flatten(2).transpose(1, 2)
     cls = embeddings.class_embedding.expand(len(pixels), 1, -1)
     states = torch.cat([cls.to(patches.dtype), patches], dim=1)
-    table = embeddings.position_embedding.weight
-    states = states + resample_positions(table, rows, columns)
+    states = states + position_table(embeddings, rows, columns)
     states = tower.pre_layrnorm(states)
     return tower.encoder(inputs_embeds=states).last_hidden_state
 
@@ -114,17 +113,68 @@ def project_text(network: CLIPModel, states: Tensor) -> Tensor:
     return network.text_projection(network.text_model.final_layer_norm(states))
 
 
-def resample_positions(table: Tensor, rows: int, columns: int) -> Tensor:
-    """Return the position table (1 + P, W) of a square grid, stretched to rows x columns.
+def position_table(embeddings: Any, rows: int, columns: int) -> Tensor:
+    """Return the image tower's positions (1 + rows * columns, W) for a grid of patches."""
+    table = embeddings.position_embedding.weight
+    grid = getattr(embeddings, "position_grid", None) or _square(table)
+    halves = getattr(embeddings, "half_embedding", None)
+    if halves is not None:
+        wide = grid[1] > grid[0]
+        half = halves.repeat_interleave(grid[int(wide)] // 2, dim=0)  # (grid[wide], W)
+        half = half.unsqueeze(0 if wide else 1).expand(*grid, -1).flatten(0, 1)
+        table = torch.cat([table[:1], table[1:] + half])
+    return resample_positions(table, rows, columns, grid)
+
+
+def stretch_positions(network: CLIPModel, rows: int, columns: int, *, tile: bool = False) -> None:
+    """Give the image tower a position table of its own for a grid of rows x columns, in place.
+
+    The table starts as the present one stretched to that grid, so nothing changes for pictures of
+    this shape; from then on it can be trained there.
+
+    Args:
+        network: The model.
+        rows, columns: The grid, twice as high as wide or twice as wide as high for `tile`.
+        tile: Give both halves of the grid the positions of a whole picture instead, and add to
+            each half an embedding that starts at zero.
+    """
+    embeddings: Any = network.vision_model.embeddings
+    with torch.no_grad():
+        if tile:
+            if rows not in (2 * columns, columns // 2) or (rows < columns and columns % 2):
+                raise ValueError(f"two square halves do not make {rows} x {columns} patches")
+            side, axis = min(rows, columns), 0 if rows > columns else 1
+            single = position_table(embeddings, side, side)
+            grid = single[1:].unflatten(0, (side, side))
+            double = torch.cat([grid, grid], dim=axis).flatten(0, 1)
+            table = torch.cat([single[:1], double])
+        else:
+            table = position_table(embeddings, rows, columns).clone()
+    embeddings.position_embedding = nn.Embedding.from_pretrained(table, freeze=False)
+    embeddings.position_grid = (rows, columns)
+    if tile:
+        embeddings.half_embedding = nn.Parameter(table.new_zeros(2, table.shape[1]))
+
+
+def resample_positions(
+    table: Tensor, rows: int, columns: int, grid: tuple[int, int] | None = None
+) -> Tensor:
+    """Return the position table (1 + P, W) of a grid (a square one), stretched to rows x columns.
 
     Bicubic and antialiased, as open_clip resizes a table; the table itself at its own size.
     CLS keeps its position.
     """
-    side = round((len(table) - 1) ** 0.5)
-    if (rows, columns) == (side, side):
+    grid = grid or _square(table)
+    if (rows, columns) == grid:
         return table
-    grid = table[1:].float().T.reshape(1, -1, side, side)
-    grid = F.interpolate(
-        grid, size=(rows, columns), mode="bicubic", antialias=True, align_corners=False
+    places = table[1:].float().T.reshape(1, -1, *grid)
+    places = F.interpolate(
+        places, size=(rows, columns), mode="bicubic", antialias=True, align_corners=False
     )
-    return torch.cat([table[:1], grid.flatten(2)[0].T.to(table.dtype)])
+    return torch.cat([table[:1], places.flatten(2)[0].T.to(table.dtype)])
+
+
+def _square(table: Tensor) -> tuple[int, int]:
+    """Return the grid of a table (1 + P, W) of a square picture."""
+    side = round((len(table) - 1) ** 0.5)
+    return side, side

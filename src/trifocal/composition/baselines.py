@@ -15,7 +15,7 @@ from torch import Tensor
 from trifocal.clip import Clip, TextEmbedding
 from trifocal.data.samples import CaptionBatch
 from trifocal.losses import contrastive_loss, negclip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning
+from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning, simple
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Finetune(TunedClip):
 
     def __init__(self, clip: Clip, config: FinetuneConfig | None = None) -> None:
         config = config or FinetuneConfig()
-        super().__init__(clip, config.tuning, config.lora)
+        super().__init__(clip, simple(config.tuning, config.lora))
         self.config = config
 
     def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ class NegClip(TunedClip):
 
     def __init__(self, clip: Clip, config: NegClipConfig | None = None) -> None:
         config = config or NegClipConfig()
-        super().__init__(clip, config.tuning, config.lora)
+        super().__init__(clip, simple(config.tuning, config.lora))
         self.config = config
         self.negative_kinds = tuple(config.negatives)
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from trifocal.clip import Clip
 from trifocal.data.samples import CaptionBatch
 from trifocal.losses import fsc_clip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning
+from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning, simple
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class FscClip(TunedClip):
 
     def __init__(self, clip: Clip, config: FscClipConfig | None = None) -> None:
         config = config or FscClipConfig()
-        super().__init__(clip, config.tuning, config.lora)
+        super().__init__(clip, simple(config.tuning, config.lora))
         self.config = config
         self.dense = config.local_weight > 0
         wanted = config.global_weight > 0 or config.local_weight > 0

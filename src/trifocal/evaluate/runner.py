@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -30,6 +31,7 @@ from trifocal.evaluate.zero_shot import ZeroShot
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.progress import Progress, Quiet
 from trifocal.metrics.result import Result
+from trifocal.regions.benchmarks import BENCHMARKS as REGIONS
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ BENCHMARKS: dict[str, type[Any]] = {
     ZeroShot.name: ZeroShot,
     Retrieval.name: Retrieval,
     **COMPOSITION,
+    **REGIONS,
 }
 
 
@@ -82,6 +85,28 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
     folder = Path(root) if root is not None else Path()
     inner = folder / (dataset or kind)
     return Job(BENCHMARKS[kind](**given), inner if inner.is_dir() else folder)
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Return settings for `make_job` from texts such as "split=test" and "folds=[0, 1]".
+
+    Numbers, true, false, null and lists are read as YAML reads them; everything else is text.
+
+    Raises:
+        UserError: A text is not of the form key=value.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"{text!r} is no setting; write key=value, e.g. split=test")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = value
+        plain = parsed is None or isinstance(parsed, bool | int | float | list)
+        options[key] = parsed if plain else value
+    return options
 
 
 def evaluate(

@@ -17,14 +17,16 @@ import torch
 from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.clip.init import renew_text
 from trifocal.composition import METHODS as COMPOSITION
-from trifocal.data.loader import TABLE, Negatives
+from trifocal.data.batching import TABLE, Negatives
 from trifocal.data.samples import Source
+from trifocal.errors import UserError
+from trifocal.regions import METHODS as REGIONS
 from trifocal.train.engine import Outcome, train
 from trifocal.train.recipe import Recipe, resolve_method
-from trifocal.train.sources import make_source
+from trifocal.train.sources import REGION_SOURCES, make_source
 from trifocal.tuning import load_model
 
-METHODS: dict[str, tuple[type, type]] = {**COMPOSITION}
+METHODS: dict[str, tuple[type, type]] = {**COMPOSITION, **REGIONS}
 
 _VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
 _CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
@@ -119,6 +121,12 @@ def run(recipe: Recipe, *, resume: Literal["auto", "never"] = "auto") -> Outcome
         The run folder, with the trained model in `model/`.
     """
     method = build_method(recipe)
+    given = "regions" if recipe.data.source in REGION_SOURCES else "captions"
+    if given != method.samples:
+        raise UserError(
+            f"the method {recipe.method['name']!r} learns from {method.samples}, but data.source "
+            f"{recipe.data.source!r} has {given}."
+        )
     return train(
         method,
         make_source(recipe.data, method.clip.image_size),

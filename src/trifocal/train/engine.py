@@ -5,7 +5,7 @@ the network's own draws (dropout) from (seed, step, process), so a run that was 
 taken up again makes the same weights as one that was not.
 
 A method is any `nn.Module` with `forward(pixels, text) -> Encoded`, `objective(encoded, batch) ->
-{name: term}`, `param_groups(weight_decay)`, `negative_kinds`, `clip`, and `save(folder)`.
+{name: term}`, `batching(crop, negatives)`, `param_groups(weight_decay)`, `clip`, `save(folder)`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from accelerate.utils import gather_object
 from filelock import FileLock, Timeout
 
 from trifocal import config
-from trifocal.data.loader import BatchMaker, CenterCrop, Negatives, Order, RandomCrop, batches
-from trifocal.data.samples import CaptionBatch, Skipped, Source
+from trifocal.data.batching import Batch, Negatives
+from trifocal.data.loader import BatchMaker, Order, batches
+from trifocal.data.samples import Skipped, Source
 from trifocal.errors import Stopped, UserError
 from trifocal.files import atomic_folder, atomic_write
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
@@ -86,8 +87,7 @@ def train(
         method: What is trained (see the head of this file).
         source: Captioned pictures.
         recipe: All settings; the run folder is `recipe.folder`.
-        negatives: Makes a caption's hard negatives; needed where `method.negative_kinds` is not
-            empty.
+        negatives: Makes a caption's hard negatives, for a method that wants some.
         evaluators: Name to a function of the method that returns metrics; called at the end and
             every `recipe.eval_every` steps, on every process.
         resume: "auto" goes on from the last checkpoint in the run folder, if there is one;
@@ -128,14 +128,10 @@ class _Run:
         self.accelerator = accelerator = make_accelerator(recipe.precision)
         self.main = accelerator.is_main_process
         self.order = Order(len(source), recipe.batch_size, recipe.seed)
-        crop, preprocess = recipe.data.crop, method.clip.preprocess
         self.maker = BatchMaker(
             source,
             self.order,
-            method.clip.tokenizer,
-            transform=RandomCrop(preprocess, crop) if crop else CenterCrop(preprocess),
-            negatives=negatives,
-            kinds=method.negative_kinds,
+            method.batching(recipe.data.crop, negatives),
             rank=accelerator.process_index,
             processes=accelerator.num_processes,
         )
@@ -288,7 +284,7 @@ class _Run:
         with contextlib.closing(loader):  # ends the workers, however the loop is left
             self._steps(loader, signals)
 
-    def _steps(self, loader: Iterator[CaptionBatch], signals: StopSignals) -> None:
+    def _steps(self, loader: Iterator[Batch], signals: StopSignals) -> None:
         pieces, window = self.recipe.accumulation, Window()
         while self.step < self.total:
             begun = time.perf_counter()
@@ -308,7 +304,7 @@ class _Run:
 
     # -- what all processes must agree on -----------------------------------------------------
 
-    def _agree(self, group: list[CaptionBatch], values: dict[str, float], stop: int) -> int:
+    def _agree(self, group: list[Batch], values: dict[str, float], stop: int) -> int:
         """Stop together, fail together; return the signal to stop by, or 0."""
         found = [item for batch in group for item in batch.skipped]
         finite = math.isfinite(values["loss"])
@@ -330,7 +326,7 @@ class _Run:
         self.log.skipped([{"step": self.step + 1, **asdict(item)} for item in new])
         self.bad.check((self.step + 1) * self.recipe.batch_size * self.recipe.accumulation)
 
-    def _fail(self, group: list[CaptionBatch]) -> None:
+    def _fail(self, group: list[Batch]) -> None:
         """Save the weights from before this step, and name its samples."""
         ids = self._gathered([name for batch in group for name in batch.ids])
         self._save()

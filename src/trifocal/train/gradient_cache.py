@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from trifocal.data.samples import CaptionBatch
+    from trifocal.data.batching import Batch
 
 Terms = dict[str, Tensor]
 Objective = Callable[[Any, Any], Terms]
@@ -35,7 +35,7 @@ def as_float(encoded: Any) -> Any:
 def direct_step(
     model: Callable[..., Any],
     objective: Objective,
-    batch: CaptionBatch,
+    batch: Batch,
     backward: Backward,
     *,
     share: float = 1.0,
@@ -49,7 +49,7 @@ def direct_step(
 def cached_step(
     model: Callable[..., Any],
     objective: Objective,
-    batch: CaptionBatch,
+    batch: Batch,
     backward: Backward,
     *,
     chunk: int,
@@ -62,7 +62,7 @@ def cached_step(
     Args:
         model: Pixels and texts to an `Encoded`; under DDP, the wrapper.
         objective: `Encoded` and batch to named terms.
-        batch: B pictures, B + M texts.
+        batch: Pictures and texts.
         backward: Runs the backward pass of a loss (and scales it for fp16).
         chunk: Pictures in a piece.
         share: Factor on the loss.
@@ -102,13 +102,13 @@ def _total(terms: Terms) -> Tensor:
     return torch.stack([term.float() for term in terms.values()]).sum()
 
 
-def _split(batch: CaptionBatch, chunk: int) -> list[tuple[Tensor, Any]]:
+def _split(batch: Batch, chunk: int) -> list[tuple[Tensor, Any]]:
     """Cut pictures and texts, each evenly, into the same number of pieces."""
-    count = -(-batch.size // chunk)
-    texts = len(batch.text)
+    pictures, texts = len(batch.pixels), len(batch.text)
+    count = -(-pictures // chunk)
     pieces = []
     for number in range(count):
-        images = slice(number * batch.size // count, (number + 1) * batch.size // count)
+        images = slice(number * pictures // count, (number + 1) * pictures // count)
         rows = slice(number * texts // count, (number + 1) * texts // count)
         pieces.append((batch.pixels[images], batch.text.rows(rows)))
     return pieces

@@ -29,12 +29,15 @@ class HasGroups(Protocol):
 def make_optimizer(method: HasGroups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer over `method.param_groups(recipe.weight_decay)`.
 
+    Each group's `base_lr` is what the schedule is applied to: its own, or the recipe's.
+
     Raises:
         UserError: the method trains nothing, or Muon has no matrix to train.
     """
     groups = [group for group in method.param_groups(recipe.weight_decay) if group["params"]]
     if not groups:
         raise UserError("the method has no parameter to train; check its tuning option.")
+    groups = [{"base_lr": recipe.lr, **group} for group in groups]
     if recipe.name == "adamw":
         return _adamw(groups, recipe)
     hidden = {id(matrix) for matrix in hidden_matrices(method.named_parameters())}
@@ -91,7 +94,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._adamw.step()
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Give every group the learning rate `value`."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, schedule: Callable[[float], float]) -> None:
+    """Give every group what `schedule` makes of its base rate."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = schedule(group["base_lr"])

@@ -35,14 +35,16 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Where captioned pictures come from.
+    """Where captioned pictures, or pictures with regions, come from.
 
     Attributes:
         source: The built-in world, a file of captions with a folder of images, or WebDataset
-            shards.
-        path: The caption file or folder; for shards a pattern such as `data/{0000..0099}.tar`.
-        images: The folder that the image paths of a caption file start from (by default the
+            shards. For methods on regions: a file in Sherlock's layout, or the world's regions
+            with inferences ("world-abduction") or with expressions ("world-referring").
+        path: The annotation file or folder; for shards a pattern such as `data/{0000..0099}.tar`.
+        images: The folder that image paths of the annotation file start from (by default the
             file's own folder).
+        vg, vcr: For Sherlock: the folders of Visual Genome's and of VCR's pictures.
         texts: For shards: a folder of `<stem>.txt` to take captions from instead.
         format: The form of the caption file.
         split: The part to train on: of the world, or of a Karpathy file (`train+restval`).
@@ -63,9 +65,13 @@ class DataRecipe:
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """
 
-    source: Literal["world", "captions", "shards"] = "world"
+    source: Literal[
+        "world", "captions", "shards", "sherlock", "world-abduction", "world-referring"
+    ] = "world"
     path: str | None = None
     images: str | None = None
+    vg: str | None = None
+    vcr: str | None = None
     texts: str | None = None
     format: Literal["auto", "table", "karpathy", "coco", "folder"] = "auto"
     split: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from trifocal.data.samples import CaptionBatch
+from trifocal.data.batching import Batch
 from trifocal.train.gradient_cache import cached_step, direct_step
 from trifocal.train.launch import seed_draws
 from trifocal.train.optimizer import set_learning_rate
@@ -46,10 +46,9 @@ class Stepper:
         self.method, self.model, self.optimizer = method, model, optimizer
         self.accelerator, self.recipe, self.total = accelerator, recipe, total
         self.sharding = sharding
-        self._groups = optimizer.param_groups
         self._text = text_tower(method.named_parameters())
 
-    def gradient(self, step: int, group: list[CaptionBatch]) -> dict[str, float]:
+    def gradient(self, step: int, group: list[Batch]) -> dict[str, float]:
         """Compute the gradient of a step (from 0): the mean over a group of batches.
 
         Returns:
@@ -57,10 +56,11 @@ class Stepper:
         """
         recipe, accelerator = self.recipe, self.accelerator
         seed_draws(recipe.seed, step, accelerator.process_index)
-        rate = learning_rate(
-            step, base=recipe.optimizer.lr, warmup=recipe.schedule.warmup_steps, total=self.total
+        warmup = recipe.schedule.warmup_steps
+        set_learning_rate(
+            self.optimizer,
+            lambda base: learning_rate(step, base=base, warmup=warmup, total=self.total),
         )
-        set_learning_rate(self.optimizer, rate)
         sums: dict[str, torch.Tensor] = {}
         share = 1 / len(group)
         for index, batch in enumerate(group):
@@ -83,7 +83,7 @@ class Stepper:
             **dict(zip(sums, values)),
             "gradient_norm": norm,
             "logit_scale": math.exp(scale),
-            "lr": rate,
+            "lr": self.optimizer.param_groups[0]["lr"],
         }
 
     def apply(self) -> None:
@@ -95,9 +95,7 @@ class Stepper:
             with torch.no_grad():
                 scale.clamp_(0, self.recipe.max_logit_scale)
 
-    def _backward(
-        self, batch: CaptionBatch, share: float, *, final: bool
-    ) -> dict[str, torch.Tensor]:
+    def _backward(self, batch: Batch, share: float, *, final: bool) -> dict[str, torch.Tensor]:
         """Add a batch's gradient to the parameters; processes average it if it is `final`."""
         backward, objective = self.accelerator.backward, self.method.objective
         if self.sharding is not None:
@@ -121,7 +119,9 @@ class Stepper:
     def _gradient_norm(self) -> torch.Tensor:
         """Return the norm of the whole gradient, after scaling it down if the recipe says so."""
         self.accelerator.unscale_gradients(self.optimizer)
-        parameters = [parameter for group in self._groups for parameter in group["params"]]
+        parameters = [
+            parameter for group in self.optimizer.param_groups for parameter in group["params"]
+        ]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.recipe.clip_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip_grad_norm, norm)

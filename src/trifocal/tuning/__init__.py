@@ -1,16 +1,23 @@
-"""What is trained inside a backbone: all, the text tower, LoRA; and interpolation to the base."""
+"""What is changed and trained inside a backbone, and how that is kept beside its base."""
 
 from __future__ import annotations
 
 from trifocal.tuning.adaptation import load_model, save_adaptation
+from trifocal.tuning.adapters import AdapterConfig
+from trifocal.tuning.deep_prompts import DeepPromptConfig
 from trifocal.tuning.groups import decay_groups
 from trifocal.tuning.interpolate import interpolate
 from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
-from trifocal.tuning.tuned import Encoded, TunedClip, Tuning
+from trifocal.tuning.surgery import PositionConfig, Surgery, operate
+from trifocal.tuning.tuned import Encoded, TunedClip, Tuning, simple
 
 __all__ = [
+    "AdapterConfig",
+    "DeepPromptConfig",
     "Encoded",
     "LoraConfig",
+    "PositionConfig",
+    "Surgery",
     "TunedClip",
     "Tuning",
     "apply_lora",
@@ -18,5 +25,7 @@ __all__ = [
     "interpolate",
     "load_model",
     "merge_lora",
+    "operate",
     "save_adaptation",
+    "simple",
 ]

@@ -1,7 +1,7 @@
 """An adaptation on disk: only what was trained, and the name of what it belongs to.
 
 A folder with `adapter.safetensors` (the trained tensors) and `adapter.json` (format version,
-method, settings, base name and fingerprint). It is refused on another base unless forced, since
+method, surgery, conventions, base name and fingerprint). It is refused on another base unless forced, since
 the same factors on other weights mean nothing.
 """
 
@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from trifocal import config
 from trifocal.clip import Clip, load_clip
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
-from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
+from trifocal.tuning.surgery import Surgery, merge, operate
 
-FORMAT = 1
-_SETTINGS = {"lora": LoraConfig}
+FORMAT = 2
 
 
 def save_adaptation(
     folder: str | os.PathLike[str],
     clip: Clip,
+    surgery: Surgery,
     *,
     method: str,
-    tuning: str,
-    settings: LoraConfig,
     base_name: str,
     base_fingerprint: str,
 ) -> None:
@@ -43,8 +41,8 @@ def save_adaptation(
     facts = {
         "format": FORMAT,
         "method": method,
-        "tuning": tuning,
-        "settings": asdict(settings),
+        "surgery": config.plain(surgery),
+        "conventions": clip.conventions,
         "base": {"name": base_name, "sha256": base_fingerprint},
     }
     with atomic_folder(folder) as aside:
@@ -70,7 +68,7 @@ def load_model(
         options: Passed to `load_clip`.
 
     Returns:
-        A plain `Clip`; low-rank updates are merged into the weights.
+        A `Clip`; low-rank updates are merged into its weights, adapters are part of its blocks.
 
     Raises:
         UserError: The folder holds no model, or the base is not the one it was trained on.
@@ -93,11 +91,12 @@ def _load_adaptation(
     folder: Path, base: Clip | str | None, force: bool, device: str, options: dict[str, Any]
 ) -> Clip:
     facts = json.loads((folder / "adapter.json").read_text())
-    if facts.get("format") != FORMAT or facts.get("tuning") not in _SETTINGS:
+    if facts.get("format") != FORMAT:
         raise UserError(
-            f"{folder / 'adapter.json'} has format {facts.get('format')!r} and tuning "
-            f"{facts.get('tuning')!r}; this version reads format {FORMAT} with 'lora'."
+            f"{folder / 'adapter.json'} has format {facts.get('format')!r}; this version reads "
+            f"format {FORMAT}."
         )
+    surgery = config.build(Surgery, facts["surgery"])
     if isinstance(base, Clip):
         clip = base
     else:
@@ -107,7 +106,7 @@ def _load_adaptation(
             f"The adaptation in {folder} was trained on other weights than {clip.name!r} has "
             f"(its base was {facts['base']['name']!r}); give that base, or force it."
         )
-    apply_lora(clip.network, LoraConfig(**facts["settings"]))
+    operate(clip.network, surgery)
     tensors = load_file(folder / "adapter.safetensors", device=device)
     trained = {n: p for n, p in clip.network.named_parameters() if p.requires_grad}
     if tensors.keys() != trained.keys():
@@ -115,6 +114,7 @@ def _load_adaptation(
         raise UserError(f"The adaptation in {folder} does not fit {clip.name!r}: {odd!r} differs.")
     for key, parameter in trained.items():
         parameter.data.copy_(tensors[key])
-    merge_lora(clip.network)
+    merge(clip.network, surgery)
     clip.network.requires_grad_(True)
+    clip.conventions = dict(facts["conventions"])
     return clip.eval()

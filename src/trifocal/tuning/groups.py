@@ -1,4 +1,4 @@
-"""Which parameters weight decay touches.
+"""Parts of a CLIP's parameters, and which of them weight decay touches.
 
 The rule of the CLIP family's training code: no decay for gains, biases, normalization layers and
 the logit scale, decay for every weight with two or more dimensions (embedding tables included).
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from transformers import CLIPModel
 
 _NO_DECAY = ("bn", "ln", "norm", "bias", "logit_scale")
 
@@ -57,6 +58,22 @@ def image_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn
 def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
     """Return the text tower's parameters and those of its projection into the joint space."""
     return _within(named_parameters, "text_model", "text_projection")
+
+
+def edge_parameters(network: CLIPModel) -> list[nn.Parameter]:
+    """Return what stands before and behind the towers' blocks, and the logit scale.
+
+    RCA's "pass group" (arXiv 2303.10428, specification §2.5): patch convolution, CLS, token
+    embedding, both position tables, the last norms, both projections. The norm before the image
+    tower's first block is not part of it.
+    """
+    vision, text = network.vision_model, network.text_model
+    parts: list[nn.Module] = [
+        vision.embeddings, vision.post_layernorm, network.visual_projection,
+        text.embeddings, text.final_layer_norm, network.text_projection,
+    ]  # fmt: skip
+    found = [parameter for part in parts for parameter in part.parameters()]
+    return [*found, network.logit_scale]
 
 
 def _within(

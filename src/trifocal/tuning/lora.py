@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from trifocal.errors import UserError
+
 _LINEAR = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 
@@ -24,12 +26,21 @@ class LoraConfig:
         dropout: On the adapters' input, during training.
         patch_embedding: Adapt the patch convolution too (a rank-`rank` convolution followed by a
             1x1 one, which is truly low-rank).
+        targets: The linear layers that get factors, by their name in a block.
     """
 
     rank: int = 4
     alpha: float = 1.0
     dropout: float = 0.0
     patch_embedding: bool = False
+    targets: tuple[str, ...] = _LINEAR
+
+    def __post_init__(self) -> None:
+        strange = [name for name in self.targets if name not in _LINEAR]
+        if strange or not self.targets:
+            raise UserError(
+                f"lora.targets is {list(self.targets)}; name some of {', '.join(_LINEAR)}."
+            )
 
 
 def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
@@ -46,7 +57,7 @@ def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
     """
     import peft
 
-    targets: list[str] = [*_LINEAR]
+    targets: list[str] = [*config.targets]
     if config.patch_embedding:
         targets.append("patch_embedding")
     settings = peft.LoraConfig(

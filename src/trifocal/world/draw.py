@@ -6,6 +6,7 @@ from PIL import Image
 
 from trifocal.errors import UserError
 from trifocal.world.backgrounds import background, veil
+from trifocal.world.boxes import pixel_box
 from trifocal.world.scene import Scene
 from trifocal.world.sprites import sprite
 
@@ -26,10 +27,7 @@ def draw(scene: Scene, size: int | tuple[int, int] = 64) -> Image.Image:
         raise UserError(f"A scene is drawn with 16 to 4096 pixels a side, not {height} × {width}.")
     picture = background(scene.place, scene.condition, scene.variant, width, height).copy()
     for thing in scene.things:
-        x0, y0, x1, y1 = thing.box
-        left, top = round(x0 * width), round(y0 * height)
-        w = max(1, round((x1 - x0) * width))
-        h = max(1, round((y1 - y0) * height))
+        left, top, w, h = pixel_box(thing.box, width, height)
         image, margin = sprite(thing.kind, thing.color, thing.texture, w, h)
         picture.paste(image, (left - margin, top - margin), image)
     weather = None if scene.place == "room" else veil(scene.condition, scene.variant, width, height)

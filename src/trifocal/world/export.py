@@ -9,6 +9,8 @@ Layout::
     zero_shot/<task>/             class folders below test/, and the two text files of
                                   CLIP_benchmark: classnames.txt and
                                   zeroshot_classification_templates.txt
+    sherlock/                     sherlock_train.json, sherlock_val.json (`region_files`)
+    refcoco/                      instances.json, refs(world).json, detections.json
 """
 
 from __future__ import annotations
@@ -19,15 +21,19 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
 
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
+from trifocal.world.abduction import abduction_items
 from trifocal.world.captions import captions
 from trifocal.world.composition import TASKS, composition_items
 from trifocal.world.draw import draw
+from trifocal.world.referring import referring_items
+from trifocal.world.region_files import refcoco_files, sherlock_rows
 from trifocal.world.scene import Scene, generator, make_scene
 from trifocal.world.zero_shot import ZERO_SHOT, zero_shot_task
 
@@ -46,6 +52,8 @@ class ExportConfig:
         captions: captions a scene.
         composition: tests a task.
         zero_shot: pictures a task.
+        abduction: scenes of either of Sherlock's files; a multiple of 42 fills its folds.
+        referring: scenes of each split of the referring expressions.
         format: "png" (exact) or "jpg" (a third of the space).
     """
 
@@ -57,6 +65,8 @@ class ExportConfig:
     captions: int = 5
     composition: int = 200
     zero_shot: int = 200
+    abduction: int = 210
+    referring: int = 200
     format: str = "png"
 
 
@@ -107,6 +117,8 @@ def export_world(folder: str | os.PathLike[str], config: ExportConfig | None = N
         _write_captions(writer)
         _write_composition(writer)
         _write_zero_shot(writer)
+        _write_abduction(writer)
+        _write_referring(writer)
         lines = (json.dumps(scene.to_dict()) + "\n" for scene in writer.scenes.values())
         (aside / "scenes.jsonl").write_text("".join(lines), encoding="utf-8")
     return target
@@ -117,7 +129,10 @@ def _check(target: Path, config: ExportConfig) -> None:
         raise UserError(f"{target} already has content: choose a new folder for the world.")
     if config.format not in _SAVE:
         raise UserError(f"Pictures are written as png or jpg, not as {config.format!r}.")
-    counts = ("train", "val", "test", "captions", "composition", "zero_shot")
+    counts = (
+        *("train", "val", "test", "captions"),
+        *("composition", "zero_shot", "abduction", "referring"),
+    )
     for name in counts:
         if getattr(config, name) < (1 if name == "captions" else 0):
             raise UserError(f"{name} is a number of things to write, not {getattr(config, name)}.")
@@ -190,6 +205,28 @@ def _write_zero_shot(writer: _Writer) -> None:
             shutil.copyfile(picture, folder / picture.name)
         _write_lines(root / "classnames.txt", sorted(task.classnames, key=_folder_name))
         _write_lines(root / "zeroshot_classification_templates.txt", task.templates)
+
+
+def _write_abduction(writer: _Writer) -> None:
+    config = writer.config
+    for split in ("train", "val"):
+        items = abduction_items(config.abduction, config.seed, split)
+        for item in items:
+            writer.picture(item.scene.scene)
+        rows = sherlock_rows(items, config.size, config.format, folds=split == "val")
+        writer.json(f"sherlock/sherlock_{split}.json", rows)
+
+
+def _write_referring(writer: _Writer) -> None:
+    config = writer.config
+    items = {
+        split: referring_items(config.referring, config.seed, split)
+        for split in ("train", "val", "test")
+    }
+    for item in chain.from_iterable(items.values()):
+        writer.picture(item.scene.scene)
+    for name, content in refcoco_files(items, config.size, config.format).items():
+        writer.json(f"refcoco/{name}", content)
 
 
 def _folder_name(classname: str) -> str:

@@ -6,6 +6,7 @@ can contradict another. Boxes are in unit coordinates, x to the right and y down
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -139,23 +140,45 @@ def make_scene(seed: int, index: int, split: str = "train", things: int | None =
             pair = draw_pair(rng)
         if pair not in looks:
             looks.append(pair)
-    sizes = [draw_size(rng) for _ in looks]
+    found = place_things(looks, rng, ALONE_SIZES if count == 1 else SIZES)
+    return Scene(scene_id(seed, index, split, things), found, *draw_setting(rng))
+
+
+def place_things(
+    looks: Sequence[tuple[str, str]],
+    rng: np.random.Generator,
+    scale: Mapping[str, float] = SIZES,
+    sizes: Sequence[str] | None = None,
+    spread: float = 0.06,
+) -> tuple[Thing, ...]:
+    """Give things of the given (kind, color) a size, a texture and a place of their own.
+
+    Args:
+        looks: kind and color of 1 to 4 things.
+        rng: decides.
+        scale: the longer side that goes with a size, as a share of the picture's side.
+        sizes: the size of each thing; None draws them.
+        spread: how much sides of one size differ. Without it pictures share more sprites, so
+            that large ones are drawn fast.
+    """
+    sizes = [draw_size(rng) for _ in looks] if sizes is None else sizes
     textures = [draw_texture(rng) for _ in looks]
-    scale = ALONE_SIZES if count == 1 else SIZES
-    sides = [scale[size] * (0.97 + 0.06 * rng.random()) for size in sizes]
+    sides = [scale[size] * (1 - spread / 2 + spread * rng.random()) for size in sizes]
     centers = _layout(sides, rng)
-    found = [
+    return tuple(
         Thing(kind, color, size, texture, _box(kind, side, center))
         for (kind, color), size, texture, side, center in zip(
             looks, sizes, textures, sides, centers
         )
-    ]
-    return Scene(
-        id=scene_id(seed, index, split, things),
-        things=tuple(found),
-        place=PLACES[rng.integers(len(PLACES))],
-        condition=CONDITIONS[rng.integers(len(CONDITIONS))],
-        variant=int(rng.integers(BACKGROUND_VARIANTS)),
+    )
+
+
+def draw_setting(rng: np.random.Generator) -> tuple[str, str, int]:
+    """Draw place, condition and variant of a scene's background, each uniformly."""
+    return (
+        PLACES[rng.integers(len(PLACES))],
+        CONDITIONS[rng.integers(len(CONDITIONS))],
+        int(rng.integers(BACKGROUND_VARIANTS)),
     )
 
 

@@ -1,0 +1,320 @@
+"""Sherlock's annotation files: regions with clues and inferences (Hessel et al., ECCV 2022).
+
+A file is one JSON list, or a zip that holds one. Referring expressions are published in the same
+layout, with the expression as the inference and a detector's boxes under `yolo_box`; the drawn
+world is exported in it too. Boxes stay as they were annotated, even where they leave the picture
+or are a pixel wide: clipping belongs to whoever cuts them out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from trifocal.data.json_stream import json_list
+from trifocal.data.regions import Box, Region, RegionItem
+from trifocal.errors import UserError
+from trifocal.files import atomic_write
+
+VG, VCR, LOCAL = "vg", "vcr", "images"
+_VCR_FOLDER = "vcr1images"
+_SIDES = ("left", "top", "width", "height")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An entry of an annotation file.
+
+    Attributes:
+        item: The region and what is said about it.
+        url: The picture as the file names it; equal for regions of one picture.
+        fold: Retrieval fold (`split_idx`); only validation files have it.
+        confidence: How sure the annotator was, 1 (possible) to 3 (certain).
+        observation: Index of the observation within the picture (`obs_idx`).
+    """
+
+    item: RegionItem
+    url: str
+    fold: int | None = None
+    confidence: float | None = None
+    observation: int | None = None
+
+
+@dataclass(frozen=True)
+class ImageRoots:
+    """Where the pictures lie.
+
+    Attributes:
+        vg: Folder that holds Visual Genome's `VG_100K` and `VG_100K_2`.
+        vcr: Folder that holds VCR's `vcr1images`, or that folder itself.
+        images: Folder for everything else: paths in the file are relative to it.
+    """
+
+    vg: str | Path | None = None
+    vcr: str | Path | None = None
+    images: str | Path | None = None
+
+    def path(self, url: str) -> Path:
+        """Return where the picture of a URL lies; nothing is ever fetched.
+
+        Visual Genome's keep the last two parts of the URL, VCR's the last three (two below a root
+        that already is `vcr1images`). A relative path is kept whole. Of other URLs, and of
+        absolute paths that do not exist here, the file name is looked for in `images`.
+
+        Raises:
+            UserError: The root it needs was not given, or the path leads out of it.
+        """
+        source = source_of(url)
+        root = getattr(self, source)
+        if source == LOCAL:
+            parts, root = _local(url, root)
+        else:
+            parts = url.split("/")[-2:] if source == VG else url.split("/")[-3:]
+            if root is not None and source == VCR and Path(root).name == _VCR_FOLDER:
+                parts = parts[-2:]
+        if root is None:
+            raise UserError(
+                f"where the picture {url} lies is not known; set {source} to {_HOLDS[source]}"
+            )
+        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+            raise UserError(f"the picture {url!r} is not the path of a file below its folder")
+        return Path(root, *parts)
+
+
+_HOLDS = {
+    VG: "the folder with Visual Genome's VG_100K and VG_100K_2",
+    VCR: "the folder with VCR's vcr1images",
+    LOCAL: "the folder that the file's paths start from",
+}
+
+
+def source_of(url: str) -> Literal["vg", "vcr", "images"]:
+    """Return which root the picture of a URL belongs to."""
+    if "VG_" in url:
+        return VG
+    return VCR if _VCR_FOLDER in url else LOCAL
+
+
+def read_instances(
+    path: str | os.PathLike[str],
+    *,
+    roots: ImageRoots | None = None,
+    missing: Literal["keep", "drop", "error"] = "keep",
+) -> list[Instance]:
+    """Read an annotation file of the training, validation or referring-expression layout.
+
+    Args:
+        path: A `.json` file, or a `.zip` that holds one.
+        roots: Where the pictures lie; by default paths are relative to the file's folder.
+        missing: What becomes of entries whose picture is not there: "keep" does not look,
+            "drop" leaves them out, "error" refuses the file.
+
+    Returns:
+        The entries in the order of the file; boxes in pixels of the annotated picture
+        (`region.frame`), as they were annotated.
+
+    Raises:
+        UserError: The file is not in this layout (the message names the entry), a box has no
+            area, or a picture is missing.
+    """
+    roots = roots or ImageRoots(*[Path(path).parent] * 3)
+    paths: dict[str, Path] = {}
+    found = []
+    for number, entry in enumerate(json_list(path)):
+        try:
+            found.append(_instance(entry, roots, paths))
+        except _FaultyEntry as fault:
+            name = entry.get("instance_id", "") if isinstance(entry, dict) else ""
+            label = f"entry {number}" + (f" ({name})" if isinstance(name, str) and name else "")
+            raise UserError(f"{path}: {label} {fault}") from None
+    if missing == "keep":
+        return found
+    absent = set(missing_images(found))
+    if absent and missing == "error":
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise UserError(f"{path}: the picture {min(absent)}{more} is missing; get the pictures")
+    return [one for one in found if one.item.region.image not in absent]
+
+
+def read_sherlock(
+    path: str | os.PathLike[str],
+    *,
+    roots: ImageRoots | None = None,
+    missing: Literal["keep", "drop", "error"] = "keep",
+) -> list[RegionItem]:
+    """Read an annotation file as regions for training; see `read_instances`."""
+    return [one.item for one in read_instances(path, roots=roots, missing=missing)]
+
+
+def missing_images(instances: Iterable[Instance]) -> list[Path]:
+    """Return the pictures that are not there, sorted; each is looked for once."""
+    images = (one.item.region.image for one in instances)
+    paths = {Path(image) for image in images if isinstance(image, str | Path)}
+    return sorted(path for path in paths if not path.is_file())
+
+
+def write_instances(path: str | os.PathLike[str], instances: Iterable[Instance]) -> None:
+    """Write entries as Sherlock's JSON list, one a line; a `.zip` path gets it compressed.
+
+    `read_instances` gives the same entries back, as long as the roots are the same.
+
+    Args:
+        path: Ends in `.json` or `.zip`. It is written aside and then renamed.
+        instances: Their regions must have a `frame`, which the layout records.
+    """
+    text = "[" + ",\n".join(json.dumps(_entry(one), allow_nan=False) for one in instances) + "]\n"
+    target = Path(path)
+    with atomic_write(target) as aside:
+        if target.suffix != ".zip":
+            aside.write_text(text, encoding="utf-8")
+            return
+        inner = target.stem if target.stem.endswith(".json") else f"{target.stem}.json"
+        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(inner, text)
+
+
+def read_box(value: Any, *, empty: bool = False) -> Box:
+    """Return a box written as {left, top, width, height} or as [x, y, width, height].
+
+    Args:
+        value: What the file has.
+        empty: Let boxes of no area pass, as a detector may give them.
+
+    Raises:
+        ValueError: It is neither, or its sides are not positive numbers; a sentence's end.
+    """
+    sides: Sequence[Any]
+    if isinstance(value, dict):
+        absent = [side for side in _SIDES if side not in value]
+        if absent:
+            raise ValueError(f"has a box without {absent[0]}")
+        sides = [value[side] for side in _SIDES]
+    elif isinstance(value, list | tuple) and len(value) == 4:
+        sides = value
+    else:
+        raise ValueError("has a box that is not {left, top, width, height}")
+    if not all(_is_number(side) for side in sides):
+        raise ValueError("has a box with a side that is not a number")
+    left, top, width, height = sides
+    if not empty and (width <= 0 or height <= 0):
+        raise ValueError(f"has a box of no area ({width} x {height})")
+    return left, top, width, height
+
+
+def read_proposals(value: Any) -> tuple[Box, ...]:
+    """Return a detector's list of boxes, without those of no area.
+
+    Raises:
+        ValueError: It is not a list of boxes; a sentence's end.
+    """
+    if not isinstance(value, list):
+        raise ValueError("has proposals that are not a list")
+    boxes = [read_box(box, empty=True) for box in value]
+    return tuple(box for box in boxes if box[2] > 0 and box[3] > 0)
+
+
+class _FaultyEntry(Exception):  # noqa: N818 - a sentence's end, to which the reader adds the name
+    pass
+
+
+def _instance(entry: Any, roots: ImageRoots, paths: dict[str, Path]) -> Instance:
+    if not isinstance(entry, dict):
+        raise _FaultyEntry("is not a JSON object; is this a Sherlock file?")
+    image = _field(entry, dict, "inputs", "image")
+    url = _field(entry, str, "inputs", "image", "url")
+    frame = (_side(image, "width"), _side(image, "height"))
+    boxes = _field(entry, list, "inputs", "bboxes")
+    if not boxes:
+        raise _FaultyEntry("has no box")
+    if url not in paths:
+        paths[url] = roots.path(url)
+    try:
+        region = Region(paths[url], tuple(read_box(box) for box in boxes), frame)
+        proposals = read_proposals(entry.get("yolo_box") or [])
+    except ValueError as fault:
+        raise _FaultyEntry(str(fault)) from None
+    inference = _field(entry, str, "targets", "inference")
+    if not inference.strip():
+        raise _FaultyEntry("has an empty inference")
+    inputs = entry["inputs"]
+    clue, fold = inputs.get("clue", ""), entry.get("split_idx")
+    confidence, observation = inputs.get("confidence"), inputs.get("obs_idx")
+    if not isinstance(clue, str):
+        raise _FaultyEntry("has a clue that is not a text")
+    if not all(value is None or _is_number(value) for value in (fold, confidence, observation)):
+        raise _FaultyEntry("has a split_idx, confidence or obs_idx that is not a number")
+    name = _field(entry, str, "instance_id")
+    item = RegionItem(name, region, clue, inference, proposals)
+    return Instance(item, url, fold, confidence, observation)
+
+
+def _field(entry: dict[str, Any], kind: type, *keys: str) -> Any:
+    """Return a nested field of a type."""
+    value: Any = entry
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise _FaultyEntry(f"has no {'.'.join(keys)}")
+        value = value[key]
+    if not isinstance(value, kind):
+        raise _FaultyEntry(f"has a {'.'.join(keys)} of another type than {_SAID[kind]}")
+    return value
+
+
+_SAID = {dict: "an object", list: "a list", str: "a text"}
+
+
+def _side(image: dict[str, Any], name: str) -> int:
+    value = image.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise _FaultyEntry(f"has no inputs.image.{name}, the annotated picture's in pixels")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return good and abs(value) < 1e9 and math.isfinite(value)
+
+
+def _local(url: str, root: str | Path | None) -> tuple[list[str], str | Path | None]:
+    """Return the parts of a path that is neither Visual Genome's nor VCR's, and its root."""
+    if "://" in url:
+        return [url.split("/")[-1]], root
+    if not url.startswith("/"):
+        return list(PurePosixPath(url).parts), root
+    path = Path(url)
+    return ([path.name], path.parent) if root is None or path.is_file() else ([path.name], root)
+
+
+def _entry(one: Instance) -> dict[str, Any]:
+    """Return an instance in the order of the published files."""
+    region, item = one.item.region, one.item
+    if region.frame is None:
+        raise ValueError(f"{item.id}: a region without a frame has no width and height to write")
+    image = {"url": one.url, "width": region.frame[0], "height": region.frame[1]}
+    boxes = [dict(zip(_SIDES, map(_plain, box), strict=True)) for box in region.boxes]
+    inputs: dict[str, Any] = {"image": image, "bboxes": boxes, "clue": item.clue}
+    if one.confidence is not None:
+        inputs["confidence"] = one.confidence
+    if one.observation is not None:
+        inputs["obs_idx"] = one.observation
+    entry: dict[str, Any] = {
+        "inputs": inputs,
+        "targets": {"inference": item.inference},
+        "instance_id": item.id,
+    }
+    if one.fold is not None:
+        entry["split_idx"] = one.fold
+    if item.proposals:
+        entry["yolo_box"] = [[_plain(side) for side in box] for box in item.proposals]
+    return entry
+
+
+def _plain(value: float) -> float:
+    """Return whole numbers as integers, as the published files have them."""
+    return int(value) if value == int(value) else float(value)

@@ -1,0 +1,122 @@
+"""The distinct regions and sentences of a benchmark, each encoded once, and scores from them.
+
+A fold has a million (region, inference) pairs of two thousand distinct things, so pairs are kept
+as two numbers, and scores come from matrix products. Products are made in float64 and rounded to
+float32 once: what is equal stays equal whatever the size of the product, and ties are counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trifocal.data.regions import Region
+from trifocal.errors import UserError
+from trifocal.metrics.progress import Progress, Quiet
+from trifocal.regions.encoder import region_encoder
+
+
+class Pool:
+    """Numbers distinct regions and distinct sentences in the order they come."""
+
+    def __init__(self) -> None:
+        self._regions: dict[Region, int] = {}
+        self._texts: dict[str, int] = {}
+
+    @property
+    def regions(self) -> list[Region]:
+        """The distinct regions."""
+        return list(self._regions)
+
+    @property
+    def texts(self) -> list[str]:
+        """The distinct sentences."""
+        return list(self._texts)
+
+    def region(self, region: Region) -> int:
+        """Return the number of a region."""
+        return self._regions.setdefault(region, len(self._regions))
+
+    def text(self, text: str) -> int:
+        """Return the number of a sentence."""
+        return self._texts.setdefault(text, len(self._texts))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What an encoder made of a pool.
+
+    Attributes:
+        regions: (N, D) float32.
+        texts: (T, D) float32.
+        protocol: How the encoder shows regions to the model, in words.
+    """
+
+    regions: np.ndarray
+    texts: np.ndarray
+    protocol: str
+
+    def matrix(self, regions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Return (R, C) float32 scores of R regions with C sentences, by their numbers."""
+        row, rows = np.unique(regions, return_inverse=True)
+        column, columns = np.unique(texts, return_inverse=True)
+        product = self.regions[row].astype(np.float64) @ self.texts[column].astype(np.float64).T
+        return product.astype(np.float32)[rows[:, None], columns]
+
+    def pairs(self, regions: np.ndarray, texts: np.ndarray, group: np.ndarray) -> np.ndarray:
+        """Return (P,) float32 scores of P pairs.
+
+        Args:
+            regions: (P,) numbers of regions.
+            texts: (P,) numbers of sentences.
+            group: (P,) any integers; within a group every region meets (nearly) every sentence,
+                so that one product serves it.
+        """
+        scores = np.empty(len(regions), dtype=np.float32)
+        if not len(regions):
+            return scores
+        order = np.argsort(group, kind="stable")
+        edges = np.flatnonzero(np.diff(group[order])) + 1
+        for part in np.split(order, edges):
+            row, rows = np.unique(regions[part], return_inverse=True)
+            column, columns = np.unique(texts[part], return_inverse=True)
+            product = self.regions[row].astype(np.float64) @ self.texts[column].astype(np.float64).T
+            scores[part] = product[rows, columns]
+        return scores
+
+
+def embed(
+    model: Any, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
+) -> Embedded:
+    """Encode every region and every sentence of a pool once.
+
+    Args:
+        model: Whatever `region_encoder` takes, or an object that has `encode_regions`,
+            `encode_inferences` and, optionally, `protocol` itself.
+        pool: What to encode.
+        batch_size: Regions in one pass; of sentences twice as many.
+        progress: Told of distinct regions and sentences.
+
+    Raises:
+        UserError: An embedding is not finite.
+    """
+    encoder, progress = region_encoder(model), progress or Quiet()
+    regions = encoder.encode_regions(pool.regions, batch_size=batch_size, progress=progress)
+    texts = encoder.encode_inferences(pool.texts, batch_size=2 * batch_size, progress=progress)
+    arrays = []
+    for name, value, count in (
+        ("regions", regions, len(pool.regions)),
+        ("inferences", texts, len(pool.texts)),
+    ):
+        array = value.detach().float().cpu().numpy()
+        if len(array) != count:
+            raise ValueError(f"the encoder gave {len(array)} rows for {count} {name}")
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"an embedding of the {name} holds NaN or infinity, so nothing can be ranked: the "
+                "checkpoint is damaged or its training diverged; use an earlier one"
+            )
+        arrays.append(array)
+    return Embedded(arrays[0], arrays[1], getattr(encoder, "protocol", ""))

@@ -1,0 +1,273 @@
+"""Sherlock: which inference follows from this region, and which region does it follow from?
+
+Hessel et al., "The Abduction of Sherlock Holmes", ECCV 2022 (arXiv 2202.04800): retrieval within
+folds of a thousand, localization among annotated and detected regions, comparison with people's
+ratings. The annotation file of the validation set is enough for the first two (Auto-Box needs a
+detector's boxes besides). The leaderboard's instance files, where they are, are scored as they
+stand, in place of what the annotation file gives; only they have the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trifocal.data.json_stream import json_mapping
+from trifocal.data.regions import Box
+from trifocal.data.sherlock_files import Instance, read_instances, read_proposals
+from trifocal.errors import UserError
+from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.progress import Progress
+from trifocal.metrics.result import Result, model_name
+from trifocal.regions.benchmarks.annotated import Annotated, annotated
+from trifocal.regions.benchmarks.answer_keys import (
+    ComparisonKey,
+    LocalizationKey,
+    RetrievalKey,
+    comparison_scores,
+    localization_scores,
+    retrieval_scores,
+)
+from trifocal.regions.benchmarks.leaderboard import FOLDS, Task, find_tasks, read_task
+from trifocal.regions.benchmarks.localization import LocalizationScores
+from trifocal.regions.benchmarks.pool import Embedded, Pool, embed
+from trifocal.regions.benchmarks.retrieval import RetrievalScores, mean_over_folds
+from trifocal.regions.benchmarks.sherlock_places import (
+    FILES,
+    absent_pictures,
+    annotation_file,
+    image_roots,
+    missing_annotations,
+)
+from trifocal.regions.benchmarks.submission import write_submission
+
+SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class SherlockItems:
+    """What is to be scored.
+
+    Attributes:
+        pool: Distinct regions and inferences.
+        instances: Entries of the annotation file whose questions are asked.
+        of: How many entries the file has.
+        annotated: Their questions; None without an annotation file.
+        tasks: The leaderboard's instance files.
+    """
+
+    pool: Pool
+    instances: Sequence[Instance]
+    of: int
+    annotated: Annotated | None
+    tasks: Sequence[Task]
+
+    def __len__(self) -> int:
+        return len(self.instances) or sum(len(task) for task in self.tasks)
+
+
+@dataclass
+class Sherlock:
+    """The benchmark over files in their published form.
+
+    Attributes:
+        annotations: Annotation file; by default `sherlock_val_with_split_idxs_v1_1.json` (or
+            another `sherlock_val*`, or `val.json`), zipped or not, in the root or in `sherlock`,
+            `annotations` or `data` below it.
+        images: Folder of the pictures: it may hold `VG_100K`, `VG_100K_2` and `vcr1images`, and
+            relative paths start from it. By default the root or the folder around it, and for
+            relative paths the annotation file's folder.
+        vg: Folder that holds `VG_100K` and `VG_100K_2`, where it is another.
+        vcr: Folder that holds `vcr1images`, where it is another.
+        available_only: Ask the questions whose picture is present instead of requiring them all.
+            The rows say how many there were. The leaderboard's files, which count only whole,
+            are then left aside.
+        proposals: JSON file that maps picture URLs to a detector's boxes, for Auto-Box; by
+            default the instances' own (`yolo_box`), if they have any.
+        split: "val", or "test", for which only the leaderboard's instances are public.
+        folds: Retrieval folds to score; all by default.
+        leaderboard: Use the leaderboard's instance files where they are under the root.
+        submission: Zip file to write the scores of these to, as the leaderboard takes them.
+        batch_size: Regions in one pass.
+    """
+
+    annotations: str | Path | None = None
+    images: str | Path | None = None
+    vg: str | Path | None = None
+    vcr: str | Path | None = None
+    available_only: bool = False
+    proposals: str | Path | None = None
+    split: str = "val"
+    folds: Sequence[int] | None = None
+    leaderboard: bool = True
+    submission: str | Path | None = None
+    batch_size: int = 128
+    name = "sherlock"
+    source = (
+        "github.com/allenai/sherlock (CC BY 4.0); pictures: Visual Genome (CC BY 4.0) and VCR "
+        "(its own terms)"
+    )
+    version = 1
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing: the annotations, or pictures (one entry for each folder)."""
+        return self._read(Path(root))[1]
+
+    def items(self, root: str | Path) -> SherlockItems:
+        """Read the questions.
+
+        Raises:
+            UserError: Files are missing or not in their format, or an option does not fit.
+        """
+        items, missing = self._read(Path(root))
+        require(missing, self.name)
+        if self.submission is not None and not items.tasks:
+            raise UserError(
+                "a submission needs the leaderboard's instance files, and none are used from "
+                f"{root}; {FILES}, and leave available_only unset"
+            )
+        answered = items.annotated is not None or any(task.key for task in items.tasks)
+        if not answered and self.submission is None:
+            raise UserError(
+                f"Sherlock's {self.split} answers are not there (those of test are not public); "
+                "set submission to a zip file to write scores for the leaderboard to"
+            )
+        return items
+
+    def score(
+        self, model: Any, items: SherlockItems, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Score a model.
+
+        Args:
+            model: Whatever `trifocal.regions.encoder.region_encoder` takes.
+            items: What `items` returned.
+            progress: Told of distinct regions and inferences.
+
+        Returns:
+            Rows `im2txt`, `txt2im` and `P@1` of the task "retrieval" (means over folds), `GT-Box`,
+            `Auto-Box` and `Auto-Box oracle` of "localization", and `Human Acc` of "comparison",
+            as far as there are data. All but the first two are fractions; the leaderboard
+            multiplies them by 100.
+        """
+        embedded = embed(model, items.pool, batch_size=self.batch_size, progress=progress)
+        sheet = Sheet(self.name, model_name(model), embedded.protocol, version=self.version)
+        handed_in = self._score_tasks(sheet, items.tasks, embedded)
+        if self.submission is not None:
+            write_submission(self.submission, handed_in)
+        if items.annotated is not None:
+            _score_annotated(sheet, items, items.annotated, embedded)
+        return sheet.done()
+
+    def _read(self, root: Path) -> tuple[SherlockItems, list[Missing]]:
+        """Read everything but the pictures, and say what is missing."""
+        if self.split not in SPLITS:
+            raise UserError(f"Sherlock has no split {self.split!r}; there are val and test")
+        file = annotation_file(root, self.split, self.annotations)
+        found = {}
+        if self.leaderboard and not self.available_only:
+            below = ("", "leaderboard", "leaderboard_data", "sherlock")
+            found = find_tasks([root / folder for folder in below], self.split, self.folds)
+        pool, roots = Pool(), image_roots(root, file, self.images, self.vg, self.vcr)
+        tasks = [read_task(name, path, pool, roots) for name, path in found.items()]
+        if file is None:
+            items = SherlockItems(pool, (), 0, None, tasks)
+            lacks_file = self.annotations is not None or not tasks
+            missing = [missing_annotations(root, self.split, self.annotations)]
+            return items, missing if lacks_file else _absent(pool)
+        every = read_instances(file, roots=roots)
+        if not every:
+            raise UserError(f"{file} is an empty list; {FILES}")
+        chosen = every
+        if self.available_only:
+            # Without a single picture all of them are asked for, and reported missing.
+            chosen = read_instances(file, roots=roots, missing="drop") or every
+        proposals = None if self.proposals is None else _read_boxes(self.proposals)
+        questions = annotated(chosen, pool, proposals=proposals, folds=self.folds)
+        if not questions.folds:
+            raise UserError(f"{file} has none of the folds {list(self.folds or ())}")
+        return SherlockItems(pool, chosen, len(every), questions, tasks), _absent(pool)
+
+    def _score_tasks(
+        self, sheet: Sheet, tasks: Sequence[Task], embedded: Embedded
+    ) -> dict[str, np.ndarray]:
+        """Add the rows of instance files with answers; return the scores of all files."""
+        folds: list[RetrievalScores] = []
+        handed_in = {}
+        base = f"{embedded.protocol}; the leaderboard's {self.split} instances"
+        for task in tasks:
+            scores = handed_in[task.name] = task.scores(embedded)
+            match task.key:
+                case RetrievalKey():
+                    folds.append(retrieval_scores(scores, task.key))
+                case LocalizationKey():
+                    _add_localization(sheet, base, localization_scores(scores, task.key))
+                case ComparisonKey():
+                    found = comparison_scores(scores, task.key)
+                    sheet.protocol = (
+                        f"{base}; pairwise order, 2 (accuracy - 1/2); people reach "
+                        f"{found.human:.4f}, their mean {found.oracle:.4f}"
+                    )
+                    sheet.add("comparison", "Human Acc", found.model, found.n, 0.0)
+        if folds:
+            base += f"; {len(folds)} of {FOLDS} folds"
+            _add_retrieval(sheet, base, mean_over_folds(folds))
+        return handed_in
+
+
+def _absent(pool: Pool) -> list[Missing]:
+    return absent_pictures(Path(str(region.image)) for region in pool.regions)
+
+
+def _read_boxes(file: str | Path) -> dict[str, tuple[Box, ...]]:
+    """Read a detector's boxes by picture URL."""
+    boxes = {}
+    for url, value in json_mapping(file):
+        try:
+            boxes[url] = read_proposals(value)
+        except ValueError as fault:
+            raise UserError(f"{file}: the entry of {url} {fault}") from None
+    return boxes
+
+
+def _score_annotated(
+    sheet: Sheet, items: SherlockItems, questions: Annotated, embedded: Embedded
+) -> None:
+    """Add the rows of an annotation file that the leaderboard's files did not give."""
+    done = {row.task for row in sheet.rows}
+    base = f"{embedded.protocol}; from the annotation file"
+    if len(items.instances) < items.of:
+        base += f", {len(items.instances)} of {items.of} instances, whose pictures are present"
+    if "retrieval" not in done:
+        count = len(questions.folds)
+        folds = f"{count} folds" if questions.own_folds else f"{count} folds in the file's order"
+        _add_retrieval(sheet, f"{base}; {folds}", questions.retrieval(embedded))
+    if "localization" not in done:
+        _add_localization(sheet, base, questions.localization(embedded))
+
+
+def _add_retrieval(sheet: Sheet, base: str, found: RetrievalScores) -> None:
+    sheet.protocol = f"{base}; mean over folds, ties share their mean place"
+    sheet.add("retrieval", "im2txt", found.im2txt, found.n, found.chance_rank)
+    sheet.add("retrieval", "txt2im", found.txt2im, found.n, found.chance_rank)
+    sheet.add("retrieval", "P@1", found.p_at_1, found.n, found.chance_p_at_1)
+
+
+def _add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> None:
+    if found.gt_box is not None:
+        sheet.protocol = (
+            f"{base}; one-to-one assignment, ties broken by noise of {found.tie_noise:g}; "
+            "mean over pictures"
+        )
+        sheet.seed = found.seed
+        sheet.add("localization", "GT-Box", found.gt_box, found.gt_images, found.gt_chance)
+        sheet.seed = None
+    if found.auto_box is not None and found.oracle is not None:
+        sheet.protocol = f"{base}; best-scoring proposal, IoU > 0.5; mean over pictures"
+        n, chance = found.auto_images, found.auto_chance
+        sheet.add("localization", "Auto-Box", found.auto_box, n, chance)
+        sheet.add("localization", "Auto-Box oracle", found.oracle, n, chance)
