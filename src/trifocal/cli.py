@@ -21,6 +21,25 @@ first steps:
   trifocal eval builtin world
 """
 
+_EXPLAIN = """\
+Rank the explanations of a bank by how well they fit a region of a picture. The score is the cosine
+of region and text: compare scores of one model only.
+
+The bank is a .txt with an explanation on each line, a .jsonl with {"text": ...} on each, or an
+annotation file in Sherlock's layout (.json). It is embedded once; the result is kept beside it.
+"""
+
+_EXPLAIN_EXAMPLES = """\
+examples:
+  trifocal explain kitchen.jpg --box 40,60,120,80 --bank inferences.txt --model runs/rca
+  trifocal explain kitchen.jpg --bank inferences.txt --model builtin --out explained.png
+  trifocal explain regions.jsonl --bank inferences.txt --model runs/rca --out explained.jsonl
+
+A list has a region on each line, {"image": "kitchen.jpg", "boxes": [[40, 60, 120, 80]], "id": "a"},
+paths from its own folder, "boxes" and "id" optional. With --out, the same command goes on where an
+earlier one was stopped.
+"""
+
 _OPTION: dict[str, Any] = {
     "action": "append",
     "default": [],
@@ -105,6 +124,36 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     world.add_argument("--size", type=int, default=256, help="picture side in pixels")
     world.add_argument("--seed", type=int, default=0)
 
+    explain = commands.add_parser(
+        "explain",
+        help="likely explanations of a region of a picture, ranked",
+        description=_EXPLAIN,
+        epilog=_EXPLAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument("image", metavar="IMAGE", help="a picture, or a .jsonl list of regions")
+    explain.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="left, top, width and height in pixels; several boxes together mark one region "
+        "(default: the whole picture)",
+    )
+    explain.add_argument("--bank", required=True, metavar="FILE", help="what to choose from")
+    explain.add_argument("--model", required=True, help="a name, a file, a folder or a run")
+    explain.add_argument("--top", type=int, default=5, help="how many (default: %(default)s)")
+    explain.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    explain.add_argument(
+        "--out", help="also draw the answer (.png, .jpg, .webp); of a list, the file of its lines"
+    )
+    explain.add_argument(
+        "--skip-bad", action="store_true", help="of a list, leave out what cannot be opened"
+    )
+    explain.add_argument("--device", default="auto", help="cpu, cuda, mps (default: %(default)s)")
+    explain.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")
+    explain.add_argument("--tokenizer", help="vocabulary for weights that carry none")
+
     export = commands.add_parser("export", help="write a model in another library's format")
     export.add_argument("model")
     export.add_argument("--to", required=True, choices=("transformers", "open_clip"))
@@ -117,6 +166,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
         "train": _train,
         "eval": _eval,
         "data": _data,
+        "explain": _explain,
         "export": _export,
     }
     return parser, handlers
@@ -164,6 +214,13 @@ def _data(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(arguments: argparse.Namespace) -> int:
+    from trifocal.apps.explaining import run_explain
+
+    run_explain(arguments)
+    return 0
+
+
 def _export(arguments: argparse.Namespace) -> int:
     from trifocal.clip import save_open_clip, save_pretrained
     from trifocal.tuning import load_model
@@ -190,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if rest and arguments.command != "train":
             known = ["--root", "--images", "--out", "--base", "--interpolate", "--seeds"]
+            known += ["--box", "--bank", "--model", "--top", "--json", "--device"]
             raise UserError(f"unknown option {rest[0]!r}.{nearest(rest[0], known)}")
         return handlers[arguments.command](arguments)
     except UserError as error:

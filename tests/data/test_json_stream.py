@@ -6,7 +6,7 @@ import json
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trifocal.data import json_stream
@@ -25,6 +25,7 @@ def file(tmp_path_factory):
     return tmp_path_factory.mktemp("stream") / "content.json"
 
 
+@settings(max_examples=50)
 @given(st.lists(plain), st.integers(1, 7), st.sampled_from([None, 1]), st.booleans())
 def test_lists_in_windows_of_any_size(file, content, window, indent, ascii):
     file.write_text(json.dumps(content, indent=indent, ensure_ascii=ascii), encoding="utf-8")
@@ -34,6 +35,7 @@ def test_lists_in_windows_of_any_size(file, content, window, indent, ascii):
         assert json_file(file) == content
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=4), plain), st.integers(1, 7))
 def test_mappings_in_windows_of_any_size(file, content, window):
     file.write_text(json.dumps(content), encoding="utf-8")

@@ -15,8 +15,8 @@ from PIL import Image
 
 from trifocal.clip.embeddings import TextBatch
 from trifocal.clip.preprocess import Preprocess
-from trifocal.data.images import BadImage
 from trifocal.data.batching import CaptionBatching, CenterCrop, RandomCrop
+from trifocal.data.images import BadImage
 from trifocal.data.loader import BatchMaker, Order, batches
 from trifocal.data.samples import Sample
 from trifocal.errors import UserError

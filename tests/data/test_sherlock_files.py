@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trifocal.data.regions import Region, RegionItem
@@ -212,6 +212,7 @@ instances = st.builds(
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.zip", "a.json.zip"])
+@settings(max_examples=25)
 @given(found=st.lists(instances, max_size=4))
 def test_what_is_written_is_read_again(tmp_path_factory, name, found):
     path = tmp_path_factory.getbasetemp() / name
@@ -274,7 +275,9 @@ def test_the_texts_of_the_validation_set(published):
     assert all(inferences)
     for texts, ended, words in ((clues, 0.168, 6.5), (inferences, 0.336, 6.6)):
         assert sum(text.endswith(".") for text in texts) / 22_737 == pytest.approx(ended, abs=6e-4)
-        assert statistics.mean(len(text.split()) for text in texts) == pytest.approx(words, abs=0.05)
+        assert statistics.mean(len(text.split()) for text in texts) == pytest.approx(
+            words, abs=0.05
+        )
 
 
 def test_the_boxes_of_the_validation_set(published):

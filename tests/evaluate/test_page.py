@@ -28,6 +28,9 @@ from trifocal.evaluate.page import (
     Plot,
     Plots,
     Prose,
+    Ranked,
+    Ranking,
+    Rankings,
     Report,
     Row,
     Table,
@@ -55,6 +58,7 @@ BLOCKS = [
     Plots(EVIL, [PLOT, PLOT], EVIL, TABLE),
     Examples(EVIL, [Example(PICTURE, EVIL, EVIL, EVIL, [Verdict(EVIL, 0.3, 0.2), Verdict("m", 0.1, 0.1)])], EVIL),
     HeatMaps(EVIL, [HeatMap(PICTURE, EVIL, [EVIL], [(EVIL, [PICTURE])])], EVIL),
+    Rankings(EVIL, [Ranking(PICTURE, EVIL, [(EVIL, [Ranked(EVIL, 0.1, True)], PICTURE)])], EVIL),
     Facts(EVIL, [(EVIL, EVIL)], [EVIL]),
 ]  # fmt: skip
 REPORT = Report(

@@ -36,6 +36,12 @@ class Region:
     boxes: tuple[Box, ...]
     frame: tuple[int, int] | None = None
 
+    def __hash__(self) -> int:
+        """Let pictures that are open be told apart too; Pillow's cannot be hashed."""
+        image = self.image
+        known = image if isinstance(image, str | Path) else image.size
+        return hash((known, self.boxes, self.frame))
+
     def open(self, draft: int | None = None) -> tuple[Image.Image, tuple[Box, ...]]:
         """Return the picture as RGB, and the boxes in its pixels.
 

@@ -201,6 +201,34 @@ class HeatMaps:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """An answer of a model, its score, and whether it is the right one."""
+
+    text: str
+    score: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A picture, what is true of it, and for each model its best answers and where it looked."""
+
+    picture: Image.Image | Tensor
+    truth: str
+    answers: Sequence[tuple[str, Sequence[Ranked], Image.Image | None]]
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Ranked answers to pictures."""
+
+    title: str
+    items: Sequence[Ranking]
+    caption: str = ""
+    kind: ClassVar[str] = "rankings"
+
+
+@dataclass(frozen=True)
 class Facts:
     """Names and values, then commands that can be typed."""
 
@@ -210,7 +238,7 @@ class Facts:
     kind: ClassVar[str] = "facts"
 
 
-Block = Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Facts
+Block = Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Rankings | Facts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS
 from trifocal.evaluate import figures
 from trifocal.evaluate.page import Block, Column, Entry, Plot, Plots, Row, Table, Tone
 from trifocal.evaluate.retrieval import TASK as RETRIEVAL
-from trifocal.evaluate.table import Cell, compare, signed
+from trifocal.evaluate.table import Cell, chance_of, compare, signed
 from trifocal.evaluate.world import NAME as WORLD
 from trifocal.evaluate.zero_shot import TASK as ZERO_SHOT
 from trifocal.metrics.result import Result
@@ -33,15 +33,13 @@ def main_table(rows: Sequence[Result], models: Sequence[str]) -> Table:
     body = [
         Row(
             model,
-            [_entry(compared[measure.key].get(model)) for measure in measures],
+            [entry_of(compared[measure.key].get(model)) for measure in measures],
             "strong" if model == models[-1] and len(models) > 1 else "",
         )
         for model in models
     ]
-    chances = [next(iter(compared[m.key].values())).row.chance for m in measures]
-    body.append(
-        Row("chance", [Entry("" if c is None else f"{100 * c:.1f}") for c in chances], "faint")
-    )
+    chances = [chance_of(next(iter(compared[m.key].values())).row) for m in measures]
+    body.append(Row("chance", [Entry(chance) for chance in chances], "faint"))
     runs = max(cell.runs for cells in compared.values() for cell in cells.values())
     seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
     return Table(
@@ -76,7 +74,8 @@ def _measures(rows: Sequence[Result]) -> list[Measure]:
     return found or [Measure(" ".join(key), "", key) for key in keys]
 
 
-def _entry(cell: Cell | None) -> Entry:
+def entry_of(cell: Cell | None) -> Entry:
+    """Return the table entry of one measure of one model."""
     if cell is None:
         return Entry("–")
     scale = 1 if cell.row.is_rank else 100
@@ -107,7 +106,7 @@ def subset_blocks(rows: Sequence[Result], models: Sequence[str]) -> list[Block]:
         names = [key[1].replace("_", " ") for key in keys]
         figure = figures.dots(names, series, "percent right", 50.0)
         body = [
-            Row(name, [_entry(compared[key][model]) for model in models])
+            Row(name, [entry_of(compared[key][model]) for model in models])
             for name, key in zip(names, keys, strict=True)
         ]
         count = sum(by_model[models[0]].row.n for by_model in cells)

@@ -27,6 +27,7 @@ from trifocal.errors import UserError, nearest
 from trifocal.evaluate.records import append_results
 from trifocal.evaluate.retrieval import Retrieval
 from trifocal.evaluate.world import World
+from trifocal.evaluate.world_regions import WorldRegions
 from trifocal.evaluate.zero_shot import ZeroShot
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.progress import Progress, Quiet
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 BENCHMARKS: dict[str, type[Any]] = {
     World.name: World,
+    WorldRegions.name: WorldRegions,
     ZeroShot.name: ZeroShot,
     Retrieval.name: Retrieval,
     **COMPOSITION,

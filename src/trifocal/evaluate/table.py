@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 from rich.text import Text
@@ -107,10 +107,15 @@ def comparison_table(
             table.add_section()
         shown = Text(key[0]) if key[0] != last else Text("")
         last = key[0]
-        chance = "" if first.chance is None else f"{100 * first.chance:.1f}"
+        chance = chance_of(first)
         values = [_shown(cells[model]) if model in cells else Text("–") for model in models]
         table.add_row(shown, Text(_measure(first)), str(first.n), chance, *values)
     return table
+
+
+def chance_of(row: Result) -> str:
+    """Return what chance gives, as tables print it; empty where nobody knows."""
+    return "" if row.chance is None else replace(row, value=row.chance).shown()
 
 
 def _measure(row: Result) -> str:

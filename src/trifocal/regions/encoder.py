@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.metrics.embed import encode_texts, encoder_of
 from trifocal.metrics.progress import Progress, Quiet
-from trifocal.regions.prompts import PromptConfig, prompts
+from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
 
 CONVENTION = "regions"  # the key of the prompt's settings among a Clip's conventions
@@ -143,13 +144,20 @@ class RegionEncoder:
         return prompts(image, boxes, self.prompt, side, preprocess=preprocess, rng=rng)
 
 
-def region_encoder(model: Any, prompt: PromptConfig | None = None) -> Any:
+def region_encoder(
+    model: Any,
+    prompt: PromptConfig | None = None,
+    *,
+    variant: str | None = None,
+    layout: Layout | None = None,
+) -> Any:
     """Return the object that embeds regions: the model itself if it can, or an encoder over it.
 
     Args:
         model: A Clip, a method, or anything with `encode_regions` and `encode_inferences`.
         prompt: How it is shown a region; by default as it was trained, or, for a model that never
             was, the region and the picture apart.
+        variant, layout: Changes to that.
     """
     if hasattr(model, "encode_regions"):
         return model
@@ -157,4 +165,6 @@ def region_encoder(model: Any, prompt: PromptConfig | None = None) -> Any:
     if prompt is None:
         trained = getattr(clip, "conventions", {}).get(CONVENTION)
         prompt = plain_config.build(PromptConfig, trained) if trained else ZERO_SHOT
-    return RegionEncoder(clip, prompt)
+    return RegionEncoder(
+        clip, replace(prompt, variant=variant or prompt.variant, layout=layout or prompt.layout)
+    )

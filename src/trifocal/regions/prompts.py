@@ -254,11 +254,16 @@ def wrong_region(
 ) -> Box:
     """Draw a box of a picture of `size` (width, height) that is not the region (rca.md §4.2).
 
-    One of the proposals whose IoU with every true box is below 0.5; where there is none, a random
-    box of which the same holds. Where even that is not found (a picture of few pixels), the one
-    that overlaps least.
+    One of the proposals whose IoU with every true box is below 0.5, of the parts inside the
+    picture; where there is none, a random box of which the same holds. Where even that is not
+    found (a picture of few pixels), the one that overlaps least.
     """
-    wrong = [box for box in proposals if all(iou(box, true) < 0.5 for true in boxes)]
+    shown = [clip_box(box, size) for box in boxes]
+
+    def overlap(box: Box) -> float:
+        return max((iou(clip_box(box, size), true) for true in shown), default=0.0)
+
+    wrong = [box for box in proposals if overlap(box) < 0.5]
     if wrong:
         return wrong[int(rng.integers(len(wrong)))]
     least, best = math.inf, (0.0, 0.0, float(size[0]), float(size[1]))
@@ -266,11 +271,11 @@ def wrong_region(
         (left, right), (top, bottom) = (np.sort(rng.uniform(0, side, 2)) for side in size)
         drawn = (float(left), float(top), float(right - left), float(bottom - top))
         box = clip_box(drawn, size)
-        overlap = max((iou(box, true) for true in boxes), default=0.0)
-        if overlap < 0.5:
+        shared = overlap(box)
+        if shared < 0.5:
             return box
-        if overlap < least:
-            least, best = overlap, box
+        if shared < least:
+            least, best = shared, box
     return best
 
 

@@ -99,6 +99,7 @@ def position_surgery(clip: Clip, config: RegionConfig, *, trained: bool) -> Posi
             f"prompt.size {config.prompt.size} is not a multiple of the patches' side "
             f"{clip.patch_size}."
         )
-    if (rows, columns) == clip.patch_grid or (config.positions == "interpolate" and not trained):
+    mode = "interpolate" if rows == columns else config.positions  # one slot has no halves to tile
+    if (rows, columns) == clip.patch_grid or (mode == "interpolate" and not trained):
         return None
-    return PositionConfig(rows, columns, config.positions)
+    return PositionConfig(rows, columns, mode)

@@ -214,7 +214,7 @@ class Recipe:
 HARMLESS = frozenset(
     {
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
-        "monitor", "monitor_mode", "output", "data.images", "data.texts", "data.bad_image_share",
+        "monitor", "monitor_mode", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
         "sharding", "gradient_checkpointing", "compile", "negatives.cache",
     }
 )  # fmt: skip

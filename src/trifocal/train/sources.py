@@ -7,14 +7,13 @@ from typing import Any
 
 from trifocal.data.captions import CaptionDataset, present, read_captions
 from trifocal.data.regions import RegionDataset
-from trifocal.data.sherlock_files import ImageRoots, read_instances
 from trifocal.data.shards import ShardDataset
+from trifocal.data.sherlock_files import ImageRoots, read_instances
 from trifocal.errors import UserError
 from trifocal.train.recipe import DataRecipe
 from trifocal.world.abduction import WorldAbduction
 from trifocal.world.referring import WorldReferring
 from trifocal.world.source import WorldCaptions
-
 
 REGION_SOURCES = ("sherlock", "world-abduction", "world-referring")
 

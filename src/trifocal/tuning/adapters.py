@@ -81,8 +81,11 @@ class BottleneckAdapter(nn.Module):
 
     def __init__(self, dim: int, ratio: float = 0.25, *, skip: bool) -> None:
         super().__init__()
-        self.down = nn.Linear(dim, int(ratio * dim))
-        self.up = nn.Linear(int(ratio * dim), dim)
+        width = int(ratio * dim)
+        if not width:
+            raise UserError(f"adapters.ratio {ratio} leaves no unit of {dim}; choose a larger one.")
+        self.down = nn.Linear(dim, width)
+        self.up = nn.Linear(width, dim)
         self.skip = skip
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)

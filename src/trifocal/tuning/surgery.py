@@ -8,7 +8,7 @@ so that the same changes can be made to the same base again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import nn
 from transformers import CLIPModel
@@ -40,7 +40,7 @@ class PositionConfig:
 
 @dataclass(frozen=True)
 class Surgery:
-    """Changes to a backbone. What is attached (adapters, factors, prompts) is always trained.
+    """Changes to a backbone. What is new (adapters, factors, prompts) is always trained.
 
     Attributes:
         trained: Which of the pretrained parameters are trained: "all"; the "text" tower and the
@@ -75,15 +75,16 @@ def operate(network: CLIPModel, surgery: Surgery) -> list[nn.Parameter]:
     """Make the changes in place; afterwards exactly the trained parameters require gradients.
 
     Returns:
-        The parameters that are new (adapters, factors, prompts), in the order of the network.
+        The parameters that are new (adapters, factors, prompts, an embedding of the halves), in
+        the order of the network.
     """
     # The parameters themselves, not their ids: one that is replaced must not lend its id.
     known = set(network.parameters())
     if surgery.positions is not None:
         where = surgery.positions
         stretch_positions(network, where.rows, where.columns, tile=where.mode == "tile")
-        embeddings = network.vision_model.embeddings
-        known |= set(embeddings.parameters())
+        embeddings: Any = network.vision_model.embeddings
+        known.add(embeddings.position_embedding.weight)  # replaced, but not new
     if surgery.lora is not None:
         apply_lora(network, surgery.lora)
     if surgery.adapters is not None:

@@ -1,11 +1,12 @@
 """Abduction in the form of Sherlock: a region, what it shows, and what follows from it here.
 
 The task is Sherlock's (Hessel et al., ECCV 2022). A scene holds one sign and two or three actors
-(`occasions`), no two of a kind. Every actor is a region, and what it means is decided by its kind
-and the sign's: what the region shows leaves six explanations, the whole picture without the
-region two or three. Looks, layout and background have no part in it.
+(`occasions`), no two of a kind; the sign is large, the actors are not. Every actor is a region, and
+what it means is decided by its kind and the sign's: what the region shows leaves four
+explanations, the whole picture without the region two or three. Looks, layout and background have
+no part in it.
 
-Scenes come in blocks of 42 in which each of the 108 meanings occurs exactly once, so that a
+Scenes come in blocks of 20 in which each of the 48 meanings occurs exactly once, so that a
 block is a fold of a retrieval test and no meaning is likelier than another.
 """
 
@@ -27,7 +28,8 @@ from trifocal.world.scene import Scene, draw_setting, generator, place_things
 from trifocal.world.vocabulary import ALLOWED_COLORS
 
 _BLOCK, _SCENE, _WORDING, _PROPOSALS = 200, 201, 202, 203  # purposes of draws
-_GROUPS = (3, 3, 3, 3, 2, 2, 2)  # how a block shares out the actors of a sign among scenes
+_GROUPS = (3, 3, 2, 2, 2)  # how a block shares out the actors of a sign among scenes
+_ACTOR_SIZES = ("small", "medium")
 BLOCK_SCENES = len(SIGNS) * len(_GROUPS)
 
 
@@ -109,7 +111,8 @@ def abduction_scene(seed: int, index: int, split: str = "train") -> AbductionSce
     kinds = [sign, *actors]
     kinds = [kinds[k] for k in rng.permutation(len(kinds))]
     looks = [(k, ALLOWED_COLORS[k][rng.integers(len(ALLOWED_COLORS[k]))]) for k in kinds]
-    things = place_things(looks, rng, spread=0.0)
+    sizes = ["large" if kind == sign else _ACTOR_SIZES[rng.integers(2)] for kind in kinds]
+    things = place_things(looks, rng, sizes=sizes, spread=0.0)
     name = f"world-abduction-{split}-{seed}-{index:07d}"
     instances = tuple(Instance(k, kind, sign) for k, kind in enumerate(kinds) if kind != sign)
     return AbductionScene(Scene(name, things, *draw_setting(rng)), kinds.index(sign), instances)
@@ -132,7 +135,7 @@ def abduction_items(scenes: int, seed: int = 0, split: str = "test") -> list[Abd
     """Return all instances of the first `scenes` scenes of a split, with fixed words.
 
     An instance goes into the first fold that does not hold its meaning yet; after every
-    `BLOCK_SCENES` scenes another fold is full, with all 108 meanings.
+    `BLOCK_SCENES` scenes another fold is full, with all 48 meanings.
     """
     items: list[AbductionItem] = []
     folds: Counter[tuple[str, str]] = Counter()

@@ -52,7 +52,7 @@ class ExportConfig:
         captions: captions a scene.
         composition: tests a task.
         zero_shot: pictures a task.
-        abduction: scenes of either of Sherlock's files; a multiple of 42 fills its folds.
+        abduction: scenes of either of Sherlock's files; a multiple of 20 fills its folds.
         referring: scenes of each split of the referring expressions.
         format: "png" (exact) or "jpg" (a third of the space).
     """
@@ -65,7 +65,7 @@ class ExportConfig:
     captions: int = 5
     composition: int = 200
     zero_shot: int = 200
-    abduction: int = 210
+    abduction: int = 200
     referring: int = 200
     format: str = "png"
 

@@ -100,5 +100,5 @@ def test_nan_and_other_shapes():
         comparison_metrics([(0, 1, 2)], [[(1, 2), (1, 2)]])
     with pytest.raises(ValueError, match="0 lists of scores"):
         comparison_metrics([], [])
-    with pytest.raises(ValueError, match="nobody to compare"):
+    with pytest.raises(ValueError, match="no second to compare"):
         comparison_metrics([(0, 1)], [[(1, 2)]])

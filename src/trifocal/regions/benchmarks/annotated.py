@@ -133,7 +133,7 @@ def _auto_pairs(
         if not found:
             continue
         region = one.item.region
-        key = (region.image, region.frame, found)
+        key = (one.url, region.frame, found)
         if key not in known:
             singles = [Region(region.image, (box,), region.frame) for box in found]
             known[key] = np.array([pool.region(single) for single in singles])

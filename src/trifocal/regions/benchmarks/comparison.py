@@ -1,8 +1,8 @@
 """Sherlock's comparison: does a model order inferences of a region as people do?
 
 Hessel et al., ECCV 2022, section 4.3, and the leaderboard's scorer. Two annotators rate each of
-about ten candidates on three levels. Against one of them, a model's accuracy over the candidate
-pairs that he rates differently is moved to [-1, 1], where 0 is chance; without such a pair it is 0.
+about ten candidates on three levels. Against one of them, a model's accuracy over the pairs of
+candidates rated differently is moved to [-1, 1], where 0 is chance; without such a pair it is 0.
 The value of a region is the mean over its annotators, the result the mean over regions.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def comparison_metrics(scores: Sequence[Any], labels: Sequence[Any]) -> Comparis
         raise ValueError(f"{len(scores)} lists of scores for {len(labels)} of ratings")
     ratings = [as_array(label, "ratings", 2) for label in labels]
     if any(len(annotators) < 2 for annotators in ratings):
-        raise ValueError("a region with one annotator has nobody to compare him with")
+        raise ValueError("a region with one annotator has no second to compare with")
     return ComparisonScores(
         model=model_agreement(scores, ratings),
         human=human_bound(ratings),
@@ -106,6 +107,7 @@ def pair_agreement(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(2 * (same[told].mean() - 0.5))
 
 
+@lru_cache
 def _tie_noise(count: int) -> np.ndarray:
     """Return the scorer's noise: ten uniforms of NumPy's old generator at seed 1, made tiny."""
     # A longer draw begins with the same ten, which is all that the leaderboard has.

@@ -5,10 +5,10 @@ regions of a picture to its n inferences one to one, so that the total score is 
 takes the best-scoring of a detector's boxes for each inference; it is right if its IoU with the
 true region is above one half. Both are averaged within a picture, then over pictures.
 
-Ties. A model that does not see the region gives each a picture's regions the same scores, and then
+Ties. A model that does not see the region gives all regions of a picture the same scores, and then
 the order in which a solver meets them decides: the leaderboard's own solver never returns the true
-order (0 %), SciPy's returns nothing but it where all scores are equal (100 %). Neither is a
-property of the model. A noise of 1e-6 puts such a model where it belongs, at chance.
+order (0 %), SciPy's returns nothing else where all scores are equal (100 %). Neither is a property
+of the model. A noise of 1e-6 puts such a model where it belongs, at chance.
 """
 
 from __future__ import annotations

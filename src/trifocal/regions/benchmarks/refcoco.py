@@ -31,6 +31,8 @@ from trifocal.regions.benchmarks.refcoco_files import (
     read_refcoco,
 )
 from trifocal.regions.benchmarks.sherlock_places import local_root
+from trifocal.regions.encoder import region_encoder
+from trifocal.regions.prompts import Layout
 
 __all__ = [
     "Question",
@@ -54,6 +56,7 @@ _CONVERT = (
     "is there only as a pickle, which can run code when it is opened; if you trust it, write it "
     "as JSON with trifocal.regions.benchmarks.refcoco.convert_refs(path, unsafe=True)"
 )
+_EXPORT = "convert the expressions with trifocal.regions.benchmarks.refcoco.convert_refs"
 _PHOTOS = "get COCO's train2014 photos (cocodataset.org, train2014.zip, 13 GB)"
 
 
@@ -121,6 +124,7 @@ class RefCoco:
             or `images` below it, or beside it.
         available_only: Ask the questions whose photo is present instead of requiring them all.
             The rows say how many there were.
+        variant, layout: Show regions so, instead of as the model was trained to see them.
         batch_size: Regions in one pass.
     """
 
@@ -131,6 +135,8 @@ class RefCoco:
     annotations: str | Path | None = None
     images: str | Path | None = None
     available_only: bool = False
+    variant: str | None = None
+    layout: Layout | None = None
     batch_size: int = 128
     name = "refcoco"
     source = "github.com/lichengunc/refer (Apache-2.0); photos: COCO train2014 (Flickr terms)"
@@ -168,11 +174,13 @@ class RefCoco:
         ]
         if not pool.regions:
             raise UserError(f"none of the {items.of} questions has a proposal to choose")
-        embedded = embed(model, pool, batch_size=self.batch_size, progress=progress)
+        sheet = Sheet(items.dataset, model_name(model), "", version=self.version)
+        encoder = region_encoder(model, variant=self.variant, layout=self.layout)
+        embedded = embed(encoder, pool, batch_size=self.batch_size, progress=progress)
         protocol = f"{embedded.protocol}; best of {items.proposals}, IoU > 0.5, inclusive pixels"
         if len(items) < items.of:
             protocol += f"; {len(items)} of {items.of} questions, whose photos are present"
-        sheet = Sheet(items.dataset, model_name(model), protocol, version=self.version)
+        sheet.protocol = protocol
         outcome: dict[str, list[tuple[bool, bool, float]]] = {}
         for one, which, row in zip(items.questions, boxes, text, strict=True):
             scores = embedded.matrix(np.array(which, dtype=int), row[None])[:, 0]
@@ -251,9 +259,6 @@ class RefCoco:
         if not wanted:
             raise UserError(f"{self.dataset} has no split but train here; set split to score it")
         return [one for one in every if one.split in wanted]
-
-
-_EXPORT = "convert the expressions with trifocal.regions.benchmarks.refcoco.convert_refs"
 
 
 def _folder(root: Path, dataset: str) -> Path:

@@ -9,6 +9,7 @@ stand, in place of what the annotation file gives; only they have the comparison
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,10 @@ from trifocal.regions.benchmarks.sherlock_places import (
     missing_annotations,
 )
 from trifocal.regions.benchmarks.submission import write_submission
+from trifocal.regions.encoder import region_encoder
+from trifocal.regions.prompts import Layout
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("val", "test")
 
@@ -92,6 +97,7 @@ class Sherlock:
         folds: Retrieval folds to score; all by default.
         leaderboard: Use the leaderboard's instance files where they are under the root.
         submission: Zip file to write the scores of these to, as the leaderboard takes them.
+        variant, layout: Show regions so, instead of as the model was trained to see them.
         batch_size: Regions in one pass.
     """
 
@@ -105,6 +111,8 @@ class Sherlock:
     folds: Sequence[int] | None = None
     leaderboard: bool = True
     submission: str | Path | None = None
+    variant: str | None = None
+    layout: Layout | None = None
     batch_size: int = 128
     name = "sherlock"
     source = (
@@ -154,8 +162,9 @@ class Sherlock:
             as far as there are data. All but the first two are fractions; the leaderboard
             multiplies them by 100.
         """
-        embedded = embed(model, items.pool, batch_size=self.batch_size, progress=progress)
-        sheet = Sheet(self.name, model_name(model), embedded.protocol, version=self.version)
+        sheet = Sheet(self.name, model_name(model), "", version=self.version)
+        encoder = region_encoder(model, variant=self.variant, layout=self.layout)
+        embedded = embed(encoder, items.pool, batch_size=self.batch_size, progress=progress)
         handed_in = self._score_tasks(sheet, items.tasks, embedded)
         if self.submission is not None:
             write_submission(self.submission, handed_in)
@@ -173,7 +182,10 @@ class Sherlock:
             below = ("", "leaderboard", "leaderboard_data", "sherlock")
             found = find_tasks([root / folder for folder in below], self.split, self.folds)
         pool, roots = Pool(), image_roots(root, file, self.images, self.vg, self.vcr)
-        tasks = [read_task(name, path, pool, roots) for name, path in found.items()]
+        tasks = []
+        for name, path in found.items():
+            logger.info("reading %s", path.name)  # a fold has a million pairs
+            tasks.append(read_task(name, path, pool, roots))
         if file is None:
             items = SherlockItems(pool, (), 0, None, tasks)
             lacks_file = self.annotations is not None or not tasks
@@ -205,7 +217,7 @@ class Sherlock:
                 case RetrievalKey():
                     folds.append(retrieval_scores(scores, task.key))
                 case LocalizationKey():
-                    _add_localization(sheet, base, localization_scores(scores, task.key))
+                    add_localization(sheet, base, localization_scores(scores, task.key))
                 case ComparisonKey():
                     found = comparison_scores(scores, task.key)
                     sheet.protocol = (
@@ -215,12 +227,13 @@ class Sherlock:
                     sheet.add("comparison", "Human Acc", found.model, found.n, 0.0)
         if folds:
             base += f"; {len(folds)} of {FOLDS} folds"
-            _add_retrieval(sheet, base, mean_over_folds(folds))
+            add_retrieval(sheet, base, mean_over_folds(folds))
         return handed_in
 
 
 def _absent(pool: Pool) -> list[Missing]:
-    return absent_pictures(Path(str(region.image)) for region in pool.regions)
+    # As texts first: a picture has a hundred regions.
+    return absent_pictures(Path(path) for path in {str(region.image) for region in pool.regions})
 
 
 def _read_boxes(file: str | Path) -> dict[str, tuple[Box, ...]]:
@@ -245,19 +258,21 @@ def _score_annotated(
     if "retrieval" not in done:
         count = len(questions.folds)
         folds = f"{count} folds" if questions.own_folds else f"{count} folds in the file's order"
-        _add_retrieval(sheet, f"{base}; {folds}", questions.retrieval(embedded))
+        add_retrieval(sheet, f"{base}; {folds}", questions.retrieval(embedded))
     if "localization" not in done:
-        _add_localization(sheet, base, questions.localization(embedded))
+        add_localization(sheet, base, questions.localization(embedded))
 
 
-def _add_retrieval(sheet: Sheet, base: str, found: RetrievalScores) -> None:
+def add_retrieval(sheet: Sheet, base: str, found: RetrievalScores) -> None:
+    """Add the rows of retrieval; `base` begins their protocol."""
     sheet.protocol = f"{base}; mean over folds, ties share their mean place"
     sheet.add("retrieval", "im2txt", found.im2txt, found.n, found.chance_rank)
     sheet.add("retrieval", "txt2im", found.txt2im, found.n, found.chance_rank)
     sheet.add("retrieval", "P@1", found.p_at_1, found.n, found.chance_p_at_1)
 
 
-def _add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> None:
+def add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> None:
+    """Add the rows of localization that there are; `base` begins their protocol."""
     if found.gt_box is not None:
         sheet.protocol = (
             f"{base}; one-to-one assignment, ties broken by noise of {found.tie_noise:g}; "
@@ -268,6 +283,6 @@ def _add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> Non
         sheet.seed = None
     if found.auto_box is not None and found.oracle is not None:
         sheet.protocol = f"{base}; best-scoring proposal, IoU > 0.5; mean over pictures"
-        n, chance = found.auto_images, found.auto_chance
-        sheet.add("localization", "Auto-Box", found.auto_box, n, chance)
-        sheet.add("localization", "Auto-Box oracle", found.oracle, n, chance)
+        n = found.auto_images
+        sheet.add("localization", "Auto-Box", found.auto_box, n, found.auto_chance)
+        sheet.add("localization", "Auto-Box oracle", found.oracle, n)

@@ -1,0 +1,44 @@
+"""Where a model looks: the attention that CLS pays to each patch in the image tower's last block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def cls_attention(clip: Any, pixels: Tensor) -> Tensor:
+    """Return (B, rows, columns), how CLS spreads its attention over the patches; each sums to 1.
+
+    The mean over the heads of the last block, a map adapter's share included; what CLS pays to
+    itself is left out.
+
+    Args:
+        clip: A `Clip`, adapted or not.
+        pixels: (B, 3, H, W), as `encode_image` takes them.
+    """
+    layer = clip.network.vision_model.encoder.layers[-1]
+    seen: list[Tensor] = []
+
+    def keep(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.append(args[0] if args else kwargs["hidden_states"])
+
+    hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
+    try:
+        clip.encode_image(pixels)
+    finally:
+        hook.remove()
+    normal, attention = layer.layer_norm1(seen[0]), layer.self_attn
+    heads = (attention.num_heads, attention.head_dim)
+    queries = attention.q_proj(normal[:, :1]).unflatten(-1, heads).transpose(1, 2)
+    keys = attention.k_proj(normal).unflatten(-1, heads).transpose(1, 2)
+    logits = queries @ keys.mT  # (B, H, 1, L)
+    adapters = getattr(layer, "adapters", {})
+    if "map_adapter" in adapters:
+        more_queries, more_keys = adapters["map_adapter"](normal)
+        logits = logits + more_queries[:, :, :1] @ more_keys.mT
+    weights = (attention.scale * logits.float()).softmax(-1).mean(1)[:, 0, 1:]
+    rows, columns = (side // clip.patch_size for side in pixels.shape[-2:])
+    return (weights / weights.sum(-1, keepdim=True)).unflatten(-1, (rows, columns))
