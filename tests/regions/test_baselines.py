@@ -99,13 +99,18 @@ def test_all_read_regions_and_say_how(name: str) -> None:
     assert method.batching(None, None).prompt == method.config.prompt
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "region_prompts"])
-@pytest.mark.parametrize("pretrained", ["edges", "scale"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in METHODS if name != "region_prompts"),
+        ("region_lora", {"pretrained": "scale"}),
+        ("rca", {"trains": "strict_frozen"}),
+    ],
+)
 def test_before_training_a_stacked_picture_is_seen_as_by_the_base(
-    name: str, pretrained: str
+    name: str, options: dict[str, Any]
 ) -> None:
     """The stretched table is what the tower makes of its own for such a picture."""
-    options = {"pretrained": pretrained} if name == "region_lora" else {}
     method = make(name, **options).eval()
     with torch.no_grad():
         ours, base = method.encode_image(PIXELS).pooled, tiny_clip().encode_image(PIXELS).pooled

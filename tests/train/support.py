@@ -11,7 +11,9 @@ import torch
 from trifocal.clip import Clip, ClipShape, Tokenizer, build_clip, train_tokenizer
 from trifocal.data.images import BadImage
 from trifocal.data.samples import Sample
+from trifocal.regions import RcaConfig
 from trifocal.train.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from trifocal.tuning import AdapterConfig
 
 WORDS = ("red", "green", "blue", "gray", "round", "square", "big", "small", "cat", "dog", "sun")
 CAPTIONS = [f"a {a} {b} {c}" for a in WORDS[:4] for b in WORDS[4:8] for c in WORDS[8:]]
@@ -28,6 +30,12 @@ def tiny_clip(seed: int = 0, **shape) -> Clip:
         "context_length": 24,
     }  # fmt: skip
     return build_clip(ClipShape(**{**options, **shape}), _TOKENIZER[0], seed=seed)
+
+
+def rca_config(loss, **options) -> RcaConfig:
+    """RCA with a loss; without the draws on a whole batch that processes cannot share."""
+    adapters = AdapterConfig(drop_path=options.pop("drop_path", 0.0))
+    return RcaConfig(loss=loss, adapters=adapters, **options)
 
 
 class Pictures:

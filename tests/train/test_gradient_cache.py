@@ -9,10 +9,12 @@ from torch import nn
 
 from trifocal.composition.method import FscClip, FscClipConfig
 from trifocal.data.loader import BatchMaker, Order
+from trifocal.regions import Rca
 from trifocal.train.gradient_cache import _RandomState, as_float, cached_step, direct_step
 from trifocal.tuning import Encoded
+from trifocal.world.abduction import WorldAbduction
 
-from .support import Pictures, shuffled, tiny_clip
+from .support import Pictures, rca_config, shuffled, tiny_clip
 
 KINDS = ("swap", "shuffle")
 
@@ -56,6 +58,75 @@ def test_cached_equals_direct(chunk, local_weight):
     for name, term in terms[direct_step].items():
         assert terms[cached_step][name].item() == pytest.approx(term.item(), rel=1e-6)
         assert not terms[cached_step][name].requires_grad
+
+
+def regions(loss: str, size: int = 6, **options):
+    """RCA with weights in its adapters, and a batch of the world's regions."""
+    method = Rca(tiny_clip(), rca_config(loss, **options)).double()
+    rng = torch.Generator().manual_seed(0)
+    for parameter in method.added:
+        parameter.data.copy_(0.1 * torch.randn(parameter.shape, generator=rng))
+    source = WorldAbduction(size=size, picture_size=48)
+    return method, BatchMaker(source, Order(size, size, 0), method.batching(None, None)).make(0)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 6, 7, 100])
+@pytest.mark.parametrize("loss", ["dual", "triple", "wrong_region"])
+def test_cached_equals_direct_on_regions(chunk, loss):
+    """Twice as many pictures, or texts, as there are regions."""
+    method, batch = regions(loss)
+    assert (len(batch.pixels), len(batch.text)) == ((12, 6) if loss == "wrong_region" else (6, 12))
+    terms = {}
+
+    def run(step, **options):
+        terms[step] = step(method, method.objective, batch, backward, share=0.5, **options)
+
+    direct = gradients(method, lambda: run(direct_step))
+    cached = gradients(method, lambda: run(cached_step, chunk=chunk))
+    assert direct.keys() == cached.keys()
+    assert any("map_adapter" in name and grad.any() for name, grad in direct.items())
+    for name, gradient in direct.items():
+        assert torch.allclose(gradient, cached[name], rtol=1e-6, atol=1e-9), name
+    for name, term in terms[direct_step].items():
+        assert terms[cached_step][name].item() == pytest.approx(term.item(), rel=1e-6)
+
+
+class PieceByPiece(Rca):
+    """Encodes as the cache does with pieces of two regions, but with gradient, in one graph."""
+
+    def forward(self, pixels, text) -> Encoded:
+        from trifocal.train.gradient_cache import _concatenated
+
+        parts = [
+            super(PieceByPiece, self).forward(
+                pixels[start : start + 2], text.rows(slice(2 * start, 2 * start + 4))
+            )
+            for start in range(0, 6, 2)
+        ]
+        image = _concatenated([part.image for part in parts])
+        return Encoded(image, _concatenated([part.text for part in parts]), parts[0].scale)
+
+
+def test_the_cache_draws_dropped_branches_once():
+    """Both passes over a piece leave out the adapters of the same samples."""
+    method, batch = regions("dual", drop_path=0.5)
+    other = PieceByPiece(tiny_clip(), rca_config("dual", drop_path=0.5)).double()
+    other.load_state_dict(method.state_dict())
+    made = []
+    for each, step, options in (
+        (method.train(), cached_step, {"chunk": 2}),
+        (other.train(), direct_step, {}),
+    ):
+
+        def seeded(each=each, step=step, options=options):
+            torch.manual_seed(5)
+            step(each, each.objective, batch, backward, **options)
+
+        made.append(gradients(each, seeded))
+    for name, gradient in made[0].items():
+        assert torch.allclose(gradient, made[1][name], rtol=1e-6, atol=1e-9), name
+    still = gradients(method.eval(), lambda: direct_step(method, method.objective, batch, backward))
+    assert any(not torch.allclose(still[name], made[0][name]) for name in still)
 
 
 class Dropped(FscClip):

@@ -38,6 +38,8 @@ CASES = {
     "lora": {"method": "lora"},
     "muon": {"method": "finetune", "optimizer": "muon"},
     "text": {"method": "text", "text_from": 1},
+    "rca": {"method": "rca-dual"},
+    "rca-cached": {"method": "rca-wrong_region", "gradient_cache": 3},
     "sharded": {"method": "fsc_clip", "sharding": "full", "checkpoint_every": 2, "keep": 2},
     "sharded-cached": {"method": "fsc_clip", "sharding": "full", "gradient_cache": 2},
     "sharded-text": {"method": "text", "sharding": "full", "text_from": 1},

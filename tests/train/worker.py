@@ -11,15 +11,18 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.support import Pictures, recipe, shuffled, tiny_clip
+from train.support import Pictures, rca_config, recipe, shuffled, tiny_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.regions import Rca
 from trifocal.train import Stopped, train
+from trifocal.world.abduction import WorldAbduction
 
 KINDS = ("swap", "shuffle")
 
@@ -30,6 +33,8 @@ def make(name: str):
         return FscClip(tiny_clip(), FscClipConfig(negatives=KINDS))
     if name == "negclip":
         return NegClip(tiny_clip(), NegClipConfig(negatives=KINDS))
+    if name.startswith("rca-"):
+        return Rca(tiny_clip(), rca_config(name.removeprefix("rca-")))
     return Finetune(tiny_clip(), FinetuneConfig(tuning="full" if name == "finetune" else name))
 
 
@@ -44,7 +49,9 @@ def run(output: Path, changes: dict) -> int:
     """Train as `changes` say; return an exit status."""
     changes = dict(changes)
     method = make(changes.pop("method", "finetune"))
-    source = Pictures(64, frozenset(changes.pop("bad", ())))
+    source: Any = Pictures(64, frozenset(changes.pop("bad", ())))
+    if method.samples == "regions":
+        source = WorldAbduction(size=64, picture_size=48)
     if changes.pop("double", False):
         method.double()
     negatives = shuffled if method.negative_kinds else None

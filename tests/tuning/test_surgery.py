@@ -139,6 +139,14 @@ def test_plain_is_what_needs_no_base_beside_it() -> None:
         assert not Surgery(**options).is_plain
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("attachment", ["adapters", "prompts"])
+def test_what_is_attached_is_in_the_mode_of_its_tower(training: bool, attachment: str) -> None:
+    network = tiny().network.train(training)
+    operate(network, Surgery("none", **ATTACHMENTS[attachment][0]))
+    assert {part.training for part in network.modules()} == {training}
+
+
 def test_only_low_rank_updates_are_folded_in() -> None:
     clip = tiny()
     keys = set(clip.network.state_dict())

@@ -64,7 +64,7 @@ def test_words():
     assert set(SIGNS) | set(ACTORS) <= set(KINDS)
     assert len(MEANINGS) == 48
     texts = [text for meaning in MEANINGS for text in inference_wordings(*meaning)]
-    assert len(texts) == len(set(texts)) == 48 * 16
+    assert len(texts) == len(set(texts)) == 48 * 8
     forbidden = _forbidden()
     for text in texts:
         words = text.replace(",", "").split()
@@ -338,7 +338,7 @@ def test_source():
     assert sample.boxes[0] not in sample.proposals
     samples = [source.sample(7, np.random.default_rng(k)) for k in range(40)]
     assert len({s.boxes for s in samples}) == len(scene.instances)
-    assert len({s.inference for s in samples}) > 15
+    assert len({s.inference for s in samples}) > 10
     by_box: dict[Box, Instance] = {
         pixel_box(scene.scene.things[i.thing].box, 144, 144): i for i in scene.instances
     }

@@ -63,9 +63,14 @@ def world(arguments: argparse.Namespace) -> None:
         test=part,
         composition=arguments.tests,
         zero_shot=part,
+        abduction=part,
+        referring=part,
     )
     folder = export_world(arguments.out, config)
-    print(f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, zero_shot/")
+    print(
+        f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, "
+        "zero_shot/, sherlock/, refcoco/"
+    )
 
 
 def _relative(path: Path, root: Path) -> str:

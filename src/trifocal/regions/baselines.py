@@ -89,6 +89,8 @@ class RegionPromptsConfig(RegionConfig):
 class RegionPrompts(RegionTuned):
     """Learned tokens in front of every block, trained on regional prompts."""
 
+    starts_as_base = False  # what stands among the tokens is seen at once
+
     def __init__(self, clip: Clip, config: RegionPromptsConfig | None = None) -> None:
         config = config or RegionPromptsConfig()
         positions = position_surgery(clip, config, trained=config.pretrained == "edges")

@@ -293,5 +293,5 @@ def _check(recipe: Recipe) -> None:
         raise UserError(
             f"data.crop is {list(crop)}; give two shares with 0 < first <= second <= 1."
         )
-    if recipe.data.source != "world" and not recipe.data.path:
+    if not recipe.data.source.startswith("world") and not recipe.data.path:
         raise UserError(f"data.source is {recipe.data.source!r}, so set data.path to its file.")

@@ -216,6 +216,7 @@ class AdaptedLayer(GradientCheckpointingLayer):
         self.adapters = nn.ModuleDict(made)
         self.config = config
         self.to(layer.layer_norm1.weight.device, layer.layer_norm1.weight.dtype)
+        self.train(layer.training)  # a Clip in evaluation stays in it
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any

@@ -45,6 +45,7 @@ class PromptedLayer(GradientCheckpointingLayer):
         weight = layer.layer_norm1.weight
         self.prompts = nn.Parameter(torch.empty(tokens, len(weight)).to(weight))
         nn.init.normal_(self.prompts, std=0.02)
+        self.train(layer.training)  # a Clip in evaluation stays in it
 
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any

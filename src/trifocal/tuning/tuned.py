@@ -68,12 +68,14 @@ class TunedClip(nn.Module):
 
     Attributes:
         samples: What it learns from: "captions" or "regions".
+        starts_as_base: Whether it embeds as its backbone does before the first step.
         dense: Whether the objective reads patches and tokens.
         negative_kinds: The hard negatives that the data workers must make, in order.
         added: The parameters that the surgery brought in.
     """
 
     samples: str = "captions"
+    starts_as_base: bool = True
     dense: bool = False
     negative_kinds: tuple[str, ...] = ()
 
@@ -99,7 +101,7 @@ class TunedClip(nn.Module):
         raise NotImplementedError
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """Encode a `CaptionBatch` and return its named, weighted terms."""
+        """Encode a batch and return its named, weighted terms."""
         return self.objective(self(batch.pixels, batch.text), batch)
 
     def encode_image(self, pixels: Tensor, *, patches: bool = False) -> ImageEmbedding:

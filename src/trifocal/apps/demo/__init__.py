@@ -12,11 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from trifocal.apps.demo import composition
+from trifocal.apps.demo import composition, regions
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.page import Chapter, Facts, Report, write_report
 
-CHAPTERS: dict[str, Callable[[Path, int, Console], Chapter]] = {"composition": composition.run}
+CHAPTERS: dict[str, Callable[[Path, int, Console], Chapter]] = {
+    "composition": composition.run,
+    "regions": regions.run,
+}
 
 _NEXT = (
     (
