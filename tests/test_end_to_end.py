@@ -145,3 +145,60 @@ def test_a_bad_caption_table_is_one_sentence(
     error = capsys.readouterr().err
     assert said in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small world as files."""
+    folder = tmp_path_factory.mktemp("exported") / "world"
+    words = ["data", "prepare", "world", str(folder), "--scenes", "100", "--tests", "1"]
+    assert main([*words, "--size", "96"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        ["rca"],
+        ["rca", "--method.trains", "strict_frozen", "--method.positions", "tile"],
+        ["region_finetune", "--method.prompt.layout", "side_by_side"],
+        ["region_lora", "--method.loss", "triple"],
+        ["region_prompts", "--method.loss", "wrong_region", "--method.prompt.variant", "r-ctx"],
+    ],
+    ids=lambda words: words[0] + "".join(words[2::2]),
+)
+def test_regions_from_files_to_explanations(
+    method: list[str], exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: tiny\nmethod: {{name: rca}}\ndata: {{source: sherlock, "
+        f"path: {exported}/sherlock/sherlock_train.json, images: {exported}}}\n"
+    )
+    words = ["train", str(recipe), "--output", str(tmp_path), "--method", *method, *FAST]
+    assert main(words) == 0
+    run, results = str(tmp_path / "tiny"), tmp_path / "r.jsonl"
+    words = ["eval", run, "sherlock", "refcoco", "--root", str(exported), "--out", str(results)]
+    assert main([*words, "--option", "folds=[0]", "--device", "cpu"]) == 0
+    rows = {(row.task, row.metric): row for row in read_results(results)}
+    assert ("retrieval", "im2txt") in rows
+    assert ("localization", "Auto-Box") in rows
+    assert rows["localization", "Auto-Box oracle"].value > 0.9
+    bank = tmp_path / "bank.txt"
+    bank.write_text("the crew rows at the race\nall rest at the fire\n")
+    picture = next((exported / "images").glob("world-abduction-*"))
+    capsys.readouterr()
+    words = ["explain", str(picture), "--box", "10,10,40,40", "--bank", str(bank), "--model", run]
+    assert main([*words, "--json", "--device", "cpu"]) == 0
+    assert "the crew rows at the race" in capsys.readouterr().out
+
+
+def test_a_method_on_regions_wants_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: tiny\nmethod: rca\ndata: {source: world, size: 64}\n")
+    assert main(["train", str(recipe), "--output", str(tmp_path), *FAST]) == 2
+    assert "'rca' learns from regions, but data.source 'world' has captions" in (
+        capsys.readouterr().err
+    )

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from trifocal.apps.demo import composition, run_demo
+from trifocal.apps.demo import composition, regions, run_demo
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.world import world_suite
@@ -51,6 +51,30 @@ def test_the_tour_ends_in_a_report(short: Path, tmp_path: Path) -> None:
     run_demo(["composition"], str(tmp_path / "tour"))  # what is there is taken up, not made again
     assert (tmp_path / "tour/fsc_clip-0/checkpoints").stat().st_mtime_ns == trained
     assert (tmp_path / "tour/composition.jsonl").stat().st_mtime_ns > changed
+
+
+@pytest.mark.slow
+def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = yaml.safe_load(regions.RECIPE.read_text())
+    recipe["schedule"] = {"warmup_steps": 1, "steps": 3}
+    recipe.update(batch_size=8, log_every=1)
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    monkeypatch.setattr(regions, "RECIPE", path)
+    monkeypatch.setattr(regions, "_SCENES", 20)
+    page = run_demo(["regions"], str(tmp_path / "tour")).read_text(encoding="utf-8")
+    for said in (
+        *regions.RUNS,
+        *regions.FROZEN,
+        "GT-Box",
+        "175 K",
+        "<svg",
+        "trifocal demo regions",
+    ):
+        assert said in page
+    rows = [json.loads(line) for line in (tmp_path / "tour/regions.jsonl").open()]
+    assert {row["model"] for row in rows} == {*regions.RUNS, *regions.FROZEN}
+    assert {row["benchmark"] for row in rows} == {"world/regions"}
 
 
 @pytest.mark.slow

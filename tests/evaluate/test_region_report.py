@@ -35,12 +35,12 @@ def test_it_shows_numbers_and_pictures(rows: list[Result]) -> None:
     better = [replace(row, value=2.0) if row.metric == "im2txt" else row for row in rows]
     contenders = [Contender("base", [rows], clip), Contender("tuned <b>", [better], clip)]
     chapter = region_chapter(
-        contenders, lead="what", trained={"tuned <b>": 1234}, shown=shown, bank=bank
+        contenders, lead="what", trained={"tuned <b>": 123_400}, shown=shown, bank=bank
     )
     table = next(block for block in chapter.blocks if isinstance(block, Table))
     assert [row.label for row in table.rows] == ["base", "tuned <b>", "chance"]
     assert table.rows[1].entries[0].value == "2.00"
-    assert table.rows[1].entries[-1].value == "1,234"
+    assert table.rows[1].entries[-1].value == "123 K"
     assert table.rows[2].entries[0].value == "24.50"
     ranked = next(block for block in chapter.blocks if isinstance(block, Rankings))
     answers = ranked.items[0].answers

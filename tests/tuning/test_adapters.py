@@ -442,7 +442,7 @@ def test_checkpointed_blocks_give_the_same_gradients() -> None:
         randomize(added)
         clip.gradient_checkpointing(enabled)
         count = [0]
-        blocks(clip, "text")[0].layer_norm1.register_forward_pre_hook(
+        blocks(clip, "text")[0].self_attn.q_proj.register_forward_pre_hook(
             lambda *_, count=count: count.__setitem__(0, count[0] + 1)
         )
         clip.text_in_one_pass = True

@@ -76,7 +76,7 @@ def test_words():
 
 @pytest.mark.parametrize(
     ("split", "digest"),
-    [("train", "8b27aee2459e9366"), ("val", "120ddd39c5dfd993"), ("test", "7a5138e7cc74978f")],
+    [("train", "88bc5165a20ee9b0"), ("val", "6ad28c0feb74f0cc"), ("test", "6568276607ba5dae")],
 )
 def test_golden_scenes(split, digest):
     """A changed scene makes published numbers incomparable: change this only with a reason."""

@@ -50,6 +50,10 @@ class LeanMlp(nn.Module):
         # The second run stops as soon as it has what was dropped, that is before `fc2`.
         return checkpoint(self._finish, wide, use_reentrant=False)
 
+    def plain(self, states: Tensor) -> Tensor:
+        """Return the same, with all activations kept."""
+        return self._finish(self.fc1(states))
+
     def _finish(self, wide: Tensor) -> Tensor:
         return self.fc2(self.activation_fn(wide))
 

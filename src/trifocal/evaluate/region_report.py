@@ -35,8 +35,8 @@ from trifocal.regions.prompts import PromptConfig, prompts
 
 # Metrics as Sherlock names them, in the order of its leaderboard, with what they are.
 MEASURES = {
-    "im2txt": ("rank of the inference", "retrieval"),
-    "txt2im": ("rank of the region", "retrieval"),
+    "im2txt": ("im→txt", "retrieval"),
+    "txt2im": ("txt→im", "retrieval"),
     "P@1": ("P@1", "retrieval"),
     "GT-Box": ("GT-Box", "localization"),
     "Auto-Box": ("Auto-Box", "localization"),
@@ -87,7 +87,7 @@ def region_chapter(
     if remark:
         blocks.append(Note(remark))
     blocks.append(measures_table(contenders, trained))
-    blocks += loss_blocks(contenders)
+    blocks += loss_blocks(contenders, "Each term as it is trained (weighted).")
     with_model = [one for one in contenders if one.model is not None]
     if shown and with_model:
         blocks.append(rankings(with_model, shown, bank))
@@ -103,7 +103,7 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
     for one in contenders:
         entries = [entry_of(compared[key].get(one.label)) for key in keys]
         count = trained.get(one.label, 0)
-        body.append(Row(one.label, [*entries, Entry(f"{count:,}" if count else "–")]))
+        body.append(Row(one.label, [*entries, Entry(thousands(count))]))
     chances = [chance_of(next(iter(compared[key].values())).row) for key in keys]
     body.append(Row("chance", [*(Entry(chance) for chance in chances), Entry("")], "faint"))
     columns = [Column(*MEASURES[key[2]], " · ".join(key)) for key in keys]
@@ -112,12 +112,20 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
     return Table(
         "Before and after",
         "model",
-        [*columns, Column("trained parameters")],
+        [*columns, Column("trained")],
         body,
-        "Ranks: the lower the better, 1 is best. The others in percent; agreement is 0 at chance "
-        f"and 100 where the order is always right. Below: the change against {contenders[0].label}, "
+        "im→txt: the mean rank of a region's own inference, txt→im: of an inference's own region; "
+        "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
+        f"where the order is always right. Trained: parameters. Below: the change against {contenders[0].label}, "
         f"colored where it is larger than the noise of the test (95 %).{seeds}",
     )
+
+
+def thousands(count: int) -> str:
+    """Return a number of parameters for a table: 174,721 as "175 K"; a dash for none."""
+    if not count:
+        return "–"
+    return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} K"
 
 
 def rankings(
@@ -152,7 +160,8 @@ def attention_picture(model: Any, region: Region) -> Image.Image:
     """Return region and context, one above the other, with the model's attention laid over."""
     clip = encoder_of(model)
     image, boxes = region.open()
-    config = PromptConfig(variant="r-ctx", boxes="largest")
+    size = region_encoder(model).prompt.size
+    config = PromptConfig(variant="r-ctx", boxes="largest", size=size)
     pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())

@@ -32,6 +32,11 @@ from trifocal.evaluate.world import NAME as WORLD
 from trifocal.evaluate.world import NOTE as WORLD_NOTE
 from trifocal.metrics.result import Result
 
+_TERMS = (
+    "Each term as it is trained (weighted). Contrastive terms over different numbers of captions, "
+    "as NegCLIP's, are not comparable in height."
+)
+
 __all__ = [
     "Chapter",
     "Contender",
@@ -76,7 +81,7 @@ def composition_chapter(
     blocks.append(main_table(rows, [one.label for one in contenders]))
     blocks += trade_off_blocks(contenders)
     blocks += subset_blocks(rows, [one.label for one in contenders])
-    blocks += loss_blocks(contenders)
+    blocks += loss_blocks(contenders, _TERMS)
     with_model = [one for one in contenders if one.model is not None]
     if shown and with_model:
         blocks.append(examples(with_model, shown))

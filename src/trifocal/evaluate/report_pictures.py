@@ -85,7 +85,8 @@ def _path(one: Contender, cost: str, place: int) -> figures.Series | None:
     return figures.Series(one.label, x, y, spread, place)
 
 
-def loss_blocks(contenders: Sequence[Contender]) -> list[Block]:
+def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
+    """Return the curves of every loss term; `text` says how to read them."""
     logs = [
         (one.label, place, log)
         for place, one in enumerate(contenders)
@@ -106,10 +107,6 @@ def loss_blocks(contenders: Sequence[Contender]) -> list[Block]:
         plots.append(Plot(figures.lines(series, "step", f"{words} loss"), f"{words} loss by step"))
     if not plots:
         return []
-    text = (
-        "Each term as it is trained (weighted). Contrastive terms over different numbers of "
-        "captions, as NegCLIP's, are not comparable in height."
-    )
     return [Plots("Training", plots, text)]
 
 

@@ -18,7 +18,7 @@ from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.clip.init import renew_text
 from trifocal.composition import METHODS as COMPOSITION
 from trifocal.data.batching import TABLE, Negatives
-from trifocal.data.samples import Source
+from trifocal.data.regions import RegionSample
 from trifocal.errors import UserError
 from trifocal.regions import METHODS as REGIONS
 from trifocal.train.engine import Outcome, train
@@ -75,30 +75,38 @@ def build_negatives(recipe: Recipe, method: Any) -> Negatives | None:
     )
 
 
-def _captions(source: Source) -> Iterator[str]:
-    """Yield one caption a sample, wordings drawn as for epoch 0 of seed 0."""
+def _captions(source: Any) -> Iterator[str]:
+    """Yield one text a sample, wordings drawn as for epoch 0 of seed 0."""
     wording = getattr(source, "caption", None)
     for index in range(len(source)):
         rng = np.random.default_rng((0, 0, index))
-        yield wording(index, rng) if wording else source.sample(index, rng).caption
+        if wording is not None:
+            yield wording(index, rng)
+            continue
+        sample = source.sample(index, rng)
+        regional = isinstance(sample, RegionSample)
+        yield f"{sample.clue} {sample.inference}" if regional else sample.caption
 
 
 def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, float]]]:
     """Return the evaluations a recipe names: `world`, or `benchmark=folder of its data`.
 
-    Metrics are named `task/metric`; on the world they are the few that a comparison is about.
+    On the world a model is judged by the validation scenes; the test scenes stay unseen. Metrics
+    are named `task/metric`; on the world they are the few that a comparison is about.
     """
     from trifocal.evaluate.runner import evaluate, make_job
     from trifocal.evaluate.summary import summarize
     from trifocal.evaluate.world import world_suite
+    from trifocal.evaluate.world_regions import WorldRegions
 
     def score_world(method: Any) -> dict[str, float]:
-        # A model is chosen by what it does on the validation scenes; the test scenes stay unseen.
         return summarize(world_suite(method, split="val"))
 
     def scorer(name: str, root: str | None) -> Callable[[Any], dict[str, float]]:
+        options = {"split": "val"} if name == WorldRegions.name else {}
+
         def score(method: Any) -> dict[str, float]:
-            rows = evaluate(method, [make_job(name, root)])
+            rows = evaluate(method, [make_job(name, root, **options)])
             return {f"{row.task}/{row.metric}": row.value for row in rows}
 
         return score

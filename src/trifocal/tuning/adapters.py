@@ -16,12 +16,14 @@ one before the first step.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import CLIPModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -181,21 +183,40 @@ def mapped_attention(attention: Any, adapter: MapAdapter, states: Tensor, **mask
         states: (B, L, D), normalized.
         mask: `attn_mask` and `is_causal` of the fused attention.
     """
+    return joined_heads(attention, mixed_heads(attention, states, *adapter(states), **mask))
+
+
+def mixed_heads(
+    attention: Any, states: Tensor, more_queries: Tensor, more_keys: Tensor, **mask: Any
+) -> Tensor:
+    """Return (B, H, L, at least d_h): the heads of a frozen attention whose logits are added to."""
     heads = (attention.num_heads, attention.head_dim)
     queries, keys, values = (
         project(states).unflatten(-1, heads).transpose(1, 2)
         for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
-    more_queries, more_keys = adapter(states)
-    mixed = F.scaled_dot_product_attention(
+    return F.scaled_dot_product_attention(
         torch.cat([queries, more_queries], dim=-1),
         torch.cat([keys, more_keys], dim=-1),
-        F.pad(values, (0, adapter.width)),  # fused kernels want values as wide as keys
+        F.pad(values, (0, more_keys.shape[-1])),  # fused kernels want values as wide as keys
         scale=attention.scale,
         **mask,
     )
-    mixed = mixed[..., : attention.head_dim].transpose(1, 2).flatten(2)
-    return attention.out_proj(mixed)
+
+
+def joined_heads(attention: Any, mixed: Tensor) -> Tensor:
+    """Return (B, L, D): the heads side by side, through the attention's last projection."""
+    return attention.out_proj(mixed[..., : attention.head_dim].transpose(1, 2).flatten(2))
+
+
+def spared(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function without keeping what it makes for the backward pass, which calls it again.
+
+    For what is wide and cheap to make. Random draws are the same both times.
+    """
+    if not torch.is_grad_enabled():
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False)
 
 
 class AdaptedLayer(GradientCheckpointingLayer):
@@ -221,29 +242,49 @@ class AdaptedLayer(GradientCheckpointingLayer):
     def forward(
         self, hidden_states: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
     ) -> Tensor:
-        """Return (B, L, D) for states (B, L, D)."""
-        adapters = self.adapters
+        """Return (B, L, D) for states (B, L, D).
+
+        Of each half only its input is kept for the backward pass, and what fused attention needs.
+        """
         causal = bool(kwargs.get("is_causal")) and attention_mask is None
         normal = self.layer_norm1(hidden_states)
-        if "map_adapter" in adapters:
-            adapter: Any = adapters["map_adapter"]
+        if "map_adapter" in self.adapters:
+            more = spared(self._more, hidden_states)
             mask = {"attn_mask": attention_mask, "is_causal": causal}
-            attended = mapped_attention(self.self_attn, adapter, normal, **mask)
+            mixed = mixed_heads(self.self_attn, normal, *more, **mask)
+            change = spared(self._joined, mixed, attention_mask, causal)
         else:
             attended = self.self_attn(normal, attention_mask, **kwargs)[0]
-        if "attention_adapter" in adapters:
-            attended = adapters["attention_adapter"](attended)
-        if "msha_adapter" in adapters:
-            attended = adapters["msha_adapter"](attended, attention_mask, causal)
-        hidden_states = hidden_states + attended
-        normal = self.layer_norm2(hidden_states)
-        hidden_states = hidden_states + self.mlp(normal)
-        if "mlp_adapter" in adapters:
-            branch = adapters["mlp_adapter"](normal)
+            change = self._attended(attended, attention_mask, causal)
+        hidden_states = hidden_states + change
+        return hidden_states + spared(self._fed_forward, hidden_states)
+
+    def _more(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map adapter's queries and keys."""
+        return self.adapters["map_adapter"](self.layer_norm1(states))
+
+    def _joined(self, mixed: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """Return what the attention adds, from its heads."""
+        return self._attended(joined_heads(self.self_attn, mixed), mask, causal)
+
+    def _attended(self, attended: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """Return what the attention adds, from its output."""
+        if "attention_adapter" in self.adapters:
+            attended = self.adapters["attention_adapter"](attended)
+        if "msha_adapter" in self.adapters:
+            attended = self.adapters["msha_adapter"](attended, mask, causal)
+        return attended
+
+    def _fed_forward(self, states: Tensor) -> Tensor:
+        """Return what the MLP and the adapter beside it add."""
+        normal = self.layer_norm2(states)
+        change = self.mlp.plain(normal)
+        if "mlp_adapter" in self.adapters:
+            branch = self.adapters["mlp_adapter"](normal)
             if self.training:
                 branch = drop_path(branch, self.config.drop_path, self.config.drop_path_axis)
-            hidden_states = hidden_states + branch
-        return hidden_states
+            change = change + branch
+        return change
 
 
 def drop_path(

@@ -32,6 +32,11 @@ _NEXT = (
         "trifocal eval runs/mine sugarcrepe --root DATA --base ViT-B-32:openai "
         "--interpolate 0,0.1,...,1 --report mine.html",
     ),
+    (
+        "Ask what follows from a part of a photo (the bank: a file with an explanation a line).",
+        "trifocal explain photo.jpg --box 40,60,120,80 --bank explanations.txt --model runs/rca "
+        "--out explained.png",
+    ),
     ("Look at every setting of a run before it starts.", "trifocal train RECIPE --print"),
 )
 

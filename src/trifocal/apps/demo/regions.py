@@ -13,7 +13,7 @@ from trifocal.data.regions import Region
 from trifocal.evaluate.contender import Contender
 from trifocal.evaluate.page import Chapter
 from trifocal.evaluate.records import write_results
-from trifocal.evaluate.region_report import MEASURES, ShownRegion, region_chapter
+from trifocal.evaluate.region_report import MEASURES, ShownRegion, region_chapter, thousands
 from trifocal.evaluate.table import compare
 from trifocal.evaluate.world import NOTE
 from trifocal.evaluate.world_regions import PICTURE, world_regions
@@ -29,12 +29,12 @@ RECIPE = Path(__file__).with_name("regions.yaml")
 # The rates were chosen on validation scenes. Adapters start at nothing, so theirs is larger.
 _ADAPTERS = ["--method", "rca", "--method.adapters.drop_path", "0", "--optimizer.lr", "1.5e-2"]
 RUNS = {
-    "full fine-tuning": ["--method", "region_finetune"],
-    "RCA, strictly frozen": [*_ADAPTERS, "--method.trains", "strict_frozen"],
+    "fine-tuning": ["--method", "region_finetune"],
+    "RCA, strict": [*_ADAPTERS, "--method.trains", "strict_frozen"],
     "RCA": [*_ADAPTERS, "--method.edge_lr", "2e-3"],
 }
 FROZEN = {
-    "base, region and picture apart": ZERO_SHOT,
+    "base, slots apart": ZERO_SHOT,
     "base, highlighted": PromptConfig("cpt", layout="separate", prefix=False, period=False),
 }
 _SCENES = 100  # five folds of 48 regions
@@ -43,14 +43,14 @@ _SHOWN = 4
 _LEAD = (
     "What follows from this part of this picture? A boat beside a flag means one thing and beside "
     "an umbrella another: the answer needs the region and the rest of the picture. The frozen base "
-    "has never read such sentences. Full fine-tuning trains all of it on magnified regions stacked "
-    "on their pictures; RCA trains adapters inside the frozen towers, strictly, or together with "
-    "the embeddings and projections, as published."
+    "has never read such sentences, however it is shown the region. Fine-tuning trains all of it on "
+    "magnified regions stacked on their pictures; RCA trains adapters inside the frozen towers: "
+    "alone (strict), or with the embeddings and projections, as published."
 )
 _REMARK = (
     "To tell the regions of one picture apart (GT-Box) the region is enough in this world, since a "
-    "picture has one occasion; retrieval needs both, and stays at P@1 25 without the rest of the "
-    "picture, at 42 without the region."
+    "picture has one occasion. Retrieval needs both: the best there can be is P@1 25 % from the "
+    "region alone and 42 % from the picture without the region."
 )
 
 
@@ -123,9 +123,9 @@ def _shown() -> tuple[list[ShownRegion], list[str]]:
 def _overview(contenders: list[Contender], trained: dict[str, int]) -> Table:
     """Return what fits into a terminal; the report has the rest."""
     table = Table(title="On the built-in drawn world", title_justify="left")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for label, _ in MEASURES.values():
-        table.add_column(label, justify="right")
+        table.add_column(label, justify="right", no_wrap=True)
     table.add_column("trained", justify="right")
     compared = compare([row for one in contenders for row in one.rows], contenders[0].label)
     for one in contenders:
@@ -135,6 +135,6 @@ def _overview(contenders: list[Contender], trained: dict[str, int]) -> Table:
             for key, cells in compared.items()
             if key[2] == metric
         ]
-        count = trained.get(one.label)
-        table.add_row(one.label, *cells, f"{count:,}" if count else "–")
+        count = trained.get(one.label, 0)
+        table.add_row(one.label, *cells, thousands(count))
     return table
