@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.regions.marking import MARKS, box, edges, ellipse, highlight, line_width
+from trifocal.regions.boxes import edges
+from trifocal.regions.marking import MARKS, box, ellipse, highlight, line_width
 
 GRAY = (128, 128, 128)
 RED = (255, 0, 0)

@@ -15,8 +15,8 @@ from trifocal.data.regions import Box, Region
 from trifocal.errors import UserError
 from trifocal.metrics.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
+from trifocal.regions.boxes import check_box
 from trifocal.regions.encoder import region_encoder
-from trifocal.regions.prompts import check_box
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from trifocal.apps.explain import Explanation
 from trifocal.data.regions import Box, scaled
 from trifocal.files import atomic_write
-from trifocal.regions.marking import edges
+from trifocal.regions.boxes import edges
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 

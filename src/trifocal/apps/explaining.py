@@ -21,8 +21,8 @@ from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.evaluate.runner import ProgressBars
 from trifocal.regions.bank import load_bank, read_bank
+from trifocal.regions.boxes import parse_box
 from trifocal.regions.encoder import RegionEncoder, region_encoder
-from trifocal.regions.prompts import parse_box
 from trifocal.tuning import load_model
 
 

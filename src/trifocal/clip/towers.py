@@ -7,7 +7,8 @@ towers (SigLIP) is another file with these functions; nothing else asks what a t
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import CLIPConfig, CLIPModel
 from transformers.activations import QuickGELUActivation
 from transformers.masking_utils import create_causal_mask
+
+Block = TypeVar("Block", bound=nn.Module)
 
 TEXT_IS_CAUSAL = True
 """No position sees a later one, so cutting the padding changes nothing."""
@@ -65,6 +68,24 @@ def make_lean(network: CLIPModel) -> None:
             layer.mlp = LeanMlp(layer.mlp)
             if isinstance(layer.mlp.activation_fn, QuickGELUActivation):
                 layer.mlp.activation_fn = QuickGelu()
+
+
+def replace_blocks(
+    network: CLIPModel, towers: Sequence[str], make: Callable[[Any], Block]
+) -> list[Block]:
+    """Replace every block of the "vision" or "text" tower by what `make` makes of it, in place.
+
+    Returns:
+        The new blocks.
+    """
+    by_name: dict[str, Any] = {"vision": network.vision_model, "text": network.text_model}
+    made = []
+    for name in towers:
+        layers = by_name[name].encoder.layers
+        for index, layer in enumerate(layers):
+            layers[index] = make(layer)
+            made.append(layers[index])
+    return made
 
 
 def tower_configs(config: CLIPConfig) -> tuple[Any, Any]:

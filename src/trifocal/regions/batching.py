@@ -13,7 +13,8 @@ from trifocal.data.batching import Tokenize
 from trifocal.data.samples import Skipped
 from trifocal.errors import UserError
 from trifocal.regions.augment import Augmentation
-from trifocal.regions.prompts import PromptConfig, train_prompt, wrong_region
+from trifocal.regions.boxes import wrong_region
+from trifocal.regions.prompts import PromptConfig, train_prompt
 from trifocal.regions.texts import clue_text, inference_text
 
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ all boxes of a region are marked at once, in order, and what lies outside the pi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageDraw
 
 from trifocal.data.regions import Box
-from trifocal.errors import UserError
+from trifocal.regions.boxes import edges
 
 _FILL, _OUTLINE, _OUTLINE_WIDTH = (255, 5, 205, 60), (5, 255, 55, 255), 3
 _RED = (255, 0, 0)
@@ -73,19 +72,6 @@ MARKS: dict[str, Callable[[Image.Image, Sequence[Box]], Image.Image]] = {
 def line_width(width: int) -> int:
     """Return the width of a red line in a picture `width` pixels wide; 0 (no line) below 50."""
     return min(2 * width // 100, 5)
-
-
-def edges(box: Box) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of a box in whole pixels, right and bottom exclusive.
-
-    Raises:
-        UserError: a number of the box is not finite.
-    """
-    left, top, width, height = box
-    right, bottom = left + max(width, 0), top + max(height, 0)
-    if not (math.isfinite(right) and math.isfinite(bottom)):
-        raise UserError(f"the box {tuple(box)} holds a number that is not finite; correct it.")
-    return round(left), round(top), round(right), round(bottom)
 
 
 def _limited(

@@ -8,7 +8,6 @@ pixels of the picture; slots are square, n x n, and do not keep the aspect ratio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -23,16 +22,14 @@ from trifocal.data.images import to_rgb
 from trifocal.data.regions import Box, RegionSample
 from trifocal.errors import UserError, nearest
 from trifocal.regions.augment import OFF, Augmentation
-from trifocal.regions.marking import MARKS, edges
+from trifocal.regions.boxes import clip_box, edges
+from trifocal.regions.marking import MARKS
 
 Layout = Literal["stacked", "side_by_side", "separate"]
 Order = Literal["region_first", "context_first"]
 Choice = Literal["average", "largest", "random"]
 Outside = Literal["clip", "pad"]
 Part = Literal["crop", "first crop", "whole", "first square", "second square"]
-
-_TRIES = 100  # random boxes drawn before the least overlapping one is taken
-_LEAST = 2  # pixels that a side of a clipped box has at least
 
 
 @dataclass(frozen=True)
@@ -246,95 +243,6 @@ def train_prompt(
     return torch.from_numpy(made if config.layout == "separate" else made[0])
 
 
-def wrong_region(
-    boxes: Sequence[Box],
-    proposals: Sequence[Box],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-) -> Box:
-    """Draw a box of a picture of `size` (width, height) that is not the region (rca.md §4.2).
-
-    One of the proposals whose IoU with every true box is below 0.5, of the parts inside the
-    picture; where there is none, a random box of which the same holds. Where even that is not
-    found (a picture of few pixels), the one that overlaps least.
-    """
-    shown = [clip_box(box, size) for box in boxes]
-
-    def overlap(box: Box) -> float:
-        return max((iou(clip_box(box, size), true) for true in shown), default=0.0)
-
-    wrong = [box for box in proposals if overlap(box) < 0.5]
-    if wrong:
-        return wrong[int(rng.integers(len(wrong)))]
-    least, best = math.inf, (0.0, 0.0, float(size[0]), float(size[1]))
-    for _ in range(_TRIES):
-        (left, right), (top, bottom) = (np.sort(rng.uniform(0, side, 2)) for side in size)
-        drawn = (float(left), float(top), float(right - left), float(bottom - top))
-        box = clip_box(drawn, size)
-        shared = overlap(box)
-        if shared < 0.5:
-            return box
-        if shared < least:
-            least, best = shared, box
-    return best
-
-
-def iou(a: Box, b: Box) -> float:
-    """Return the intersection of two boxes over their union; 0 where neither has an area."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    union = max(a[2], 0) * max(a[3], 0) + max(b[2], 0) * max(b[3], 0) - shared
-    return shared / union if union > 0 else 0.0
-
-
-def clip_box(box: Box, size: tuple[int, int]) -> Box:
-    """Return the part of a box inside a picture of `size` (width, height), in whole pixels.
-
-    Each side is at least 2 pixels (or the picture's), so a box outside gives a bit of the rim.
-    """
-    left, top, right, bottom = edges(box)
-    left, right = _clip(left, right, size[0])
-    top, bottom = _clip(top, bottom, size[1])
-    return left, top, right - left, bottom - top
-
-
-def parse_box(text: str) -> Box:
-    """Read "X,Y,W,H": left, top, width and height in pixels.
-
-    Raises:
-        UserError: the text is not four numbers.
-    """
-    try:
-        left, top, width, height = (float(number) for number in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"cannot read the box {text!r}; give X,Y,W,H: left, top, width and height in pixels, "
-            "such as 40,60,120,80."
-        ) from None
-    return left, top, width, height
-
-
-def check_box(box: Box, size: tuple[int, int]) -> Box:
-    """Return a box that a user gave for a picture of `size` (width, height), if it makes sense.
-
-    Raises:
-        UserError: it has no area, lies wholly outside the picture, or is not finite.
-    """
-    left, top, width, height = box
-    shown = ",".join(f"{number:g}" for number in box)
-    if not all(math.isfinite(number) for number in box):
-        raise UserError(f"the box {shown} holds a number that is not finite; correct it.")
-    if width <= 0 or height <= 0:
-        raise UserError(f"the box {shown} has no area; give a width and a height above 0.")
-    if left >= size[0] or top >= size[1] or left + width <= 0 or top + height <= 0:
-        raise UserError(
-            f"the box {shown} lies outside the picture of {size[0]}x{size[1]} pixels; "
-            "give X,Y,W,H of a part of it."
-        )
-    return box
-
-
 class _Pieces:
     """The slots that can be made of one region, each made once."""
 
@@ -434,16 +342,6 @@ def _assembled(pair: Sequence[Image.Image], config: PromptConfig) -> np.ndarray:
 def _channels_first(image: Image.Image) -> np.ndarray:
     """Return an RGB picture as a contiguous (3, H, W) uint8 array."""
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-
-
-def _clip(low: int, high: int, side: int) -> tuple[int, int]:
-    """Return the part of [low, high) inside [0, side), widened to the least length."""
-    least = min(_LEAST, side)
-    low, high = min(max(low, 0), side), min(max(high, 0), side)
-    if high - low < least:
-        low = min(max((low + high - least + 1) // 2, 0), side - least)
-        high = low + least
-    return low, high
 
 
 def _padded(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import CLIPModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from trifocal.clip.towers import replace_blocks
 from trifocal.errors import UserError
 
 Module = Literal["mlp", "attention", "map", "msha"]
@@ -121,12 +122,7 @@ class MapAdapter(nn.Module):
         start: Literal["zero", "near_zero"] = "zero",
     ) -> None:
         super().__init__()
-        width = int(ratio * dim)
-        if width % heads or not width:
-            raise UserError(
-                f"adapters.ratio {ratio} gives {width} units, which {heads} heads cannot share; "
-                "choose 1, 1/2, 1/4, ..."
-            )
+        width = shared_width(dim, heads, ratio)
         self.heads, self.width = heads, width // heads
         self.project = nn.Linear(dim, 2 * width)
         nn.init.normal_(self.project.weight, std=0.01 / math.sqrt(dim / heads))
@@ -152,12 +148,7 @@ class MshaAdapter(nn.Module):
 
     def __init__(self, dim: int, heads: int, ratio: float = 0.25) -> None:
         super().__init__()
-        width = int(ratio * dim)
-        if width % heads or not width:
-            raise UserError(
-                f"adapters.ratio {ratio} gives {width} units, which {heads} heads cannot share; "
-                "choose 1, 1/2, 1/4, ..."
-            )
+        width = shared_width(dim, heads, ratio)
         self.heads, self.width = heads, width // heads
         self.project = nn.Linear(dim, 3 * width)
         self.up = nn.Linear(width, dim)
@@ -172,6 +163,21 @@ class MshaAdapter(nn.Module):
             queries, keys, values, attn_mask=mask, is_causal=causal
         )
         return states + self.up(mixed.transpose(1, 2).flatten(2))
+
+
+def shared_width(dim: int, heads: int, ratio: float) -> int:
+    """Return floor(ratio * dim), if the heads can share it.
+
+    Raises:
+        UserError: they cannot.
+    """
+    width = int(ratio * dim)
+    if width % heads or not width:
+        raise UserError(
+            f"adapters.ratio {ratio} gives {width} units, which {heads} heads cannot share; "
+            "choose 1, 1/2, 1/4, ..."
+        )
+    return width
 
 
 def mapped_attention(attention: Any, adapter: MapAdapter, states: Tensor, **mask: Any) -> Tensor:
@@ -309,11 +315,5 @@ def attach_adapters(network: CLIPModel, config: AdapterConfig) -> list[nn.Parame
     Returns:
         The new parameters.
     """
-    towers: dict[str, Any] = {"vision": network.vision_model, "text": network.text_model}
-    added: list[nn.Parameter] = []
-    for name in config.towers:
-        layers = towers[name].encoder.layers
-        for index, layer in enumerate(layers):
-            layers[index] = AdaptedLayer(layer, config)
-            added += layers[index].adapters.parameters()
-    return added
+    made = replace_blocks(network, config.towers, lambda layer: AdaptedLayer(layer, config))
+    return [parameter for block in made for parameter in block.adapters.parameters()]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from trifocal.clip.towers import replace_blocks
 from trifocal.errors import UserError
 
 
@@ -69,11 +70,5 @@ def attach_deep_prompts(network: CLIPModel, config: DeepPromptConfig) -> list[nn
     Returns:
         The new parameters.
     """
-    towers: dict[str, Any] = {"vision": network.vision_model, "text": network.text_model}
-    added: list[nn.Parameter] = []
-    for name in config.towers:
-        layers = towers[name].encoder.layers
-        for index, layer in enumerate(layers):
-            layers[index] = PromptedLayer(layer, config.tokens)
-            added.append(layers[index].prompts)
-    return added
+    made = replace_blocks(network, config.towers, lambda layer: PromptedLayer(layer, config.tokens))
+    return [block.prompts for block in made]
