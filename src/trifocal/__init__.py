@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trifocal.composition import FscClip, FscClipConfig
     from trifocal.composition.negatives import HardNegatives
     from trifocal.errors import UserError
+    from trifocal.regions import Rca, RcaConfig, RegionEncoder, region_encoder
     from trifocal.tuning import interpolate, load_model
 
 _HOME = {
@@ -23,12 +24,16 @@ _HOME = {
     "FscClipConfig": "trifocal.composition",
     "HardNegatives": "trifocal.composition.negatives",
     "ImageEmbedding": "trifocal.clip",
+    "Rca": "trifocal.regions",
+    "RcaConfig": "trifocal.regions",
+    "RegionEncoder": "trifocal.regions",
     "TextBatch": "trifocal.clip",
     "TextEmbedding": "trifocal.clip",
     "UserError": "trifocal.errors",
     "interpolate": "trifocal.tuning",
     "load_clip": "trifocal.clip",
     "load_model": "trifocal.tuning",
+    "region_encoder": "trifocal.regions",
 }
 
 __all__ = [
@@ -37,6 +42,9 @@ __all__ = [
     "FscClipConfig",
     "HardNegatives",
     "ImageEmbedding",
+    "Rca",
+    "RcaConfig",
+    "RegionEncoder",
     "TextBatch",
     "TextEmbedding",
     "UserError",
@@ -44,6 +52,7 @@ __all__ = [
     "interpolate",
     "load_clip",
     "load_model",
+    "region_encoder",
 ]
 
 

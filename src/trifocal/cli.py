@@ -183,13 +183,17 @@ def _train(arguments: argparse.Namespace) -> int:
     from trifocal.config import to_yaml
     from trifocal.train import load_recipe
     from trifocal.train.build import METHODS, run
+    from trifocal.train.sources import REGION_SOURCES
 
     recipe = load_recipe(arguments.recipe, arguments.overrides, METHODS)
     if arguments.show:
         print(to_yaml(recipe), end="")
         return 0
     outcome = run(recipe, resume="never" if arguments.fresh else "auto")
-    print(f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} world")
+    test = "world_regions" if recipe.data.source in REGION_SOURCES else "world"
+    print(
+        f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
+    )
     return 0
 
 

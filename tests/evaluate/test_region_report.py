@@ -12,7 +12,7 @@ from trifocal.clip import load_clip
 from trifocal.data.regions import Region
 from trifocal.evaluate.contender import Contender
 from trifocal.evaluate.page import Rankings, Report, Table, render
-from trifocal.evaluate.region_report import ShownRegion, marked, region_chapter
+from trifocal.evaluate.region_report import ShownRegion, marked, measures_table, region_chapter
 from trifocal.evaluate.world_regions import WorldRegions
 from trifocal.metrics.result import Result
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
@@ -61,3 +61,22 @@ def test_boxes_are_drawn() -> None:
     edge = picture.getpixel((round(20 * 2.56), round(20 * 2.56)))
     assert edge[0] > 150 > edge[1]
     assert picture.getpixel((100, 50)) == (128, 128, 128)
+
+
+def test_what_it_costs_stands_beside_what_it_gains(rows: list[Result]) -> None:
+    def whole(value: float) -> list[Result]:
+        return [
+            replace(rows[0], benchmark="world/kinds", task="zeroshot_classification", metric="acc1",
+                    value=value, n=500)
+        ]  # fmt: skip
+
+    contenders = [
+        Contender("base", [[*rows, *whole(0.9)]]),
+        Contender("worse", [[*rows, *whole(0.5)]]),
+    ]
+    table = measures_table(contenders, {})
+    place = [column.label for column in table.columns].index("zero-shot")
+    assert table.columns[place].group.startswith("cost")
+    assert table.rows[0].entries[place].value == "90.0"
+    assert table.rows[1].entries[place].change == "−40.0"
+    assert table.rows[1].entries[place].tone == "cost"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,9 +12,11 @@ from trifocal.composition.baselines import Finetune
 from trifocal.data.captions import read_captions
 from trifocal.data.shards import write_shards
 from trifocal.errors import UserError
+from trifocal.evaluate.world_regions import WorldRegions
 from trifocal.train import train
+from trifocal.train.build import build_evaluators
 from trifocal.train.logs import read_lines
-from trifocal.train.recipe import DataRecipe
+from trifocal.train.recipe import DataRecipe, Recipe
 from trifocal.train.sources import make_source
 
 from .support import recipe, tiny_clip
@@ -89,3 +93,55 @@ def test_training_on_real_photos(real_data, tmp_path):
     lines = read_lines(tmp_path / "t" / "metrics.jsonl")
     assert [line["step"] for line in lines if line["event"] == "train"] == [1, 2, 3, 4]
     assert not (tmp_path / "t" / "skipped.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["world-abduction", "world-referring"])
+def test_the_worlds_regions(name):
+    source = make_source(DataRecipe(source=name, size=5, seed=3), (32, 32))
+    assert len(source) == 5
+    sample = first(source)
+    assert sample.image.size == (96, 96)
+    assert sample.boxes
+    assert sample.inference
+    assert sample.clue
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    Image.new("RGB", (60, 40), (9, 9, 9)).save(tmp_path / "a.png")
+    entries = [
+        {
+            "instance_id": str(number),
+            "inputs": {
+                "image": {"url": f"{name}.png", "width": 120, "height": 80},
+                "bboxes": [{"left": 20, "top": 10, "width": 40, "height": 30}],
+                "clue": "a thing",
+                "confidence": 3.0,
+                "obs_idx": 0,
+            },
+            "targets": {"inference": "it was left"},
+        }
+        for number, name in enumerate("ab")
+    ]
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_a_file_in_sherlocks_layout(annotated):
+    recipe = DataRecipe(source="sherlock", path=str(annotated), missing="skip")
+    source = make_source(recipe, (32, 32))
+    assert len(source) == 1
+    assert first(source).boxes == ((10, 5, 20, 15),)  # the photo is half of what was annotated
+    with pytest.raises(UserError, match=r"b\.png"):
+        make_source(DataRecipe(source="sherlock", path=str(annotated)), (32, 32))
+
+
+def test_the_worlds_regions_are_judged_by_validation_scenes(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        WorldRegions, "score", lambda self, *_, **__: asked.append((self.split, self.scenes)) or []
+    )
+    evaluators = build_evaluators(Recipe(evaluation=("world_regions",)))
+    assert evaluators["world_regions"](None) == {}
+    assert asked[0][0] == "val"

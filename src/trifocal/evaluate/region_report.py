@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from trifocal.data.regions import Region
 from trifocal.evaluate import figures
-from trifocal.evaluate.contender import Contender
+from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
 from trifocal.evaluate.page import (
     Block,
     Chapter,
@@ -29,6 +30,7 @@ from trifocal.evaluate.report_pictures import loss_blocks
 from trifocal.evaluate.report_tables import entry_of
 from trifocal.evaluate.table import chance_of, compare, signed
 from trifocal.metrics.embed import encoder_of
+from trifocal.metrics.intervals import Interval
 from trifocal.regions.attention import cls_attention
 from trifocal.regions.encoder import region_encoder
 from trifocal.regions.prompts import PromptConfig, prompts
@@ -42,6 +44,7 @@ MEASURES = {
     "Auto-Box": ("Auto-Box", "localization"),
     "Human Acc": ("agreement", "comparison"),
 }
+COSTS = ("zero_shot", "retrieval")  # what the base could do, of `summarize`
 _TOP = 3  # answers shown of each model
 
 
@@ -100,13 +103,18 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
     compared = compare(rows, contenders[0].label)
     keys = [key for metric in MEASURES for key in compared if key[2] == metric]
     body = []
+    base = contenders[0].summary()
+    costs = [name for name in COSTS if name in base]
     for one in contenders:
         entries = [entry_of(compared[key].get(one.label)) for key in keys]
+        entries += [_cost(base[name], one.summary().get(name)) for name in costs]
         count = trained.get(one.label, 0)
         body.append(Row(one.label, [*entries, Entry(thousands(count))]))
     chances = [chance_of(next(iter(compared[key].values())).row) for key in keys]
-    body.append(Row("chance", [*(Entry(chance) for chance in chances), Entry("")], "faint"))
+    blank = [Entry("")] * (len(costs) + 1)
+    body.append(Row("chance", [*(Entry(chance) for chance in chances), *blank], "faint"))
     columns = [Column(*MEASURES[key[2]], " · ".join(key)) for key in keys]
+    columns += [Column(SUMMARY_NAMES[name], "cost: whole pictures") for name in costs]
     runs = max(len(one.runs) for one in contenders)
     seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
     return Table(
@@ -116,9 +124,22 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
         body,
         "im→txt: the mean rank of a region's own inference, txt→im: of an inference's own region; "
         "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
-        f"where the order is always right. Trained: parameters. Below: the change against {contenders[0].label}, "
+        f"where the order is always right. Costs: zero-shot accuracy and retrieval with whole pictures. "
+        f"Trained: parameters. Below: the change against {contenders[0].label}, "
         f"colored where it is larger than the noise of the test (95 %).{seeds}",
     )
+
+
+def _cost(base: Interval, found: Interval | None) -> Entry:
+    """Return the entry of something that training on regions was not asked for."""
+    if found is None:
+        return Entry("–")
+    change = found.value - base.value
+    if not change:
+        return Entry(f"{found.value:.1f}")
+    beyond = abs(change) > math.hypot(found.half, base.half)
+    tone = "flat" if not beyond else "gain" if change > 0 else "cost"
+    return Entry(f"{found.value:.1f}", signed(change), tone)
 
 
 def thousands(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The training loop: a method, a source of captioned pictures, a recipe.
+"""The training loop: a method, a source of samples, a recipe.
 
 A run is a pure function of its recipe and data. Batches and draws follow from (seed, epoch, index),
 the network's own draws (dropout) from (seed, step, process), so a run that was interrupted and
@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from trifocal import config
 from trifocal.data.batching import Batch, Negatives
 from trifocal.data.loader import BatchMaker, Order, batches
-from trifocal.data.samples import Skipped, Source
+from trifocal.data.samples import Skipped
 from trifocal.errors import Stopped, UserError
 from trifocal.files import atomic_folder, atomic_write
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
@@ -72,7 +72,7 @@ class Outcome:
 
 def train(
     method: Any,
-    source: Source,
+    source: Any,
     recipe: Recipe,
     *,
     negatives: Negatives | None = None,
@@ -85,7 +85,7 @@ def train(
 
     Args:
         method: What is trained (see the head of this file).
-        source: Captioned pictures.
+        source: Samples of the kind the method learns from: `len` and `sample(index, generator)`.
         recipe: All settings; the run folder is `recipe.folder`.
         negatives: Makes a caption's hard negatives, for a method that wants some.
         evaluators: Name to a function of the method that returns metrics; called at the end and
@@ -115,7 +115,7 @@ class _Run:
     def __init__(
         self,
         method: Any,
-        source: Source,
+        source: Any,
         recipe: Recipe,
         negatives: Negatives | None,
         evaluators: Mapping[str, Evaluator],

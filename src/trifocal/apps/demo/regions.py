@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,8 +16,9 @@ from trifocal.evaluate.page import Chapter
 from trifocal.evaluate.records import write_results
 from trifocal.evaluate.region_report import MEASURES, ShownRegion, region_chapter, thousands
 from trifocal.evaluate.table import compare
-from trifocal.evaluate.world import NOTE
+from trifocal.evaluate.world import NOTE, world_suite
 from trifocal.evaluate.world_regions import PICTURE, world_regions
+from trifocal.metrics.embed import encoder_of
 from trifocal.metrics.result import Result
 from trifocal.regions import region_encoder
 from trifocal.regions.encoder import ZERO_SHOT
@@ -38,6 +40,7 @@ FROZEN = {
     "base, highlighted": PromptConfig("cpt", layout="separate", prefix=False, period=False),
 }
 _SCENES = 100  # five folds of 48 regions
+_WHOLE: dict[str, Any] = {"classification": 256, "retrieval": 250, "composition": 1}
 _SHOWN = 4
 
 _LEAD = (
@@ -88,8 +91,10 @@ def _folder(label: str, seed: int) -> str:
     return f"{label.lower().replace(',', '').replace(' ', '-')}-{seed}"
 
 
-def _measure(model: object, label: str) -> list[Result]:
-    return world_regions(model, name=label, scenes=_SCENES)
+def _measure(model: Any, label: str) -> list[Result]:
+    """Return what a model does on regions, and what it still does on whole pictures."""
+    whole = world_suite(encoder_of(model), name=label, **_WHOLE)
+    return [*world_regions(model, name=label, scenes=_SCENES), *whole]
 
 
 def _value(rows: list[Result], metric: str) -> float:
