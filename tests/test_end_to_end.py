@@ -202,3 +202,48 @@ def test_a_method_on_regions_wants_regions(
     assert "'rca' learns from regions, but data.source 'world' has captions" in (
         capsys.readouterr().err
     )
+
+
+def test_regions_of_real_photos(real_data: Path, tmp_path: Path) -> None:
+    """Annotated photos in Sherlock's layout: things as clues, captions as inferences."""
+    content = json.loads((real_data / "images" / "coco.json").read_text())
+    entries = []
+    for photo in content["images"]:
+        name = photo["file_name"]
+        for number, (box, caption) in enumerate(zip(photo["boxes"], photo["captions"][:2])):
+            left, top, width, height = (round(side) for side in box["bbox"])
+            entries.append(
+                {
+                    "instance_id": f"{name}-{number}",
+                    "split_idx": 0,
+                    "inputs": {
+                        "image": {
+                            "url": f"coco/{name}",
+                            "width": photo["width"],
+                            "height": photo["height"],
+                        },
+                        "bboxes": [
+                            {"left": left, "top": top, "width": max(width, 1),
+                             "height": max(height, 1)}
+                        ],
+                        "clue": content["categories"][str(box["category_id"])],
+                        "confidence": 3.0,
+                        "obs_idx": number,
+                    },
+                    "targets": {"inference": caption},
+                }
+            )  # fmt: skip
+    (tmp_path / "sherlock_val.json").write_text(json.dumps(entries[:200]))
+    recipe = REPOSITORY / "recipes" / "regions" / "rca-sherlock-ViT-B-16.yaml"
+    words = ["train", str(recipe), "--model.name", "builtin", "--method.prompt.size", "48"]
+    words += ["--data.path", str(tmp_path / "sherlock_val.json"), "--output", str(tmp_path)]
+    words += ["--data.images", str(real_data / "images"), "--name", "real", *FAST]
+    assert main([*words, "--gradient_cache", "4", "--data.draft", "true"]) == 0
+    run, results = tmp_path / "real", tmp_path / "results.jsonl"
+    words = ["eval", f"builtin,{run}", "sherlock", "--root", str(tmp_path), "--device", "cpu"]
+    words += ["--images", str(real_data / "images"), "--out", str(results)]
+    assert main([*words, "--report", str(tmp_path / "report.html")]) == 0
+    rows = [row for row in read_results(results) if row.metric == "im2txt"]
+    assert [row.n for row in rows] == [200, 200]
+    assert all(1 <= row.value <= 200 for row in rows)
+    assert "GT-Box" in (tmp_path / "report.html").read_text()
