@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from trifocal.data.regions import Box, RegionSample
 from trifocal.errors import UserError
@@ -180,9 +181,9 @@ def test_what_is_drawn_as_wrong_overlaps_little(
     drawn: list[list[Box]] = []
 
     class Spy(RegionBatching):
-        def _prompt(self, sample: RegionSample, rng: Any, **options: Any) -> torch.Tensor:
-            drawn.append(options.get("boxes", sample.boxes))
-            return super()._prompt(sample, rng, **options)
+        def _prompt(self, sample: Any, prompt: Any, boxes: Any, rng: Any) -> torch.Tensor:
+            drawn.append(boxes)
+            return super()._prompt(sample, prompt, boxes, rng)
 
     clip = tiny_clip()
     maker = Spy(clip.tokenizer, clip.preprocess, PLAIN, "wrong_region", OFF)
@@ -206,3 +207,21 @@ def test_wrong_regions_are_varied() -> None:
         maker.draw(sample, np.random.default_rng(seed))[1][1].numpy().tobytes() for seed in range(8)
     }
     assert len(seen) == 8
+
+
+def test_a_wrong_region_is_shown_in_the_view_of_the_right_one() -> None:
+    """Else the view alone would tell them apart."""
+    gray = Image.new("RGB", (64, 64), (128, 128, 128))
+    sample = RegionSample("a", gray, ((4, 4, 20, 20),), "", "it", ((40, 40, 20, 20),))
+    seen = set()
+    for seed in range(20):
+        made = batching("wrong_region", PromptConfig("mix", size=64))
+        _, (right, wrong), _ = made.draw(sample, np.random.default_rng(seed))
+        marked = [bool((each != 128).any()) for each in (right, wrong)]
+        colors = [
+            tuple(each.float().mean((1, 2)).round().int().tolist()) for each in (right, wrong)
+        ]
+        assert marked[0] == marked[1]
+        assert colors[0] == colors[1]
+        seen.add(colors[0])
+    assert len(seen) == 3  # the mixture's three views

@@ -14,7 +14,7 @@ from trifocal.data.samples import Skipped
 from trifocal.errors import UserError
 from trifocal.regions.augment import Augmentation
 from trifocal.regions.boxes import wrong_region
-from trifocal.regions.prompts import PromptConfig, train_prompt
+from trifocal.regions.prompts import PromptConfig, train_prompt, views
 from trifocal.regions.texts import clue_text, inference_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trifocal.clip import TextBatch
     from trifocal.clip.preprocess import Preprocess
-    from trifocal.data.regions import RegionSample
+    from trifocal.data.regions import Box, RegionSample
 
 Loss = Literal["dual", "inference", "clue", "multitask", "triple", "wrong_region"]
 
@@ -86,10 +86,13 @@ class RegionBatching:
         self, sample: RegionSample, rng: np.random.Generator
     ) -> tuple[str, list[Tensor], list[str]]:
         """Return a sample's name, its prompts and its texts."""
-        pictures = [self._prompt(sample, rng)]
+        prompt, regions = self.prompt, [sample.boxes]
         if self.loss == "wrong_region":
             wrong = wrong_region(sample.boxes, sample.proposals, sample.image.size, rng)
-            pictures.append(self._prompt(sample, rng, boxes=[wrong]))
+            regions.append((wrong,))
+            names = views(prompt)  # one view for both, or it would tell them apart
+            prompt = replace(prompt, variant=names[int(rng.integers(len(names)))])
+        pictures = [self._prompt(sample, prompt, boxes, rng) for boxes in regions]
         return sample.id, pictures, self._texts(sample, rng)
 
     def collate(self, drawn: Sequence[tuple[str, list[Tensor], list[str]]]) -> RegionBatch:
@@ -103,11 +106,16 @@ class RegionBatching:
             sentences=sentences,
         )
 
-    def _prompt(self, sample: RegionSample, rng: np.random.Generator, **options: Any) -> Tensor:
-        side = self.preprocess.size[0]
+    def _prompt(
+        self,
+        sample: RegionSample,
+        prompt: PromptConfig,
+        boxes: Sequence[Box],
+        rng: np.random.Generator,
+    ) -> Tensor:
         return train_prompt(
-            sample, self.prompt, side, rng, self.augmentation,
-            preprocess=self.preprocess, **options,
+            sample, prompt, self.preprocess.size[0], rng, self.augmentation,
+            boxes=boxes, preprocess=self.preprocess,
         )  # fmt: skip
 
     def _texts(self, sample: RegionSample, rng: np.random.Generator) -> list[str]:
