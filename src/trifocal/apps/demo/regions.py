@@ -19,7 +19,6 @@ from trifocal.evaluate.region_report import MEASURES, ShownRegion, region_chapte
 from trifocal.evaluate.table import compare
 from trifocal.evaluate.world import NOTE, world_suite
 from trifocal.evaluate.world_regions import PICTURE, world_regions
-from trifocal.metrics.embed import encoder_of
 from trifocal.metrics.result import Result
 from trifocal.regions import region_encoder
 from trifocal.regions.encoder import ZERO_SHOT
@@ -71,10 +70,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
         console.print(f"[bold]Regions[/bold]: training {', '.join(RUNS)} side by side")
         with SideBySide(RECIPE, runs, folder) as training:
             if not frozen:  # while they warm up
-                frozen = {
-                    label: _measure(region_encoder(base, prompt), label)
-                    for label, prompt in FROZEN.items()
-                }
+                frozen = _measure_frozen(base)
             training.wait(console)
     console.print("[bold]Regions[/bold]: measuring")
     best = max(FROZEN, key=lambda label: _value(frozen[label], "P@1"))
@@ -94,9 +90,21 @@ def _folder(label: str, seed: int) -> str:
     return f"{label.lower().replace(',', '').replace(' ', '-')}-{seed}"
 
 
+def _measure_frozen(base: Any) -> dict[str, list[Result]]:
+    """Return what the base does, shown regions in each way."""
+    whole = world_suite(base, **_WHOLE)
+    return {
+        label: [
+            *world_regions(region_encoder(base, prompt), name=label, scenes=_SCENES),
+            *(row.of(label) for row in whole),
+        ]
+        for label, prompt in FROZEN.items()
+    }
+
+
 def _measure(model: Any, label: str) -> list[Result]:
     """Return what a model does on regions, and what it still does on whole pictures."""
-    whole = world_suite(encoder_of(model), name=label, **_WHOLE)
+    whole = world_suite(model, name=label, **_WHOLE)
     return [*world_regions(model, name=label, scenes=_SCENES), *whole]
 
 
