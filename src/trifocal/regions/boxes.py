@@ -92,7 +92,7 @@ def wrong_region(
     size: tuple[int, int],
     rng: np.random.Generator,
 ) -> Box:
-    """Draw a box of a picture of `size` (width, height) that is not the region (rca.md §4.2).
+    """Draw a box of a picture of `size` (width, height) that is not the region (RCA on RefCOCO).
 
     One of the proposals whose IoU with every true box is below 0.5, of the parts inside the
     picture; where there is none, a random box of which the same holds. Where even that is not

@@ -1,6 +1,6 @@
 """Regional prompts: what a tower is shown of a region and of the picture around it.
 
-The construction is RCA's Regional Prompt Generator (Zhang et al., ACM MM 2024; rca.md §2.1, §2.2).
+The construction is RCA's Regional Prompt Generator (Zhang et al., ACM MM 2024, arXiv 2303.10428).
 It has no parameters: one slot shows the region magnified, the other the whole picture, mostly with
 the region marked, and the two are stacked into one input. Boxes are (left, top, width, height) in
 pixels of the picture; slots are square, n x n, and do not keep the aspect ratio.

@@ -63,7 +63,7 @@ def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.
 def edge_parameters(network: CLIPModel) -> list[nn.Parameter]:
     """Return what stands before and behind the towers' blocks, and the logit scale.
 
-    RCA's "pass group" (arXiv 2303.10428, specification §2.5): patch convolution, CLS, token
+    RCA's "pass group" (arXiv 2303.10428): patch convolution, CLS, token
     embedding, both position tables, the last norms, both projections. The norm before the image
     tower's first block is not part of it.
     """
