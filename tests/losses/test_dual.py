@@ -1,4 +1,4 @@
-"""RCA's losses: known values (rca.md §8, case 8), brute force, and two processes."""
+"""RCA's losses: known values, brute force, and two processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding regions: averages of views (rca.md §8, case 11), and what a trained model remembers."""
+"""Embedding regions: averages of views, and what a trained model remembers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks, pixel by pixel (rca.md §8, case 10), and against drawing on the whole picture."""
+"""Marks, pixel by pixel, and against drawing on the whole picture."""
 
 from __future__ import annotations
 

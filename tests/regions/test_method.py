@@ -1,4 +1,4 @@
-"""RCA as a method: its objectives, its learning rates (rca.md §8, case 13), what it trains."""
+"""RCA as a method: its objectives, its learning rates, what it trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regional prompts: shapes and slots (rca.md §8, case 1), boxes of every kind, wrong regions."""
+"""Regional prompts: shapes and slots, boxes of every kind, wrong regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RCA's adapters: known values (rca.md §8, cases 3-6 and 14), exactness, and what they keep."""
+"""RCA's adapters: known values, exactness, and what they keep."""
 
 from __future__ import annotations
 

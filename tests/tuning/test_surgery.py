@@ -1,4 +1,4 @@
-"""Surgery: exactly what is meant to be trained is, and the published counts (rca.md §2.6)."""
+"""Surgery: exactly what is meant to be trained is, and the published counts."""
 
 from __future__ import annotations
 

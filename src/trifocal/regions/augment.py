@@ -1,8 +1,8 @@
 """Training augmentation of the two slots of a regional prompt.
 
 A flip, then RandAugment (Cubuk et al., 2020) with the operations and magnitudes that RCA used
-(arXiv 2303.10428). The published code draws for the region and the context apart; by default only the
-flip is shared here, so that the two agree on what is left.
+(arXiv 2303.10428). The published code draws for the region and the context apart; by default only
+the flip is shared here, so that the two agree on what is left.
 """
 
 from __future__ import annotations

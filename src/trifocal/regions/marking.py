@@ -1,7 +1,7 @@
 """Marks that point a tower to a region of the whole picture: highlight, ellipse, box.
 
-The three marks and their colors are RCA's (Zhang et al., ACM MM 2024, arXiv 2303.10428), the highlight
-is that of Sherlock's CPT-CLIP. Pictures are RGB, boxes (left, top, width, height) in their pixels;
+The three marks and their colors are RCA's (Zhang et al., ACM MM 2024, arXiv 2303.10428), the
+highlight is that of Sherlock's CPT-CLIP. Pictures are RGB, boxes (left, top, width, height) in their pixels;
 all boxes of a region are marked at once, in order, and what lies outside the picture is not seen.
 """
 
