@@ -124,9 +124,9 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
         body,
         "im→txt: the mean rank of a region's own inference, txt→im: of an inference's own region; "
         "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
-        f"where the order is always right. Costs: zero-shot accuracy and retrieval with whole pictures. "
-        f"Trained: parameters. Below: the change against {contenders[0].label}, "
-        f"colored where it is larger than the noise of the test (95 %).{seeds}",
+        "where the order is always right. Costs: zero-shot accuracy and retrieval with whole "
+        f"pictures. Trained: parameters. Below: the change against {contenders[0].label}, colored "
+        f"where it is larger than the noise of the test (95 %).{seeds}",
     )
 
 
