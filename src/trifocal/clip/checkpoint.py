@@ -199,7 +199,8 @@ def _plain_state(clip: Clip) -> dict[str, Tensor]:
     extra = [key for key in [*state, *expected] if key not in expected or key not in state]
     if extra:
         raise UserError(
-            f"the towers are not plain CLIP's ({extra[0]!r}); only low-rank updates can be merged and written so."
+            f"the towers are not plain CLIP's ({extra[0]!r}); only low-rank updates can be merged "
+            "and written so."
         )
     return state
 

@@ -8,10 +8,10 @@ whatever the model computed in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -22,6 +22,7 @@ from trifocal.data.images import BadImage, open_image
 from trifocal.errors import UserError
 from trifocal.metrics.progress import Progress, Quiet
 
+Item = TypeVar("Item")
 Picture = str | Path | Image.Image | Tensor
 
 
@@ -92,7 +93,7 @@ def encode_images(
         raise ValueError("there is no picture to encode")
     distinct, place = _distinct(images)
     progress.start("pictures", len(distinct))
-    pixels = _counted(_read_ahead(model, distinct, threads, 2 * batch_size), progress)
+    pixels = _counted(_pixels_of(model, distinct, threads, 2 * batch_size), progress)
     embedded = encode.encode_images(model, pixels, batch_size=batch_size).float().cpu()
     return embedded[torch.tensor(place)]
 
@@ -129,18 +130,15 @@ def _distinct(images: Iterable[Picture]) -> tuple[list[Picture], list[int]]:
     return distinct, place
 
 
-def _read_ahead(
-    model: Any, images: Sequence[Picture], threads: int, ahead: int
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Tensor], threads: int, ahead: int
 ) -> Iterator[Tensor]:
-    """Yield pixels in order; files are opened in threads, at most `ahead` of them early."""
-    if all(isinstance(image, Tensor) for image in images):
-        yield from images  # type: ignore[misc]
-        return
+    """Yield what `read` makes of each item, in order; read in threads, at most `ahead` early."""
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         window: deque[Future[Tensor]] = deque()
         try:
-            for image in images:
-                window.append(pool.submit(load_pixels, model, image))
+            for item in items:
+                window.append(pool.submit(read, item))
                 if len(window) >= ahead:
                     yield window.popleft().result()
             while window:
@@ -148,6 +146,14 @@ def _read_ahead(
         finally:
             for future in window:  # after an error the rest need not be opened
                 future.cancel()
+
+
+def _pixels_of(model: Any, images: Sequence[Picture], threads: int, ahead: int) -> Iterator[Tensor]:
+    """Yield pixels in order; files are opened early."""
+    if all(isinstance(image, Tensor) for image in images):
+        yield from images  # type: ignore[misc]
+        return
+    yield from read_ahead(images, lambda image: load_pixels(model, image), threads, ahead)
 
 
 def _counted(pixels: Iterator[Tensor], progress: Progress) -> Iterator[Tensor]:

@@ -7,9 +7,7 @@ of pairs is then a matrix product.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +21,7 @@ from trifocal.clip import encode
 from trifocal.data.images import BadImage
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
-from trifocal.metrics.embed import encode_texts, encoder_of
+from trifocal.metrics.embed import encode_texts, encoder_of, read_ahead
 from trifocal.metrics.progress import Progress, Quiet
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
@@ -92,7 +90,7 @@ class RegionEncoder:
             progress.advance(len(waiting))
             waiting.clear()
 
-        for shown in self._shown(regions, threads, ahead=2 * batch_size):
+        for shown in read_ahead(regions, self._pixels, threads, 2 * batch_size):
             waiting.append(shown)
             if sum(each.shape[0] * each.shape[1] for each in waiting) >= batch_size:
                 flush()
@@ -114,21 +112,6 @@ class RegionEncoder:
         views = F.normalize(embedded.mean(dim=1), dim=-1)
         mean = views.mean(dim=0)
         return F.normalize(mean, dim=-1) if self.prompt.renormalize else mean
-
-    def _shown(self, regions: Sequence[Region], threads: int, ahead: int) -> Iterator[Tensor]:
-        """Yield the pixels of the regions in order; at most `ahead` are opened early."""
-        with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-            window: deque[Future[Tensor]] = deque()
-            try:
-                for region in regions:
-                    window.append(pool.submit(self._pixels, region))
-                    if len(window) >= ahead:
-                        yield window.popleft().result()
-                while window:
-                    yield window.popleft().result()
-            finally:
-                for future in window:  # after an error the rest need not be opened
-                    future.cancel()
 
     def _pixels(self, region: Region) -> Tensor:
         """Return what the tower is shown of a region: (K, S, 3, H, W) uint8."""
