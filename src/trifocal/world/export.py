@@ -26,6 +26,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from trifocal.data.sherlock_files import write_instances
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
 from trifocal.world.abduction import abduction_items
@@ -33,7 +34,7 @@ from trifocal.world.captions import captions
 from trifocal.world.composition import TASKS, composition_items
 from trifocal.world.draw import draw
 from trifocal.world.referring import referring_items
-from trifocal.world.region_files import refcoco_files, sherlock_rows
+from trifocal.world.region_files import refcoco_files, sherlock_instances
 from trifocal.world.scene import Scene, generator, make_scene
 from trifocal.world.zero_shot import ZERO_SHOT, zero_shot_task
 
@@ -208,13 +209,14 @@ def _write_zero_shot(writer: _Writer) -> None:
 
 
 def _write_abduction(writer: _Writer) -> None:
-    config = writer.config
+    config, folder = writer.config, writer.folder / "sherlock"
     for split in ("train", "val"):
         items = abduction_items(config.abduction, config.seed, split)
         for item in items:
             writer.picture(item.scene.scene)
-        rows = sherlock_rows(items, config.size, config.format, folds=split == "val")
-        writer.json(f"sherlock/sherlock_{split}.json", rows)
+        found = sherlock_instances(items, config.size, config.format, folds=split == "val")
+        folder.mkdir(exist_ok=True)
+        write_instances(folder / f"sherlock_{split}.json", found)
 
 
 def _write_referring(writer: _Writer) -> None:

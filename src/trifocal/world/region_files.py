@@ -15,6 +15,8 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
+from trifocal.data.regions import Region, RegionItem
+from trifocal.data.sherlock_files import Instance
 from trifocal.world.abduction import AbductionItem
 from trifocal.world.boxes import overlap, pixel_box
 from trifocal.world.referring import ReferringItem
@@ -25,35 +27,30 @@ Size = int | tuple[int, int]  # a picture's side, or (height, width)
 _CERTAIN = 3.0  # what follows in the world follows for sure
 
 
-def sherlock_rows(
+def sherlock_instances(
     items: Sequence[AbductionItem], size: Size, suffix: str, *, folds: bool
-) -> list[dict]:
-    """Return the content of a Sherlock file; only a validation file has `folds`."""
+) -> list[Instance]:
+    """Return the entries of a Sherlock file; only a validation file has `folds`."""
     width, height = _width_height(size)
-    rows: list[dict] = []
+    found = []
     for item in items:
-        left, top, wide, high = pixel_box(item.box, width, height)
-        fold = {"split_idx": item.fold} if folds else {}
-        rows.append(
-            {
-                "instance_id": hashlib.blake2b(item.id.encode(), digest_size=16).hexdigest(),
-                **fold,
-                "inputs": {
-                    "image": {
-                        "url": f"images/{item.scene.scene.id}.{suffix}",
-                        "width": width,
-                        "height": height,
-                    },
-                    "bboxes": [{"left": left, "top": top, "width": wide, "height": high}],
-                    "clue": item.clue,
-                    "confidence": _CERTAIN,
-                    "obs_idx": item.scene.instances.index(item.instance),
-                },
-                "targets": {"inference": item.inference},
-                "yolo_box": [list(pixel_box(box, width, height)) for box in item.proposals],
-            }
+        url = f"images/{item.scene.scene.id}.{suffix}"
+        found.append(
+            Instance(
+                RegionItem(
+                    hashlib.blake2b(item.id.encode(), digest_size=16).hexdigest(),
+                    Region(url, (pixel_box(item.box, width, height),), (width, height)),
+                    item.clue,
+                    item.inference,
+                    tuple(pixel_box(box, width, height) for box in item.proposals),
+                ),
+                url,
+                fold=item.fold if folds else None,
+                confidence=_CERTAIN,
+                observation=item.scene.instances.index(item.instance),
+            )
         )
-    return rows
+    return found
 
 
 def refcoco_files(
