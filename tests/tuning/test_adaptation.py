@@ -57,6 +57,11 @@ def test_another_base_is_refused_unless_forced(saved: Path) -> None:
         )
 
 
+def test_it_goes_by_its_own_name(saved: Path) -> None:
+    """A cache or a table must not take it for its base."""
+    assert load_model(saved / "adapted").name == str(saved / "adapted")
+
+
 def test_a_changed_format_is_named(saved: Path) -> None:
     path = saved / "adapted" / "adapter.json"
     path.write_text(path.read_text().replace('"format": 2', '"format": 99'))

@@ -117,4 +117,5 @@ def _load_adaptation(
     merge(clip.network, surgery)
     clip.network.requires_grad_(True)
     clip.conventions = dict(facts["conventions"])
+    clip.name = str(folder)
     return clip.eval()
