@@ -35,6 +35,11 @@ def test_package_imports_nothing_heavy() -> None:
         (["eval", "no-such-model-folder/x.pt", "world"], "no-such-model-folder"),
         (["eval", "builtin", "wrold"], "Did you mean 'world'"),
         (["eval", "builtin", "world", "--rot", "x"], "unknown option '--rot'"),
+        (["eval", "few-shot", "--datasets", "world", "--methods", "tip"], "no few-shot method"),
+        (
+            ["eval", "few-shot", "--datasets", "world", "--shot", "1", "--rot", "x"],
+            "option '--rot'",
+        ),
         (["data", "check", "sugarcrepe", "--root", "nowhere"], "nowhere"),
     ],
 )
@@ -47,6 +52,22 @@ def test_errors_are_one_sentence(
     assert status in (1, 2)
     assert said in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("before", [[], ["--debug"]])
+def test_the_few_shot_command_has_a_help_of_its_own(before, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*before, "eval", "few-shot", "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert "usage: trifocal eval few-shot" in out
+    assert "--methods" in out
+    assert "BENCHMARK" not in out
+
+
+def test_a_model_may_still_be_called_few_shot(capsys) -> None:
+    assert main(["eval", "./few-shot", "world"]) == 2
+    assert "few-shot" in capsys.readouterr().err
 
 
 def test_unknown_recipe_key_suggests_the_nearest(tmp_path, capsys) -> None:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from trifocal.clip import Clip, ClipShape, TextBatch, build_clip, train_tokenizer
+from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
 from trifocal.data.samples import CaptionBatch
 from trifocal.evaluate.runner import BENCHMARKS
@@ -57,10 +58,11 @@ def build(name: str, tuning: str, clip: Clip | None = None) -> Any:
 def make_batch(method: Any, negatives: str = "all") -> Any:
     """Return a batch of what the method learns from.
 
-    Its hard negatives are "all" there, "some" missing, or there are "none"; regions have none.
+    Its hard negatives are "all" there, "some" missing, or there are "none"; captions alone have
+    any.
     """
-    if method.samples == "regions":
-        return region_batch(method)
+    if method.samples != "captions":
+        return drawn_batch(method)
     size, kinds = len(CAPTIONS), len(method.negative_kinds)
     slots = [(kind, owner) for kind in range(kinds) for owner in range(size)]
     kept = {"all": slots, "some": slots[1:-2:2], "none": []}[negatives]
@@ -79,14 +81,25 @@ def make_batch(method: Any, negatives: str = "all") -> Any:
     )
 
 
-def region_batch(method: Any) -> Any:
-    """Return a batch of regions in pictures of noise, as the method's own batching makes it."""
+def region_sample(index: int, picture: Image.Image) -> RegionSample:
+    text = CAPTIONS[index]
+    return RegionSample(str(index), picture, ((9, 8 + index, 30, 25),), text, text[::-1])
+
+
+def class_sample(index: int, picture: Image.Image) -> ClassSample:
+    return ClassSample(str(index), picture, index, tuple(CAPTIONS))
+
+
+SAMPLES = {"regions": region_sample, "classes": class_sample}
+
+
+def drawn_batch(method: Any) -> Any:
+    """Return a batch of samples with pictures of noise, as the method's own batching makes it."""
     batching, drawn = method.batching(None, None), []
-    for index, text in enumerate(CAPTIONS):
+    for index in range(len(CAPTIONS)):
         rng = np.random.default_rng(index)
         picture = Image.fromarray(rng.integers(256, size=(60, 80, 3), dtype=np.uint8))
-        sample = RegionSample(str(index), picture, ((9, 8 + index, 30, 25),), text, text[::-1])
-        drawn.append(batching.draw(sample, rng))
+        drawn.append(batching.draw(SAMPLES[method.samples](index, picture), rng))
     return batching.collate(drawn)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from trifocal.cli import main
 from trifocal.evaluate.records import read_results
@@ -247,3 +248,69 @@ def test_regions_of_real_photos(real_data: Path, tmp_path: Path) -> None:
     assert [row.n for row in rows] == [200, 200]
     assert all(1 <= row.value <= 200 for row in rows)
     assert "GT-Box" in (tmp_path / "report.html").read_text()
+
+
+CLASSES = {
+    "coop": ["--method.tokens", "4"],
+    "coop-words": ["--method.words", "a picture of a"],
+    "coop-class_specific": ["--method.class_specific", "true"],
+    "clip_lora": ["--method.template", "a picture of a {}."],
+}
+
+
+@pytest.mark.parametrize("method", CLASSES)
+def test_classes_from_a_folder_to_new_classes(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A few pictures of each class, then zero-shot on the test folder, and on other classes."""
+    for place in ("zoo/train", "zoo/test", "new/test"):
+        names = ("red", "green", "light_blue") if place[0] == "z" else ("yellow", "black")
+        for number, name in enumerate(names):
+            folder = tmp_path / place / name
+            folder.mkdir(parents=True)
+            for n in range(4):
+                color = tuple(200 * (channel == number) + n for channel in range(3))
+                Image.new("RGB", (40, 50), color).save(folder / f"{n}.png")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: tiny\nmethod: {method.partition('-')[0]}\n"
+        f"data: {{source: few-shot, path: {tmp_path}/zoo, shots: 3, seed: 1, crop: [0.5, 1.0]}}\n"
+        "optimizer: {name: sgd, lr: 0.01}\nevaluation: [few_shot]\n"
+    )
+    words = ["train", str(recipe), "--output", str(tmp_path / "runs"), *FAST]
+    words += [*CLASSES[method], "--schedule.by_epoch", "true", "--schedule.warmup_epochs", "1"]
+    assert main(words) == 0
+    run, results = tmp_path / "runs" / "tiny", tmp_path / "r.jsonl"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (measured,) = [line for line in lines if line["event"] == "eval"]
+    words = ["eval", str(run), "zero_shot", "--device", "cpu", "--out", str(results)]
+    assert main([*words, "--root", str(tmp_path / "zoo")]) == 0
+    (row,) = [row for row in read_results(results) if row.metric == "acc1"]
+    assert row.n == 12
+    assert row.value == pytest.approx(measured["few_shot/zeroshot_classification/acc1"])
+    capsys.readouterr()
+    status = main([*words, "--root", str(tmp_path / "new")])
+    assert status == (2 if method == "coop-class_specific" else 0)
+    if status:
+        assert "only the 3 classes that were learned have a context" in capsys.readouterr().err
+
+
+def test_a_method_on_classes_wants_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: tiny\nmethod: coop\ndata: {source: world, size: 64}\n")
+    assert main(["train", str(recipe), "--output", str(tmp_path), *FAST]) == 2
+    said = capsys.readouterr().err
+    assert "'coop' learns from classes, but data.source 'world' has captions" in said
+
+
+def test_a_batch_larger_than_the_shots_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = REPOSITORY / "recipes" / "concepts" / "clip_lora-world.yaml"
+    words = ["train", str(recipe), "--data.shots", "1", "--output", str(tmp_path)]
+    assert main(words) == 2
+    assert "the data have 24 samples, fewer than one batch of 32; set --batch_size 24" in (
+        capsys.readouterr().err
+    )

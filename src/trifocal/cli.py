@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trifocal import __version__
+from trifocal.apps.classify_options import add_classify
+from trifocal.apps.few_shot_options import COMMAND as FEW_SHOT
+from trifocal.apps.few_shot_options import add_few_shot
 from trifocal.errors import Stopped, UserError, nearest
 
 _EPILOG = """\
@@ -77,7 +80,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     train.add_argument("--print", action="store_true", dest="show", help="show the full recipe")
     train.add_argument("--fresh", action="store_true", help="refuse to resume an earlier run")
 
-    evaluate = commands.add_parser("eval", help="score models on benchmarks, side by side")
+    evaluate = commands.add_parser(
+        "eval",
+        help="score models on benchmarks, side by side",
+        epilog=f"For few-shot methods there is `trifocal {FEW_SHOT}`.",
+    )
     evaluate.add_argument("model", help="a name, a file, a folder or a run; several with commas")
     evaluate.add_argument("benchmarks", nargs="+", metavar="BENCHMARK")
     evaluate.add_argument("--root", help="folder that holds the data")
@@ -98,6 +105,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     evaluate.add_argument("--tokenizer", help="vocabulary for weights that carry none")
     evaluate.add_argument("--device", default="auto", help="cpu, cuda, mps (default: %(default)s)")
     evaluate.add_argument("--clip-benchmark", metavar="DIR", help="also write its JSON records")
+
+    add_few_shot(commands)
 
     data = commands.add_parser("data", help="check and prepare data")
     actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -154,6 +163,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     explain.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")
     explain.add_argument("--tokenizer", help="vocabulary for weights that carry none")
 
+    add_classify(commands)
+
     export = commands.add_parser("export", help="write a model in another library's format")
     export.add_argument("model")
     export.add_argument("--to", required=True, choices=("transformers", "open_clip"))
@@ -165,8 +176,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
         "demo": _demo,
         "train": _train,
         "eval": _eval,
+        FEW_SHOT: _eval_few_shot,
         "data": _data,
         "explain": _explain,
+        "classify": _classify,
         "export": _export,
     }
     return parser, handlers
@@ -204,6 +217,13 @@ def _eval(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _eval_few_shot(arguments: argparse.Namespace) -> int:
+    from trifocal.apps.few_shot import run_eval_few_shot
+
+    run_eval_few_shot(arguments)
+    return 0
+
+
 def _data(arguments: argparse.Namespace) -> int:
     from trifocal.apps import preparing
 
@@ -225,6 +245,13 @@ def _explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _classify(arguments: argparse.Namespace) -> int:
+    from trifocal.apps.classifying import run_classify
+
+    run_classify(arguments)
+    return 0
+
+
 def _export(arguments: argparse.Namespace) -> int:
     from trifocal.clip import save_open_clip, save_pretrained
     from trifocal.tuning import load_model
@@ -238,10 +265,18 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return what was typed with a command of two words as the one word that it is parsed as."""
+    first = next((i for i, word in enumerate(words) if not word.startswith("-")), 0)
+    if list(words[first : first + 2]) == FEW_SHOT.split():
+        return [*words[:first], FEW_SHOT, *words[first + 2 :]]
+    return list(words)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for a user's error, 130/143 when stopped."""
     parser, handlers = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(_joined(sys.argv[1:] if argv is None else argv))
     arguments.overrides = rest
     logging.basicConfig(
         level=logging.DEBUG if arguments.debug else logging.INFO, format="%(message)s"
@@ -252,6 +287,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if rest and arguments.command != "train":
             known = ["--root", "--images", "--out", "--base", "--interpolate", "--seeds"]
             known += ["--box", "--bank", "--model", "--top", "--json", "--device"]
+            known += ["--method", "--shots", "--views", "--vocabulary", "--template", "--names"]
+            known += [
+                "--holdout",
+                "--seed",
+                "--set",
+                "--class",
+                "--against",
+                "--force",
+                "--skip-bad",
+            ]
+            known += ["--methods", "--datasets", "--val", "--option", "--domains", "--base-to-new"]
+            known += ["--baseline", "--compare", "--report", "--cache", "--concept-text"]
             raise UserError(f"unknown option {rest[0]!r}.{nearest(rest[0], known)}")
         return handlers[arguments.command](arguments)
     except UserError as error:

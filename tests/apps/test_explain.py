@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trifocal.apps import explain_list
+from trifocal.apps import region_lists
 from trifocal.apps.explain import Explanation, explain
-from trifocal.apps.explain_list import explain_listed, read_regions
+from trifocal.apps.explain_list import explain_listed
 from trifocal.apps.explain_picture import explained_picture
+from trifocal.apps.region_lists import read_regions
 from trifocal.cli import main
 from trifocal.clip import load_clip
 from trifocal.data.regions import Region
@@ -186,7 +187,7 @@ def test_cut_list_goes_on(
     encoder: RegionEncoder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(explain_list, "_REGIONS", 2)
+    monkeypatch.setattr(region_lists, "CHUNK", 2)
     listed, out, whole = read_regions(listing), folder / "o" / "out.jsonl", folder / "whole.jsonl"
     explain_listed(encoder, listed, bank, 3, whole)
 

@@ -7,7 +7,17 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from trifocal.clip import SHAPES, Clip, Tokenizer, build_clip, encode_images, encode_texts
+from trifocal.clip import (
+    SHAPES,
+    Clip,
+    Tokenizer,
+    build_clip,
+    encode_images,
+    encode_texts,
+    image_features,
+    text_features,
+)
+from trifocal.errors import UserError
 
 from .conftest import CAPTIONS
 
@@ -72,3 +82,30 @@ def test_real_captions_equal_the_padded_way(
         full = clip.network.get_text_features(padded.ids).pooler_output
     got = encode_texts(clip, texts, batch_size=32)
     assert (got - F.normalize(full, dim=-1)).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_features_normalized_are_the_embeddings(tiny_clip: Clip, batch_size: int) -> None:
+    photos = [Image.new("RGB", (40 + 5 * i, 50), (i * 20, 90, 200 - i)) for i in range(5)]
+    image = image_features(tiny_clip, photos, batch_size=batch_size)
+    text = text_features(tiny_clip, TEXTS, batch_size=batch_size)
+    assert torch.allclose(F.normalize(image, dim=-1), encode_images(tiny_clip, photos), atol=1e-6)
+    assert torch.allclose(F.normalize(text, dim=-1), encode_texts(tiny_clip, TEXTS), atol=1e-6)
+    before = image_features(tiny_clip, photos, projected=False, batch_size=batch_size)
+    assert torch.allclose(before @ tiny_clip.image_projection, image, atol=1e-6)
+
+
+class UnitOnly:
+    """A model that gives unit vectors and nothing else."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.preprocess, self.tokenize = clip.preprocess, clip.tokenize
+        self.encode_text, self.encode_image = clip.encode_text, clip.encode_image
+
+
+def test_a_model_with_unit_vectors_only(tiny_clip: Clip) -> None:
+    model, photos = UnitOnly(tiny_clip), [Image.new("RGB", (40, 50), (20, 90, 200))]
+    assert torch.equal(image_features(model, photos), encode_images(tiny_clip, photos))
+    assert torch.equal(text_features(model, TEXTS), encode_texts(tiny_clip, TEXTS))
+    with pytest.raises(UserError, match="pooled features only"):
+        image_features(model, photos, projected=False)

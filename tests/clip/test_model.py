@@ -299,3 +299,27 @@ def test_half_precision_weights(tiny_clip: Clip) -> None:
 def test_the_tokenizer_must_fit(tiny_clip: Clip, clip_tokenizer: Tokenizer) -> None:
     with pytest.raises(UserError, match="49408 ids but the text tower only 560"):
         Clip(tiny_clip.network, clip_tokenizer)
+
+
+# --- features that are not normalized --------------------------------------------------------
+
+
+def test_features_normalized_are_the_embeddings(tiny_clip: Clip) -> None:
+    x = pixels(3)
+    with torch.no_grad():
+        image, text = tiny_clip.image_features(x), tiny_clip.text_features(CAPTIONS)
+        assert torch.equal(F.normalize(image, dim=-1), tiny_clip.encode_image(x).pooled)
+        assert torch.equal(F.normalize(text, dim=-1), tiny_clip.encode_text(CAPTIONS).pooled)
+    for features in (image, text):
+        assert ((features.norm(dim=-1) - 1).abs() > 0.01).all()
+
+
+def test_features_before_the_projection(tiny_clip: Clip) -> None:
+    x = pixels(3)
+    with torch.no_grad():
+        before = tiny_clip.image_features(x, projected=False)
+        assert before.shape == (3, 32)
+        assert tiny_clip.image_projection.shape == (32, 24)
+        assert not tiny_clip.image_projection.requires_grad
+        after = tiny_clip.image_features(x)
+    assert torch.allclose(before @ tiny_clip.image_projection, after, atol=1e-6)

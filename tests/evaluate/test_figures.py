@@ -40,7 +40,7 @@ def test_figures_are_well_formed_and_escaped(name):
     ElementTree.fromstring(text)
     assert "<script" not in text
     assert "currentColor" in text
-    assert figures._INK not in text
+    assert figures.INK not in text
     assert "viewBox" in text
     assert not re.search(r"<svg[^>]* (width|height)=", text)
     assert "<metadata" not in text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,32 +13,21 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+from trifocal.concepts.benchmarks.dataset import ImageClasses, LabeledImage
+from trifocal.data.classes import prompts
 from trifocal.errors import UserError
 from trifocal.evaluate.zero_shot import (
     ClassItems,
     ZeroShot,
-    prompts,
-    readable,
+    as_trained,
     score_classes,
+    items_to_test,
     zero_shot_classifier,
 )
 from trifocal.metrics import Benchmark
 
 NAMES = ["red ball", "umbrella", "two cats on a street"]
 TEMPLATES = ["a photo of a {c}.", "an image of {}", "{c}"]
-
-
-def test_both_placeholders_are_filled():
-    assert prompts("cat", TEMPLATES) == ["a photo of a cat.", "an image of cat", "cat"]
-
-
-def test_braces_in_a_name_are_left_alone():
-    assert prompts("{x} {c} {}", ["a {c}", "the {}"]) == ["a {x} {c} {}", "the {x} {c} {}"]
-
-
-def test_a_template_without_a_place_is_refused():
-    with pytest.raises(UserError, match="'a photo' has no place"):
-        prompts("cat", ["a photo"])
 
 
 def test_classifier_is_the_normalized_mean_of_normalized_prompts(tiny_clip):
@@ -166,12 +157,6 @@ def test_missing_data_is_named(folder, tmp_path):
         ZeroShot().items(folder)
 
 
-def test_readable_names():
-    assert readable("HerbaceousVegetation") == "Herbaceous Vegetation"
-    assert readable("017.Cardinal_x") == "017.Cardinal x"
-    assert readable("SUV") == "SUV"
-
-
 def test_real_eurosat_with_published_names(real_data, tmp_path, tiny_clip):
     with zipfile.ZipFile(real_data / "annotations.zip") as archive:
         for name in ("en_classnames", "en_zeroshot_classification_templates"):
@@ -197,3 +182,33 @@ def test_real_class_folders(real_data, below, classes, least):
     items = ZeroShot().items(real_data / "images" / below)
     assert len(items.classnames) >= classes
     assert len(items) >= least
+
+
+def test_a_model_that_was_trained_on_classes_keeps_to_its_prompt(tiny_clip, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (32, 32)).save(tmp_path / name / "a.png")
+    (tmp_path / "zeroshot_classification_templates.txt").write_text("a file's {c}\n")
+    items = ZeroShot().items(tmp_path)
+    model = copy.copy(tiny_clip)
+    assert as_trained(model, items) is items
+    model.conventions = {"classes": {"template": "a {}!"}}
+    assert as_trained(model, items).templates == ["a {}!"]
+    asked = []
+    model.tokenize = lambda texts: asked.extend(texts) or tiny_clip.tokenize(texts)
+    ZeroShot().score(model, items)
+    assert asked == ["a cat!", "a dog!"]
+    asked.clear()
+    chosen = ZeroShot(templates=["my {}"])
+    chosen.score(model, chosen.items(tmp_path))
+    assert asked == ["my cat", "my dog"]
+
+
+def test_test_pictures_of_a_data_set(tmp_path):
+    pair = (LabeledImage("a.png", 1), LabeledImage("b.png", 0))
+    dataset = ImageClasses("toy", tmp_path, ("cat", "dog"), ("a {}",), pair, (), pair)
+    items = items_to_test(dataset)
+    assert items.labels == [1, 0]
+    assert items.images == [tmp_path / "a.png", tmp_path / "b.png"]
+    with pytest.raises(UserError, match="toy has no test pictures"):
+        items_to_test(replace(dataset, test=()))

@@ -48,6 +48,13 @@ def test_gain_is_positive_when_better():
     assert better.gain_over(worse) == pytest.approx(2)
 
 
+def test_costs_are_amounts_and_less_is_better():
+    slow, fast = row(metric="fit_seconds", value=3.5), row(metric="fit_seconds", value=0.5)
+    assert slow.shown() == "3.50"
+    assert fast.gain_over(slow) == pytest.approx(3)
+    assert row(metric="trainable_parameters", value=20000).is_rank
+
+
 def test_model_names():
     assert model_name(SimpleNamespace(name="ViT-B-32:openai")) == "ViT-B-32:openai"
     assert model_name(SimpleNamespace(clip=SimpleNamespace(name="inner"))) == "inner"

@@ -37,6 +37,15 @@ def test_nothing_to_train():
         make_optimizer(method, OptimizerRecipe())
 
 
+def test_sgd_with_momentum():
+    method = Finetune(tiny_clip())
+    optimizer = make_optimizer(method, OptimizerRecipe(name="sgd", lr=2e-3, weight_decay=5e-4))
+    assert isinstance(optimizer, torch.optim.SGD)
+    decayed, plain = optimizer.param_groups
+    assert (decayed["momentum"], decayed["weight_decay"]) == (0.9, 5e-4)
+    assert plain["weight_decay"] == 0
+
+
 def _muon(seed: int = 0) -> tuple[Finetune, torch.optim.Optimizer]:
     method = Finetune(tiny_clip(seed))
     return method, make_optimizer(method, OptimizerRecipe(name="muon", lr=1e-2))

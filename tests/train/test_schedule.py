@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trifocal.train.schedule import learning_rate
+from trifocal.train.schedule import epoch_learning_rate, learning_rate
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,23 @@ def test_corners():
     assert learning_rate(5, base=1.0, warmup=0, total=10) == pytest.approx(0.5)
     assert learning_rate(3, base=1.0, warmup=10, total=4) == pytest.approx(0.4)
     assert learning_rate(4, base=1.0, warmup=4, total=4) == 1.0
+
+
+@pytest.mark.parametrize(("epoch", "value"), [(0, 1e-5), (1, 2e-3), (26, 1e-3), (49, 7.885299e-6)])
+def test_coops_epochs(epoch, value):
+    """A constant first epoch, then the cosine over all epochs, so that the last is above zero."""
+    found = epoch_learning_rate(epoch, base=2e-3, warmup=1, epochs=50, constant=1e-5)
+    assert found == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(0, 2e-4), (4000, 1.005e-4), (8000, 1e-6), (2000, 1.708571e-4)]
+)
+def test_clip_loras_cosine_ends_above_zero(step, value):
+    found = learning_rate(step, base=2e-4, warmup=0, total=8000, floor=1e-6)
+    assert found == pytest.approx(value, rel=1e-5)
+
+
+def test_warm_up_in_epochs():
+    assert epoch_learning_rate(1, base=1.0, warmup=4, epochs=8) == 0.5
+    assert learning_rate(3, base=1.0, warmup=10, total=20, constant=0.1) == 0.1

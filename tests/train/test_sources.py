@@ -14,7 +14,7 @@ from trifocal.data.shards import write_shards
 from trifocal.errors import UserError
 from trifocal.evaluate.world_regions import WorldRegions
 from trifocal.train import train
-from trifocal.train.build import build_evaluators
+from trifocal.train.build import build_evaluators, few_shot_items
 from trifocal.train.logs import read_lines
 from trifocal.train.recipe import DataRecipe, Recipe
 from trifocal.train.sources import make_source
@@ -145,3 +145,91 @@ def test_the_worlds_regions_are_judged_by_validation_scenes(monkeypatch):
     evaluators = build_evaluators(Recipe(evaluation=("world_regions",)))
     assert evaluators["world_regions"](None) == {}
     assert asked[0][0] == "val"
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """A folder of class folders, four training and two test pictures each."""
+    for number, name in enumerate(("cat", "small_dog", "emu")):
+        for part, count in (("train", 4), ("test", 2)):
+            (tmp_path / "zoo" / part / name).mkdir(parents=True)
+            for n in range(count):
+                shade = np.full((20, 24, 3), 60 * number + n, dtype=np.uint8)
+                Image.fromarray(shade).save(tmp_path / "zoo" / part / name / f"{n}.png")
+    return tmp_path / "zoo"
+
+
+def drawn(**options):
+    source = make_source(DataRecipe(source="few-shot", **options), (16, 16))
+    return source, [(source.labels[n], file.name) for n, file in enumerate(source.files)]
+
+
+def test_a_few_shot_draw_from_class_folders(classes):
+    source, first_draw = drawn(path=str(classes), shots=2, seed=1)
+    assert [label for label, _ in first_draw] == [0, 0, 1, 1, 2, 2]
+    assert source.classnames == ("cat", "emu", "small dog")
+    assert drawn(path=str(classes), shots=2, seed=1)[1] == first_draw
+    assert drawn(path=str(classes), shots=2, seed=2)[1] != first_draw
+    assert len(drawn(path=str(classes), shots=16)[1]) == 12  # all there are
+    sample = first(source)
+    assert (sample.label, sample.classnames[0]) == (0, "cat")
+
+
+@pytest.mark.parametrize("val_first", [False, True])
+def test_validation_may_be_drawn_first(tmp_path, val_first):
+    """The published miniature of the draw, with as many pictures for validation."""
+    split = {}
+    for part in ("train", "val", "test"):
+        split[part] = [
+            [f"{part}/{name}/{n}.jpg", label, name]
+            for label, (name, count) in enumerate((("cat", 5), ("dog", 5), ("emu", 3)))
+            for n in range(count)
+        ]
+        for path, _, _ in split[part]:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / path)
+    (tmp_path / "split_zhou_Mini.json").write_text(json.dumps(split))
+    source, _ = drawn(path=str(tmp_path), shots=1, seed=1, val_first=val_first)
+    names = [file.relative_to(tmp_path).as_posix() for file in source.files]
+    published = ["train/cat/1.jpg", "train/dog/4.jpg", "train/emu/0.jpg"]
+    assert (names == published) is not val_first
+
+
+def test_the_worlds_classes():
+    source = make_source(DataRecipe(source="world-few-shot", shots=2, seed=3), (24, 24))
+    assert len(source) == 2 * len(source.classnames) == 48
+    assert [source.sample(n, np.random.default_rng(0)).label for n in (0, 1, 2, 47)] == [
+        0,
+        0,
+        1,
+        23,
+    ]
+    again = np.asarray(first(source).image)
+    assert again.shape == (48, 48, 3)
+    assert np.array_equal(again, np.asarray(first(source).image))
+
+
+def test_few_shot_needs_a_folder(classes, tmp_path):
+    with pytest.raises(UserError, match=r"set data\.path"):
+        make_source(DataRecipe(source="few-shot"), (16, 16))
+    with pytest.raises(UserError, match="there is no folder"):
+        make_source(DataRecipe(source="few-shot", path=str(tmp_path / "none")), (16, 16))
+
+
+def test_what_a_few_shot_recipe_is_judged_by(classes):
+    data = DataRecipe(source="few-shot", path=str(classes), shots=2)
+    items = few_shot_items(data, (16, 16))
+    assert items.labels == [0, 0, 1, 1, 2, 2]
+    assert all("test" in str(path) for path in items.images)
+    world = few_shot_items(DataRecipe(source="world-few-shot"), (16, 16))
+    assert len(world) == 20 * len(world.classnames)
+    with pytest.raises(UserError, match="wants classes"):
+        few_shot_items(DataRecipe(), (16, 16))
+
+
+def test_nothing_is_selected_on_test_pictures(classes):
+    data = DataRecipe(source="few-shot", path=str(classes))
+    monitor = "few_shot/zeroshot_classification/acc1"
+    with pytest.raises(UserError, match="nothing may be selected"):
+        build_evaluators(Recipe(data=data, evaluation=("few_shot",), monitor=monitor))
+    assert build_evaluators(Recipe(data=data, evaluation=("few_shot",))).keys() == {"few_shot"}

@@ -112,6 +112,21 @@ def test_learning_rate_of_a_step(tmp_path):
     assert {group["lr"] for group in one.optimizer.param_groups} == {made.optimizer.lr * 2 / 4}
 
 
+def test_learning_rates_of_epochs(tmp_path):
+    made = recipe(tmp_path, lr=1.0)
+    one = stepper(tmp_path, 1.0)
+    one.total, one.per_epoch = 12, 3
+    by_epoch = {"by_epoch": True, "warmup_epochs": 1, "warmup_lr": 0.01}
+    found = {}
+    for name, options in (("epoch", by_epoch), ("step", {"warmup_epochs": 2, "final_lr": 0.5})):
+        one.recipe = replace(made, schedule=replace(made.schedule, **options))
+        found[name] = [one._learning_rate(step, 1.0) for step in range(12)]
+    quarters = [0.01, 1.0, 0.85355339, 0.5]
+    assert found["epoch"] == pytest.approx([rate for rate in quarters for _ in range(3)])
+    assert found["step"][:7] == pytest.approx([(n + 1) / 6 for n in range(6)] + [1.0])
+    assert found["step"][9] == pytest.approx(0.75)
+
+
 def test_the_text_tower_waits_for_its_step(tmp_path):
     made = recipe(tmp_path)
     one = stepper(tmp_path, 1.0)

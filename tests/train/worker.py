@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from train.support import Pictures, rca_config, recipe, shuffled, tiny_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.concepts.low_rank import ClipLora, ClipLoraConfig
+from trifocal.concepts.prompt_learning import Coop, CoopConfig
 from trifocal.regions import Rca
 from trifocal.train import Stopped, train
 from trifocal.world.abduction import WorldAbduction
+from trifocal.world.few_shot_source import WorldFewShot
 
 KINDS = ("swap", "shuffle")
 
@@ -33,6 +37,12 @@ def make(name: str):
         return FscClip(tiny_clip(), FscClipConfig(negatives=KINDS))
     if name == "negclip":
         return NegClip(tiny_clip(), NegClipConfig(negatives=KINDS))
+    if name == "coop":
+        return Coop(tiny_clip(), CoopConfig(tokens=4))
+    if name == "clip_lora":
+        # Dropout is drawn by each process for its own share.
+        lora = replace(ClipLoraConfig().lora, dropout=0.0)
+        return ClipLora(tiny_clip(), ClipLoraConfig(lora))
     if name.startswith("rca-"):
         return Rca(tiny_clip(), rca_config(name.removeprefix("rca-")))
     return Finetune(tiny_clip(), FinetuneConfig(tuning="full" if name == "finetune" else name))
@@ -52,6 +62,8 @@ def run(output: Path, changes: dict) -> int:
     source: Any = Pictures(64, frozenset(changes.pop("bad", ())))
     if method.samples == "regions":
         source = WorldAbduction(size=64, picture_size=48)
+    elif method.samples == "classes":
+        source = WorldFewShot(1, (16, 16))
     if changes.pop("double", False):
         method.double()
     negatives = shuffled if method.negative_kinds else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
 from trifocal.clip import ClipShape, build_clip, train_tokenizer
+from trifocal.errors import UserError
 from trifocal.tuning import LoraConfig, apply_lora, merge_lora
 
 
@@ -83,3 +85,37 @@ def test_a_clip_is_unchanged_at_step_zero_and_only_factors_train(patches: bool) 
     assert layers == (wanted | {"patch_embedding"} if patches else wanted)
     merge_lora(clip.network)
     assert clip.network.state_dict().keys() == plain.network.state_dict().keys()
+
+
+def test_the_rank_stabilized_scaling() -> None:
+    """CLIP-LoRA's rank 2 and alpha 1 act as 1/sqrt(2), not as 1/2."""
+    updates = []
+    for stabilized in (False, True):
+        network = OneLayer()
+        apply_lora(network, LoraConfig(rank=2, rank_stabilized=stabilized))
+        layer = network.fc1
+        with torch.no_grad():
+            layer.lora_A["default"].weight.copy_(wave((2, 3), 0.8, 0.3))
+            layer.lora_B["default"].weight.copy_(wave((2, 2), 1.3, 0.6))
+        updates.append(merge_lora(network).fc1.weight - OneLayer().fc1.weight)
+    product = wave((2, 2), 1.3, 0.6) @ wave((2, 3), 0.8, 0.3)
+    torch.testing.assert_close(updates[0], product / 2)
+    torch.testing.assert_close(updates[1], product * 0.70710678)
+
+
+@pytest.mark.parametrize("tower", ["vision", "text"])
+def test_one_tower_alone(tower: Literal["vision", "text"]) -> None:
+    shape = ClipShape(
+        image_size=32, patch_size=16, vision_width=32, vision_layers=2, vision_heads=2,
+        text_width=32, text_layers=3, text_heads=2, embed_dim=16, context_length=32,
+    )  # fmt: skip
+    clip = build_clip(shape, train_tokenizer(["a red ball"], 520, context_length=32))
+    apply_lora(clip.network, LoraConfig(targets=("q_proj", "v_proj"), towers=(tower,)))
+    trained = [name for name, p in clip.network.named_parameters() if p.requires_grad]
+    assert all(name.startswith(f"{tower}_model.") for name in trained)
+    assert len(trained) == 2 * 2 * {"vision": 2, "text": 3}[tower]
+
+
+def test_slips() -> None:
+    with pytest.raises(UserError, match=r"lora\.towers is \['sound'\]; name vision, text"):
+        LoraConfig(towers=("sound",))  # pyright: ignore[reportArgumentType]

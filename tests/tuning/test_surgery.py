@@ -22,6 +22,7 @@ from trifocal.regions import (
 from trifocal.regions.prompts import PromptConfig
 from trifocal.tuning import (
     AdapterConfig,
+    ContextConfig,
     DeepPromptConfig,
     LoraConfig,
     PositionConfig,
@@ -58,6 +59,7 @@ ATTACHMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "lora": ({"lora": LoraConfig(rank=2)}, ".lora_"),
     "adapters": ({"adapters": AdapterConfig(("mlp", "attention", "map", "msha"))}, ".adapters."),
     "prompts": ({"prompts": DeepPromptConfig(3, ("vision", "text"))}, ".prompts"),
+    "context": ({"context": ContextConfig(3)}, ".context."),
 }
 
 
@@ -140,7 +142,7 @@ def test_plain_is_what_needs_no_base_beside_it() -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("attachment", ["adapters", "prompts"])
+@pytest.mark.parametrize("attachment", ["adapters", "prompts", "context"])
 def test_what_is_attached_is_in_the_mode_of_its_tower(training: bool, attachment: str) -> None:
     network = tiny().network.train(training)
     operate(network, Surgery("none", **ATTACHMENTS[attachment][0]))

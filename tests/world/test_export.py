@@ -32,6 +32,7 @@ SMALL = ExportConfig(
     zero_shot=6,
     abduction=4,
     referring=5,
+    few_shot=1,
 )
 
 
@@ -179,6 +180,7 @@ def test_jpeg(tmp_path):
         zero_shot=0,
         abduction=0,
         referring=0,
+        few_shot=0,
         format="jpg",
     )
     folder = export_world(tmp_path / "out", config)

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trifocal.apps.explain import Explanation, GivenRegion, check_top, explain
-from trifocal.apps.explain_list import explain_listed, read_regions
+from trifocal.apps.explain_list import explain_listed
 from trifocal.apps.explain_picture import FORMATS, save_picture
-from trifocal.apps.scoring import pick_device
+from trifocal.apps.region_lists import read_regions
+from trifocal.apps.scoring import usable_device
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.evaluate.runner import ProgressBars
@@ -97,19 +98,13 @@ def _many(arguments: argparse.Namespace) -> None:
 
 def _encoder(arguments: argparse.Namespace) -> RegionEncoder:
     """Load the model onto its device."""
-    device = pick_device(arguments.device)
-    try:
+    with usable_device(arguments.device) as device:
         clip = load_model(
             arguments.model,
             device=device,
             activation=arguments.activation,
             tokenizer=arguments.tokenizer,
         )
-    except (RuntimeError, AssertionError) as error:
-        if device == "cpu":
-            raise
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"the device {device!r} cannot be used ({reason}); try cpu.") from None
     return region_encoder(clip.eval())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -33,6 +34,23 @@ def pick_device(name: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def usable_device(name: str) -> Iterator[str]:
+    """Yield the device to load a model onto; one that cannot be used is a user's error.
+
+    Raises:
+        UserError: the block could not put anything there.
+    """
+    device = pick_device(name)
+    try:
+        yield device
+    except (RuntimeError, AssertionError) as error:
+        if device == "cpu":
+            raise
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"the device {device!r} cannot be used ({reason}); try cpu.") from None
 
 
 def run_eval(arguments: argparse.Namespace) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trifocal.clip.checkpoint import canonical_name, load_clip, save_open_clip, save_pretrained
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
-from trifocal.clip.encode import encode_images, encode_texts
+from trifocal.clip.encode import encode_images, encode_texts, image_features, text_features
 from trifocal.clip.model import Clip
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.shape import SHAPES, ClipShape, build_clip
@@ -23,8 +23,10 @@ __all__ = [
     "canonical_name",
     "encode_images",
     "encode_texts",
+    "image_features",
     "load_clip",
     "save_open_clip",
     "save_pretrained",
+    "text_features",
     "train_tokenizer",
 ]

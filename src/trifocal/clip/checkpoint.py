@@ -29,6 +29,7 @@ from trifocal.clip.names import (
     parse_architecture,
     split_pair,
 )
+from trifocal.clip.open_clip_backbone import PREFIX as OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD
 from trifocal.clip.reading import (
     CONVENTIONS,
@@ -88,6 +89,11 @@ def _resolve(text: str, request: Request) -> Clip:
     """Find out which kind of name `text` is, and load it."""
     if text == "builtin":
         return _load_builtin(request)
+    if text.startswith(OPEN_CLIP_PREFIX):
+        raise UserError(
+            f"{text} would offer pooled features only, and here a CLIP is needed whose towers can "
+            f"be changed; leave out '{OPEN_CLIP_PREFIX}' if it is a ViT."
+        )
     if text.startswith("hf-hub:"):
         return _load_hub(text.removeprefix("hf-hub:"), request)
     if text.startswith("local-dir:"):

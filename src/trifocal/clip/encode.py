@@ -2,13 +2,14 @@
 
 Works with anything that embeds as a Clip does (a tuned method too). Texts are sorted by length,
 so that each batch is only as wide as its own longest caption; with a causal tower that changes
-nothing but the time.
+nothing but the time. `encode_*` return unit vectors; `*_features` return what these are made of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.errors import UserError
 
 
 class Encoder(Protocol):
@@ -29,26 +31,26 @@ class Encoder(Protocol):
     def encode_image(self, pixels: Tensor) -> ImageEmbedding: ...
 
 
-@torch.no_grad()
 def encode_texts(
     model: Encoder, texts: Sequence[str] | TextBatch, *, batch_size: int = 256
 ) -> Tensor:
     """Return pooled unit vectors (N, D) of the texts, in their order, on the model's device."""
-    batch = texts if isinstance(texts, TextBatch) else model.tokenize(texts)
-    order = batch.lengths.argsort(stable=True)
-    with _evaluating(model):
-        parts = [
-            model.encode_text(batch.rows(chosen).trimmed()).pooled
-            for chosen in order.split(batch_size)
-            if len(chosen)
-        ]
-    if not parts:
-        raise ValueError("there are no texts to encode")
-    pooled = torch.cat(parts)
-    return pooled[order.argsort().to(pooled.device)]
+    return _over_texts(model, texts, lambda batch: model.encode_text(batch).pooled, batch_size)
 
 
-@torch.no_grad()
+def text_features(
+    model: Encoder, texts: Sequence[str] | TextBatch, *, batch_size: int = 256
+) -> Tensor:
+    """Return text features (N, D) that are not normalized, otherwise as `encode_texts`.
+
+    A model that offers unit vectors only (one without `text_features`) gives these.
+    """
+    features = getattr(model, "text_features", None)
+    if features is None:
+        return encode_texts(model, texts, batch_size=batch_size)
+    return _over_texts(model, texts, features, batch_size)
+
+
 def encode_images(
     model: Encoder, images: Iterable[Image.Image | Tensor], *, batch_size: int = 64
 ) -> Tensor:
@@ -60,13 +62,76 @@ def encode_images(
             so a generator of a million is fine.
         batch_size: images in one pass.
     """
+    return _over_images(model, images, lambda pixels: model.encode_image(pixels).pooled, batch_size)
+
+
+def image_features(
+    model: Encoder,
+    images: Iterable[Image.Image | Tensor],
+    *,
+    projected: bool = True,
+    batch_size: int = 64,
+) -> Tensor:
+    """Return image features that are not normalized, otherwise as `encode_images`.
+
+    A model that offers unit vectors only (one without `image_features`) gives these.
+
+    Args:
+        model: a Clip, or whatever embeds as one does.
+        images: as for `encode_images`.
+        projected: False for features (N, W) from before the projection into the joint space,
+            instead of (N, D).
+        batch_size: images in one pass.
+
+    Raises:
+        UserError: the model has no features from before its projection.
+    """
+    features = getattr(model, "image_features", None)
+    if not projected and getattr(model, "image_projection", None) is None:
+        raise UserError(
+            f"{getattr(model, 'name', 'the model')} offers pooled features only, none from before "
+            "a projection; use a transformers CLIP for methods that tune the projection."
+        )
+    if features is None:
+        return encode_images(model, images, batch_size=batch_size)
+    return _over_images(model, images, partial(features, projected=projected), batch_size)
+
+
+@torch.no_grad()
+def _over_texts(
+    model: Encoder,
+    texts: Sequence[str] | TextBatch,
+    embed: Callable[[TextBatch], Tensor],
+    batch_size: int,
+) -> Tensor:
+    """Return what `embed` makes of the texts (N, D), in their order."""
+    batch = texts if isinstance(texts, TextBatch) else model.tokenize(texts)
+    order = batch.lengths.argsort(stable=True)
+    with _evaluating(model):
+        parts = [
+            embed(batch.rows(chosen).trimmed()) for chosen in order.split(batch_size) if len(chosen)
+        ]
+    if not parts:
+        raise ValueError("there are no texts to encode")
+    pooled = torch.cat(parts)
+    return pooled[order.argsort().to(pooled.device)]
+
+
+@torch.no_grad()
+def _over_images(
+    model: Encoder,
+    images: Iterable[Image.Image | Tensor],
+    embed: Callable[[Tensor], Tensor],
+    batch_size: int,
+) -> Tensor:
+    """Return what `embed` makes of the images (N, D), in their order."""
     parts = []
     with _evaluating(model):
         for chunk in _chunks(images, batch_size):
             pixels = [
                 image if isinstance(image, Tensor) else model.preprocess(image) for image in chunk
             ]
-            parts.append(model.encode_image(torch.stack(pixels)).pooled)
+            parts.append(embed(torch.stack(pixels)))
     if not parts:
         raise ValueError("there are no images to encode")
     return torch.cat(parts)

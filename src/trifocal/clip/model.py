@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,18 +147,43 @@ class Clip(nn.Module):
         Raises:
             ValueError: the shape does not fit.
         """
+        states = self._image_states(pixels)
+        if not patches:
+            pooled = towers.project_image(self.network, states[:, 0])
+            return ImageEmbedding(F.normalize(pooled, dim=-1))
+        tokens = towers.project_image(self.network, states)
+        return ImageEmbedding(F.normalize(tokens[:, 0], dim=-1), tokens[:, 1:])
+
+    def image_features(self, pixels: Tensor, *, projected: bool = True) -> Tensor:
+        """Return image features (B, D) that are not normalized.
+
+        Normalized, they are what `encode_image` returns. Few-shot heads average several views of a
+        picture before they normalize.
+
+        Args:
+            pixels: As for `encode_image`.
+            projected: False for features (B, W) from before the projection into the joint space;
+                times `image_projection` they are the others.
+        """
+        states = self._image_states(pixels)[:, 0]
+        if not projected:
+            return towers.finish_image(self.network, states)
+        return towers.project_image(self.network, states)
+
+    @property
+    def image_projection(self) -> Tensor:
+        """(W, D), without gradient: what features from before the projection are multiplied by."""
+        return self.network.visual_projection.weight.detach().T
+
+    def _image_states(self, pixels: Tensor) -> Tensor:
+        """Return the last layer's states (B, 1 + P, W) of pixels as `encode_image` takes them."""
         if pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ValueError(f"pixels must be (B, 3, H, W), not {tuple(pixels.shape)}")
         self._check_size(*pixels.shape[-2:])
         pixels = pixels.to(self.device)
         if pixels.dtype == torch.uint8:
             pixels = self.preprocess.normalize(pixels)
-        states = towers.image_states(self.network, pixels)
-        if not patches:
-            pooled = towers.project_image(self.network, states[:, 0])
-            return ImageEmbedding(F.normalize(pooled, dim=-1))
-        tokens = towers.project_image(self.network, states)
-        return ImageEmbedding(F.normalize(tokens[:, 0], dim=-1), tokens[:, 1:])
+        return towers.image_states(self.network, pixels)
 
     def encode_text(
         self, texts: Sequence[str] | TextBatch, *, tokens: bool = False
@@ -169,6 +195,15 @@ class Clip(nn.Module):
             tokens: also return every position and the mask, cut to the longest text; padding is
                 zero or not, as it came.
         """
+        raw = self._raw_text(texts, tokens)
+        return replace(raw, pooled=F.normalize(raw.pooled, dim=-1))
+
+    def text_features(self, texts: Sequence[str] | TextBatch) -> Tensor:
+        """Return text features (T, D) that are not normalized; else as `encode_text`."""
+        return self._raw_text(texts, tokens=False).pooled
+
+    def _raw_text(self, texts: Sequence[str] | TextBatch, tokens: bool) -> TextEmbedding:
+        """Encode texts; the pooled vectors are not normalized yet."""
         batch = texts if isinstance(texts, TextBatch) else self.tokenize(texts)
         batch = (batch.trimmed() if self.text_is_causal else batch).to(self.device)
         # A CPU is spared the padding; to a GPU, further passes would cost more.
@@ -180,15 +215,14 @@ class Clip(nn.Module):
         return _joined(parts, torch.cat(groups).argsort())
 
     def _encode_text(self, batch: TextBatch, tokens: bool) -> TextEmbedding:
-        """Encode a batch as it is padded."""
-        states = towers.text_states(self.network, batch.ids)
+        """Encode a batch as it is padded; the pooled vectors are not normalized yet."""
+        states = towers.text_states(self.network, batch.ids, batch.lengths)
         row = torch.arange(len(batch), device=states.device)
         end = batch.lengths - 1
         if not tokens:
-            pooled = towers.project_text(self.network, states[row, end])
-            return TextEmbedding(F.normalize(pooled, dim=-1))
+            return TextEmbedding(towers.project_text(self.network, states[row, end]))
         projected = towers.project_text(self.network, states)
-        return TextEmbedding(F.normalize(projected[row, end], dim=-1), projected, batch.mask)
+        return TextEmbedding(projected[row, end], projected, batch.mask)
 
     def tokenize(self, texts: str | Sequence[str]) -> TextBatch:
         """Return the captions' ids, padded to the longest."""

@@ -116,13 +116,31 @@ def image_states(network: CLIPModel, pixels: Tensor) -> Tensor:
 
 def project_image(network: CLIPModel, states: Tensor) -> Tensor:
     """Bring states (..., W) of any image token into the joint space (..., D)."""
-    return network.visual_projection(network.vision_model.post_layernorm(states))
+    return network.visual_projection(finish_image(network, states))
 
 
-def text_states(network: CLIPModel, ids: Tensor) -> Tensor:
-    """Return the last layer's states (T, L, W) of ids (T, L)."""
-    tower = network.text_model
-    states = tower.embeddings(input_ids=ids)
+def finish_image(network: CLIPModel, states: Tensor) -> Tensor:
+    """Return states (..., W) of any image token as the projection takes them."""
+    return network.vision_model.post_layernorm(states)
+
+
+def text_states(network: CLIPModel, ids: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Return the last layer's states (T, L, W) of ids (T, L).
+
+    Args:
+        network: The model. Vectors that it reads among the words of a text (`embeddings.context`)
+            have no states of their own here.
+        ids: The texts.
+        lengths: (T,) where each text ends; by default none is padded.
+    """
+    tower, places = network.text_model, None
+    context = getattr(tower.embeddings, "context", None)
+    if context is None:
+        states = tower.embeddings(input_ids=ids)
+    else:
+        lengths = ids.new_full((len(ids),), ids.shape[1]) if lengths is None else lengths
+        words, places = context(tower.embeddings.token_embedding(ids), ids, lengths)
+        states = tower.embeddings(inputs_embeds=words)
     if not len(ids):
         return states
     # None where the attention kernel is told "causal" instead; a table for other kernels.
@@ -130,7 +148,8 @@ def text_states(network: CLIPModel, ids: Tensor) -> Tensor:
         config=tower.config, inputs_embeds=states, attention_mask=None, past_key_values=None
     )
     encoded = tower.encoder(inputs_embeds=states, attention_mask=mask, is_causal=True)
-    return encoded.last_hidden_state
+    states = encoded.last_hidden_state
+    return states if places is None else states.take_along_dim(places[..., None], dim=1)
 
 
 def project_text(network: CLIPModel, states: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ folder of pictures with a text file of the same name beside each.
 from __future__ import annotations
 
 import ast
-import csv
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trifocal.data.images import EXTENSIONS
+from trifocal.data.tables import table_records
 from trifocal.errors import UserError, nearest
 
 Format = Literal["auto", "table", "karpathy", "coco", "folder"]
@@ -25,8 +25,6 @@ Format = Literal["auto", "table", "karpathy", "coco", "folder"]
 IMAGE_COLUMNS = ("image", "filepath", "filename", "file_name", "image_path", "path")
 CAPTION_COLUMNS = ("caption", "title", "text", "captions", "sentence")
 NEGATIVE_COLUMN = "neg_caption"
-_SEPARATORS = ("\t", ",", ";", "|")
-_MAX_CELL = 1 << 20
 _MAX_JSON = 4 << 30
 
 
@@ -54,7 +52,8 @@ def read_rows(
         if not file.is_file():
             raise UserError(f"there is no caption file {file}; check data.path.")
         if format == "table" or (format == "auto" and file.suffix != ".json"):
-            return _table(file, image_column, caption_column)
+            records = table_records(file, {*IMAGE_COLUMNS, *CAPTION_COLUMNS})
+            return _rows(records, file, image_column, caption_column)
         return _json(file, format, image_column, caption_column)
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text; save it as UTF-8.") from None
@@ -63,44 +62,6 @@ def read_rows(
 
 
 # -- tables ---------------------------------------------------------------------------------------
-
-
-def _table(file: Path, image_column: str | None, caption_column: str | None) -> list[Row]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline(_MAX_CELL)
-        stream.seek(0)
-        if first.lstrip().startswith("{"):
-            records = _json_lines(stream, file)
-        else:
-            csv.field_size_limit(_MAX_CELL)
-            records = csv.DictReader(stream, delimiter=_separator(first), restval="")
-        try:
-            return _rows(records, file, image_column, caption_column)
-        except csv.Error as error:
-            raise UserError(f"{file} is not a proper table ({error}); check its quotes.") from None
-
-
-def _separator(header: str) -> str:
-    """Return the separator that splits the header into the most columns of known names."""
-
-    def worth(separator: str) -> tuple[int, int]:
-        columns = [column.strip().strip('"') for column in header.split(separator)]
-        return len({*IMAGE_COLUMNS, *CAPTION_COLUMNS} & set(columns)), len(columns)
-
-    return max(_SEPARATORS, key=worth)
-
-
-def _json_lines(stream: Iterable[str], file: Path) -> Iterable[dict[str, Any]]:
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if not isinstance(record, dict):
-            raise UserError(f"line {number} of {file} is not a JSON object; mend or remove it.")
-        yield record
 
 
 def _rows(

@@ -22,17 +22,17 @@ from PIL import Image
 
 PALETTE = ("#868e96", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 MARKERS = "oXsDvP^"
-_INK = "#010203"  # replaced by the page's text color
-_SIZE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
-_SMALL = (3.9, 3.0)
-_RC: dict[Any, Any] = {
+INK = "#010203"  # replaced by the page's text color
+LARGE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
+SMALL = (3.9, 3.0)
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small, searchable, in the page's font
     "text.parse_math": False,  # a "$" in a name is a "$"
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.facecolor": "none",
@@ -55,6 +55,7 @@ class Series:
         y: Values, as many.
         spread: Half-lengths (x, y) of error bars at the last point, if known.
         place: Which color and marker it has; a model keeps its own on all figures of a page.
+        band: Lower and upper ends (low, high) of an interval at every point, if known.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Series:
     y: Sequence[float]
     spread: tuple[float, float] | None = None
     place: int = 0
+    band: tuple[Sequence[float], Sequence[float]] | None = None
 
 
 def style(index: int) -> tuple[str, str]:
@@ -78,11 +80,11 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         x_label: What must not be lost.
         y_label: What is to be gained.
     """
-    with mpl.rc_context(_RC):
-        figure, axes = _axes()
+    with mpl.rc_context(RC):
+        figure, axes = new_axes()
         base_x, base_y = series[0].x[-1], series[0].y[-1]
-        axes.axvline(base_x, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
-        axes.axhline(base_y, color=_INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        axes.axvline(base_x, color=INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        axes.axhline(base_y, color=INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
         for line in series:
             color, marker = style(line.place)
             if len(line.x) > 1:
@@ -105,20 +107,20 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         axes.set_ylabel(y_label)
         axes.margins(0.12)
         _note(axes, "better", (0.985, 0.97), ha="right", va="top")
-        _legend(figure, axes)
+        add_legend(figure, axes)
         return to_svg(figure, f"trade-off {x_label} {y_label}")
 
 
 def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
     """Draw lines in a small figure; series of one label are named once."""
-    with mpl.rc_context(_RC):
-        figure, axes = _axes(_SMALL)
+    with mpl.rc_context(RC):
+        figure, axes = new_axes(SMALL)
         for line in series:
             axes.plot(line.x, line.y, color=style(line.place)[0], lw=1.4, label=line.label)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(x=0.02)
-        _legend(figure, axes)
+        add_legend(figure, axes)
         return to_svg(figure, f"lines {x_label} {y_label}")
 
 
@@ -131,12 +133,12 @@ def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: fl
         x_label: The scale.
         chance: What guessing scores on it.
     """
-    with mpl.rc_context(_RC):
-        figure, axes = _axes((_SIZE[0], 1.0 + 0.48 * len(rows)))
+    with mpl.rc_context(RC):
+        figure, axes = new_axes((LARGE[0], 1.0 + 0.48 * len(rows)))
         places = np.arange(len(rows))[::-1]
-        axes.axvline(chance, color=_INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
+        axes.axvline(chance, color=INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
         values = np.array([line.x for line in series], dtype=float)
-        axes.hlines(places, values.min(0), values.max(0), color=_INK, alpha=0.18, lw=3, zorder=1)
+        axes.hlines(places, values.min(0), values.max(0), color=INK, alpha=0.18, lw=3, zorder=1)
         for line in series:
             color, marker = style(line.place)
             axes.scatter(
@@ -156,14 +158,15 @@ def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: fl
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlabel(x_label)
         _note(axes, "chance", (chance, 1.0), ha="center", va="bottom", data_x=True)
-        _legend(figure, axes)
+        add_legend(figure, axes)
         return to_svg(figure, f"dots {x_label}")
 
 
-def _axes(size: tuple[float, float] = _SIZE) -> tuple[Figure, Axes]:
+def new_axes(size: tuple[float, float] = LARGE) -> tuple[Figure, Axes]:
+    """Return a figure of a size in inches, and its axes with a faint grid."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    axes.grid(alpha=0.25, lw=0.5, color=_INK)
+    axes.grid(alpha=0.25, lw=0.5, color=INK)
     axes.set_axisbelow(True)
     return figure, axes
 
@@ -175,7 +178,7 @@ def _note(
     axes.text(*at, text, transform=transform, ha=ha, va=va, fontsize=8.5, alpha=0.6, style="italic")
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def add_legend(figure: Figure, axes: Axes) -> None:
     """Name each label once, above the axes, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
     named = dict(zip(reversed(labels), reversed(handles), strict=True))
@@ -211,7 +214,7 @@ def to_svg(figure: Figure, name: str) -> Markup:
     text = re.sub(r"(font: [^;'\"]*?px) [^;\"]*", r"\1 system-ui, sans-serif", text)
     # Ids such as "figure_1" are the same in every file.
     text = re.sub(r'id="([\w.]+_\d+)"', rf'id="{salt}-\1"', text)
-    text = text.replace(f"'{_INK}'", "'currentColor'").replace(_INK, "currentColor")
+    text = text.replace(f"'{INK}'", "'currentColor'").replace(INK, "currentColor")
     for place, color in enumerate(PALETTE):  # the page has lighter ones for a dark screen
         text = re.sub(rf"(: ){color}", rf"\1var(--series-{place}, {color})", text)
     return Markup(text)  # matplotlib has escaped every label

@@ -148,19 +148,30 @@ class ProgressBars:
     """A progress bar with an ETA; silent where nobody watches (no terminal, or not rank 0).
 
     Use as a context manager around `evaluate`.
+
+    Args:
+        console: Where to draw.
+        within: Bars of the job that this one is a part of; drawn below them, and shown as long as
+            they are.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(
+        self, console: Console | None = None, *, within: ProgressBars | None = None
+    ) -> None:
         console = console or Console(file=sys.stderr)
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
-            transient=True,
+        self._bars = (
+            within._bars
+            if within
+            else Bars(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
+                transient=True,
+            )
         )
         self._task: Any = None
 

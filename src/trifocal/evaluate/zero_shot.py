@@ -9,9 +9,8 @@ CLIP_benchmark's files, or from the folders' own names.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from trifocal.concepts.benchmarks.dataset import ImageClasses
+from trifocal.concepts.class_tuned import trained_template
+from trifocal.data.classes import class_folders, pictures, prompts, readable
 from trifocal.errors import UserError, nearest
 from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
 from trifocal.metrics.benchmark import Missing, Sheet, require
@@ -30,25 +32,6 @@ TASK = "zeroshot_classification"
 DEFAULT_TEMPLATES = ("a photo of a {c}.",)
 CLASSNAMES_FILE = "classnames.txt"
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-
-
-def prompts(classname: str, templates: Sequence[str]) -> list[str]:
-    """Return a class's prompts; `{c}` (CLIP_benchmark) or `{}` (CLIP) stands for its name.
-
-    Raises:
-        UserError: A template has no place for the name.
-    """
-    filled = []
-    for template in templates:
-        # Split at the places first: a name that holds braces itself is left as it is.
-        parts = re.split(r"\{c?\}", template)
-        if len(parts) == 1:
-            raise UserError(
-                f"the template {template!r} has no place for the class name; write {{c}} there"
-            )
-        filled.append(classname.join(parts))
-    return filled
 
 
 def zero_shot_classifier(
@@ -121,7 +104,8 @@ class ZeroShot:
             mapping from data set to names). By default `classnames.txt` at the root or beside it,
             or else the folders' names.
         templates: Prompts, or a file of them in the same forms; by default
-            `zeroshot_classification_templates.txt`, or else "a photo of a {c}."
+            `zeroshot_classification_templates.txt`, or else "a photo of a {c}.". A model that was
+            trained on classes keeps to its own prompt unless some are given here.
         split: Subfolder that holds the class folders, used if it exists.
         batch_size: Pictures in one pass.
     """
@@ -138,12 +122,12 @@ class ZeroShot:
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the folder, or pictures in a class folder."""
         folder = self._folder(Path(root))
-        classes = _class_folders(folder)
+        classes = class_folders(folder)
         if len(classes) < 2:
             remedy = "put one folder per class there, with JPEG, PNG or WebP pictures in each"
             return [Missing(str(folder), remedy)]
         remedy = "put its pictures (JPEG, PNG or WebP) there, or remove the folder"
-        return [Missing(str(path), remedy) for path in classes if not _pictures(path)]
+        return [Missing(str(path), remedy) for path in classes if not pictures(path)]
 
     def items(self, root: str | Path) -> ClassItems:
         """List pictures and classes.
@@ -153,10 +137,10 @@ class ZeroShot:
         """
         require(self.check(root), self.name)
         root = Path(root)
-        folders = _class_folders(self._folder(root))
+        folders = class_folders(self._folder(root))
         images, labels = [], []
         for label, folder in enumerate(folders):
-            found = _pictures(folder)
+            found = pictures(folder)
             images += found
             labels += [label] * len(found)
         dataset = self.dataset or root.resolve().name
@@ -168,6 +152,8 @@ class ZeroShot:
         self, model: Any, items: ClassItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`."""
+        if self.templates is None:
+            items = as_trained(model, items)
         return score_classes(model, items, batch_size=self.batch_size, progress=progress)
 
     def _folder(self, root: Path) -> Path:
@@ -204,6 +190,25 @@ class ZeroShot:
         return list(_load(Path(given), dataset) if isinstance(given, str | Path) else given)
 
 
+def as_trained(model: Any, items: ClassItems) -> ClassItems:
+    """Return the items with the prompt that a model's classes were trained with, if they were."""
+    template = trained_template(model)
+    return items if template is None else replace(items, templates=[template])
+
+
+def items_to_test(dataset: ImageClasses) -> ClassItems:
+    """Return the test pictures of a data set, with its own names and prompts.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not dataset.test:
+        raise UserError(f"{dataset.name} has no test pictures; put a folder test/ beside train/.")
+    labels = [one.label for one in dataset.test]
+    files = dataset.files(dataset.test)
+    return ClassItems(dataset.name, files, labels, dataset.classnames, dataset.templates)
+
+
 def score_classes(
     model: Any,
     items: ClassItems,
@@ -237,23 +242,6 @@ def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
     if classes > 5:
         sheet.add(TASK, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
     sheet.add(TASK, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes)
-
-
-def readable(folder: str) -> str:
-    """Return a folder's name as words: "AnnualCrop" and "annual_crop" become two."""
-    words = re.sub(r"[_\-]+", " ", folder)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)
-    return " ".join(words.split())
-
-
-def _class_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 
 def _beside(root: Path, name: str) -> Path | None:

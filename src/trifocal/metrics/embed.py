@@ -23,6 +23,7 @@ from trifocal.errors import UserError
 from trifocal.metrics.progress import Progress, Quiet
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 Picture = str | Path | Image.Image | Tensor
 
 
@@ -131,11 +132,11 @@ def _distinct(images: Iterable[Picture]) -> tuple[list[Picture], list[int]]:
 
 
 def read_ahead(
-    items: Iterable[Item], read: Callable[[Item], Tensor], threads: int, ahead: int
-) -> Iterator[Tensor]:
+    items: Iterable[Item], read: Callable[[Item], Made], threads: int, ahead: int
+) -> Iterator[Made]:
     """Yield what `read` makes of each item, in order; read in threads, at most `ahead` early."""
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        window: deque[Future[Tensor]] = deque()
+        window: deque[Future[Made]] = deque()
         try:
             for item in items:
                 window.append(pool.submit(read, item))

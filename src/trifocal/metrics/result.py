@@ -13,6 +13,8 @@ from trifocal import __version__
 
 # Mean ranks (Sherlock's im2txt and txt2im) count places from 1, and a smaller one is better.
 RANK_METRICS = frozenset({"im2txt", "txt2im", "mean_rank"})
+# What a method takes; here, too, a smaller value is better, and it is no fraction.
+COST_METRICS = frozenset({"trainable_parameters", "fit_seconds", "predict_seconds"})
 
 
 def task_version(number: int) -> str:
@@ -41,7 +43,8 @@ class Result:
         benchmark: Name of the benchmark, e.g. "sugarcrepe".
         task: The part of it that was scored, e.g. "swap_obj", or "zeroshot_retrieval".
         metric: The field's name of the measure, e.g. "acc1".
-        value: The number; a fraction for accuracies and recalls, a place for mean ranks.
+        value: The number; a fraction for accuracies and recalls, a place for mean ranks, an
+            amount for costs.
         n: How many questions stand behind it.
         chance: What guessing scores, or None where that is not defined.
         seed: Seed of whatever was drawn at random, or None where nothing was.
@@ -70,8 +73,8 @@ class Result:
 
     @property
     def is_rank(self) -> bool:
-        """Whether the value is a mean rank (smaller is better) and not a fraction."""
-        return self.metric in RANK_METRICS
+        """Whether the value is a mean rank or a cost (smaller is better) and not a fraction."""
+        return self.metric in RANK_METRICS or self.metric in COST_METRICS
 
     def shown(self) -> str:
         """Return the value as tables print it: percent with one decimal, or the mean rank."""

@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,19 +17,27 @@ import torch
 from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.clip.init import renew_text
 from trifocal.composition import METHODS as COMPOSITION
+from trifocal.concepts.tuned import METHODS as CONCEPTS
 from trifocal.data.batching import TABLE, Negatives
+from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
 from trifocal.errors import UserError
+from trifocal.metrics.result import Result
 from trifocal.regions import METHODS as REGIONS
 from trifocal.train.engine import Outcome, train
-from trifocal.train.recipe import Recipe, resolve_method
-from trifocal.train.sources import REGION_SOURCES, make_source
+from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
+from trifocal.train.sources import make_source, read_classes, samples_of
 from trifocal.tuning import load_model
+from trifocal.world.few_shot import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
 
-METHODS: dict[str, tuple[type, type]] = {**COMPOSITION, **REGIONS}
+if TYPE_CHECKING:
+    from trifocal.evaluate.zero_shot import ClassItems
+
+METHODS: dict[str, tuple[type, type]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
 
 _VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
 _CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
+_WORLD_TESTS = 20  # pictures of each few-shot class of the world
 
 
 def build_model(recipe: Recipe) -> Clip:
@@ -51,10 +59,17 @@ def build_model(recipe: Recipe) -> Clip:
     return build_clip(fitting, tokenizer, seed=recipe.seed, name=recipe.name)
 
 
-def build_method(recipe: Recipe) -> Any:
-    """Build the model and what is trained on it."""
+def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -> Any:
+    """Build what is trained on a model.
+
+    Args:
+        recipe: Its method.
+        clip: The model.
+        classnames: The classes of the data, for a method whose parameters belong to classes.
+    """
     config, method = resolve_method(recipe, METHODS)
-    clip = build_model(recipe)
+    if classnames and getattr(config, "classnames", None) == ():
+        config = replace(config, classnames=classnames)
     torch.manual_seed(recipe.seed)  # what the method adds, such as LoRA's factors, is drawn here
     return method(clip, config)
 
@@ -84,12 +99,18 @@ def _captions(source: Any) -> Iterator[str]:
             yield wording(index, rng)
             continue
         sample = source.sample(index, rng)
+        if isinstance(sample, ClassSample):
+            yield sample.classnames[sample.label]
+            continue
         regional = isinstance(sample, RegionSample)
         yield f"{sample.clue} {sample.inference}" if regional else sample.caption
 
 
 def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, float]]]:
-    """Return the evaluations a recipe names: `world`, or `benchmark=folder of its data`.
+    """Return the evaluations a recipe names.
+
+    They are `world`, `few_shot` (test pictures of the classes that `data` has), or `benchmark=folder
+    of its data`.
 
     On the world a model is judged by the validation scenes; the test scenes stay unseen. Metrics
     are named `task/metric`; on the world they are the few that a comparison is about.
@@ -98,24 +119,60 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     from trifocal.evaluate.summary import summarize
     from trifocal.evaluate.world import world_suite
     from trifocal.evaluate.world_regions import WorldRegions
+    from trifocal.evaluate.zero_shot import as_trained, score_classes
 
     def score_world(method: Any) -> dict[str, float]:
         return summarize(world_suite(method, split="val"))
+
+    def score_few_shot(method: Any) -> dict[str, float]:
+        items = few_shot_items(recipe.data, method.clip.image_size)
+        return _named(score_classes(method, as_trained(method, items)))
 
     def scorer(name: str, root: str | None) -> Callable[[Any], dict[str, float]]:
         options = {"split": "val"} if name == WorldRegions.name else {}
 
         def score(method: Any) -> dict[str, float]:
-            rows = evaluate(method, [make_job(name, root, **options)])
-            return {f"{row.task}/{row.metric}": row.value for row in rows}
+            return _named(evaluate(method, [make_job(name, root, **options)]))
 
         return score
 
     found: dict[str, Callable[[Any], dict[str, float]]] = {}
     for entry in recipe.evaluation:
         name, _, root = entry.partition("=")
-        found[name] = score_world if name == "world" else scorer(name, root or None)
+        known = {"world": score_world, "few_shot": score_few_shot}
+        found[name] = known[name] if name in known else scorer(name, root or None)
+    if (recipe.monitor or "").startswith("few_shot/"):
+        raise UserError(
+            "monitor is of few_shot, but that is measured on test pictures, by which nothing may be "
+            "selected; leave monitor out."
+        )
     return found
+
+
+def few_shot_items(data: DataRecipe, image_size: tuple[int, int]) -> ClassItems:
+    """Return the pictures that a few-shot recipe is judged by; on the world, validation scenes.
+
+    Raises:
+        UserError: `data` has no classes, or no test pictures.
+    """
+    from trifocal.evaluate.zero_shot import ClassItems, items_to_test
+
+    if samples_of(data) != "classes":
+        raise UserError(f"evaluation few_shot wants classes, but data.source is {data.source!r}.")
+    if data.source == "few-shot":
+        return items_to_test(read_classes(data))
+    items = few_shot_dataset(_WORLD_TESTS, data.seed, "val")
+    return ClassItems(
+        "world/few_shot",
+        [item.picture(image_size) for item in items],
+        [item.label for item in items],
+        [one.name for one in FEW_SHOT_CLASSES],
+        FEW_SHOT_TEMPLATES,
+    )
+
+
+def _named(rows: list[Result]) -> dict[str, float]:
+    return {f"{row.task}/{row.metric}": row.value for row in rows}
 
 
 def run(recipe: Recipe, *, resume: Literal["auto", "never"] = "auto") -> Outcome:
@@ -128,16 +185,19 @@ def run(recipe: Recipe, *, resume: Literal["auto", "never"] = "auto") -> Outcome
     Returns:
         The run folder, with the trained model in `model/`.
     """
-    method = build_method(recipe)
-    given = "regions" if recipe.data.source in REGION_SOURCES else "captions"
-    if given != method.samples:
+    _, kind = resolve_method(recipe, METHODS)
+    given, wanted = samples_of(recipe.data), getattr(kind, "samples", "captions")
+    if given != wanted:
         raise UserError(
-            f"the method {recipe.method['name']!r} learns from {method.samples}, but data.source "
+            f"the method {recipe.method['name']!r} learns from {wanted}, but data.source "
             f"{recipe.data.source!r} has {given}."
         )
+    clip = build_model(recipe)
+    source = make_source(recipe.data, clip.image_size)
+    method = build_method(recipe, clip, getattr(source, "classnames", ()))
     return train(
         method,
-        make_source(recipe.data, method.clip.image_size),
+        source,
         recipe,
         negatives=build_negatives(recipe, method),
         evaluators=build_evaluators(recipe),

@@ -135,8 +135,8 @@ class _Run:
             rank=accelerator.process_index,
             processes=accelerator.num_processes,
         )
-        per_epoch = max(self.order.batches // recipe.accumulation, 1)
-        self.total = recipe.schedule.steps or recipe.schedule.epochs * per_epoch
+        self.per_epoch = max(self.order.batches // recipe.accumulation, 1)
+        self.total = recipe.schedule.steps or recipe.schedule.epochs * self.per_epoch
         self.step = 0
         # The last checkpoint's step. It is not read from the disk: processes that are late would
         # find what the first has written already, and leave out what all of them do together.
@@ -167,8 +167,9 @@ class _Run:
             self.method, evaluation_mode=self.sharding is not None
         )
         self.stepper = Stepper(
-            self.method, self.model, self.optimizer, accelerator, recipe, self.total, self.sharding
-        )
+            self.method, self.model, self.optimizer, accelerator, recipe,
+            self.total, self.sharding, self.per_epoch,
+        )  # fmt: skip
         self.method.train()
         if not all(self._gathered([self._claim()])):
             raise UserError(

@@ -1,4 +1,4 @@
-"""The optimizer over a method's parameter groups: AdamW, or Muon with AdamW beside it.
+"""The optimizer over a method's parameter groups: AdamW, SGD, or Muon with AdamW beside it.
 
 Which parameters are decayed is the method's to say (`trifocal.tuning.decay_groups` is the rule of
 the CLIP family); here the groups become an optimizer, in its fused form where there is one.
@@ -40,6 +40,8 @@ def make_optimizer(method: HasGroups, recipe: OptimizerRecipe) -> torch.optim.Op
     groups = [{"base_lr": recipe.lr, **group} for group in groups]
     if recipe.name == "adamw":
         return _adamw(groups, recipe)
+    if recipe.name == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
     hidden = {id(matrix) for matrix in hidden_matrices(method.named_parameters())}
     matrices = _only(groups, lambda parameter: id(parameter) in hidden)
     if not matrices:

@@ -35,13 +35,20 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Where captioned pictures, or pictures with regions, come from.
+    """Where captioned pictures, pictures with regions, or pictures with classes come from.
 
     Attributes:
         source: The built-in world, a file of captions with a folder of images, or WebDataset
             shards. For methods on regions: a file in Sherlock's layout, or the world's regions
-            with inferences ("world-abduction") or with expressions ("world-referring").
-        path: The annotation file or folder; for shards a pattern such as `data/{0000..0099}.tar`.
+            with inferences ("world-abduction") or with expressions ("world-referring"). For
+            methods on classes: a "few-shot" draw from a data set, or from the world's classes
+            with invented names ("world-few-shot").
+        path: The annotation file or folder; for shards a pattern such as `data/{0000..0099}.tar`;
+            for "few-shot" the folder that holds the data set's, or any folder of class folders.
+        dataset: For "few-shot": the data set's key, such as "eurosat"; null for class folders.
+        shots: Pictures of each few-shot class to train on (all where there are fewer).
+        val_first: For "few-shot": draw validation pictures before those to train on, as the
+            authors of CLIP-LoRA do; the same seed then gives other pictures. They are not used.
         images: The folder that image paths of the annotation file start from (by default the
             file's own folder).
         vg, vcr: For Sherlock: the folders of Visual Genome's and of VCR's pictures.
@@ -51,7 +58,7 @@ class DataRecipe:
         image_column, caption_column: Columns of a table, where they cannot be guessed.
         captions: With several captions an image, draw one anew each epoch, keep the first, or
             make each a sample of its own.
-        missing: Refuse a caption file whose pictures are not all there, or leave those out.
+        missing: Refuse a file whose pictures are not all there, or leave those out.
         crop: Bounds of the random crop's share of the image's area; null for a centered crop.
         draft: Let JPEG decode at a reduced scale that still covers the model's image size. It is
             faster and changes pixels slightly.
@@ -61,14 +68,18 @@ class DataRecipe:
         wording: How the world's captions are written: "curated" ones relate things to each
             other, those of the "web" name a thing or two, a "list" goes through the picture in
             the order of reading.
-        seed: Which scenes of the world are drawn.
+        seed: Which scenes of the world, or which few-shot pictures, are drawn.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
     """
 
     source: Literal[
-        "world", "captions", "shards", "sherlock", "world-abduction", "world-referring"
-    ] = "world"
+        "world", "captions", "shards", "sherlock", "world-abduction", "world-referring",
+        "few-shot", "world-few-shot",
+    ] = "world"  # fmt: skip
     path: str | None = None
+    dataset: str | None = None
+    shots: int = 16
+    val_first: bool = False
     images: str | None = None
     vg: str | None = None
     vcr: str | None = None
@@ -108,31 +119,41 @@ class OptimizerRecipe:
 
     Attributes:
         name: AdamW; or Muon for the towers' hidden matrices and AdamW for the rest, which learns
-            from far fewer samples where training starts from random weights.
+            from far fewer samples where training starts from random weights; or SGD.
         lr: The learning rate after warm-up.
         betas, eps: AdamW's.
+        momentum: SGD's.
         weight_decay: Decoupled; of matrices only, not of biases, gains and the logit scale.
     """
 
-    name: Literal["adamw", "muon"] = "adamw"
+    name: Literal["adamw", "muon", "sgd"] = "adamw"
     lr: float = 5e-6
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-6
+    momentum: float = 0.9
     weight_decay: float = 0.1
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """Linear warm-up, then half a cosine.
+    """Warm-up, then half a cosine.
 
     Attributes:
         warmup_steps: Steps until the full learning rate.
+        warmup_epochs: Epochs until then, instead of steps.
+        warmup_lr: A constant rate during warm-up; without it the rate rises linearly.
+        final_lr: Where the cosine ends.
+        by_epoch: Change the rate between epochs only, with CoOp's cosine over all of them.
         epochs: How often the data are seen; not read where `steps` is given.
         steps: The number of optimizer steps.
         text_from: The step from which on the text tower learns; until then it stays as it is.
     """
 
     warmup_steps: int = 50
+    warmup_epochs: int | None = None
+    warmup_lr: float | None = None
+    final_lr: float = 0.0
+    by_epoch: bool = False
     epochs: int = 5
     steps: int | None = None
     text_from: int = 0
@@ -276,7 +297,8 @@ def _check(recipe: Recipe) -> None:
         "batch_size": 1, "accumulation": 1, "gradient_cache": 0, "workers": 0, "log_every": 1,
         "checkpoint_every": 0, "keep": 1, "eval_every": 0, "seed": 0, "max_logit_scale": 0,
         "schedule.warmup_steps": 0, "schedule.epochs": 1, "schedule.steps": 1, "schedule.text_from": 0,
-        "optimizer.lr": 0,
+        "schedule.warmup_epochs": 0, "schedule.warmup_lr": 0, "schedule.final_lr": 0,
+        "optimizer.lr": 0, "optimizer.momentum": 0, "data.shots": 1,
         "optimizer.eps": 0, "optimizer.weight_decay": 0, "clip_grad_norm": 0, "data.size": 1,
         "data.bad_image_share": 0,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from trifocal.train.gradient_cache import cached_step, direct_step
 from trifocal.train.launch import seed_draws
 from trifocal.train.optimizer import set_learning_rate
 from trifocal.train.recipe import Recipe
-from trifocal.train.schedule import learning_rate
+from trifocal.train.schedule import epoch_learning_rate, learning_rate
 from trifocal.train.sharding import Sharding
 from trifocal.tuning.groups import text_tower
 
@@ -31,6 +31,7 @@ class Stepper:
         recipe: All settings.
         total: Steps of the whole run.
         sharding: The method's parameters over all processes, if they are spread.
+        per_epoch: Steps of an epoch, for schedules that count epochs.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Stepper:
         recipe: Recipe,
         total: int,
         sharding: Sharding | None = None,
+        per_epoch: int = 1,
     ) -> None:
         self.method, self.model, self.optimizer = method, model, optimizer
-        self.accelerator, self.recipe, self.total = accelerator, recipe, total
+        self.accelerator, self.recipe = accelerator, recipe
+        self.total, self.per_epoch = total, per_epoch
         self.sharding = sharding
         self._text = text_tower(method.named_parameters())
 
@@ -56,11 +59,7 @@ class Stepper:
         """
         recipe, accelerator = self.recipe, self.accelerator
         seed_draws(recipe.seed, step, accelerator.process_index)
-        warmup = recipe.schedule.warmup_steps
-        set_learning_rate(
-            self.optimizer,
-            lambda base: learning_rate(step, base=base, warmup=warmup, total=self.total),
-        )
+        set_learning_rate(self.optimizer, lambda base: self._learning_rate(step, base))
         sums: dict[str, torch.Tensor] = {}
         share = 1 / len(group)
         for index, batch in enumerate(group):
@@ -94,6 +93,20 @@ class Stepper:
         if scale.requires_grad:
             with torch.no_grad():
                 scale.clamp_(0, self.recipe.max_logit_scale)
+
+    def _learning_rate(self, step: int, base: float) -> float:
+        """Return what the recipe's schedule makes of a base rate in `step` (from 0)."""
+        schedule = self.recipe.schedule
+        ends = {"constant": schedule.warmup_lr, "floor": schedule.final_lr}
+        if schedule.by_epoch:
+            epochs, warmup = self.total / self.per_epoch, schedule.warmup_epochs or 0
+            return epoch_learning_rate(
+                step // self.per_epoch, base=base, warmup=warmup, epochs=epochs, **ends
+            )
+        warmup = schedule.warmup_steps
+        if schedule.warmup_epochs is not None:
+            warmup = schedule.warmup_epochs * self.per_epoch
+        return learning_rate(step, base=base, warmup=warmup, total=self.total, **ends)
 
     def _backward(self, batch: Batch, share: float, *, final: bool) -> dict[str, torch.Tensor]:
         """Add a batch's gradient to the parameters; processes average it if it is `final`."""

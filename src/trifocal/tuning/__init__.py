@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trifocal.tuning.adaptation import load_model, save_adaptation
 from trifocal.tuning.adapters import AdapterConfig
+from trifocal.tuning.context import ContextConfig
 from trifocal.tuning.deep_prompts import DeepPromptConfig
 from trifocal.tuning.groups import decay_groups
 from trifocal.tuning.interpolate import interpolate
@@ -13,6 +14,7 @@ from trifocal.tuning.tuned import Encoded, TunedClip, Tuning, simple
 
 __all__ = [
     "AdapterConfig",
+    "ContextConfig",
     "DeepPromptConfig",
     "Encoded",
     "LoraConfig",

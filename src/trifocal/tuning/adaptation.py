@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors.torch import load_file, save_file
 
 from trifocal import config
 from trifocal.clip import Clip, load_clip
+from trifocal.clip.open_clip_backbone import PREFIX, load_open_clip
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
 from trifocal.tuning.surgery import Surgery, merge, operate
@@ -61,18 +62,25 @@ def load_model(
     """Load anything that holds a model, ready for inference.
 
     Args:
-        name: A run folder, an adaptation, or whatever `trifocal.clip.load_clip` takes.
+        name: A run folder, an adaptation, whatever `trifocal.clip.load_clip` takes, or a model of
+            open_clip, such as `open_clip:RN50:openai`.
         base: The backbone for an adaptation, where the recorded name cannot be found.
         force: Accept a base whose weights differ from the recorded ones.
         device: Where to put it.
         options: Passed to `load_clip`.
 
     Returns:
-        A `Clip`; low-rank updates are merged into its weights, adapters are part of its blocks.
+        A `Clip`; low-rank updates are merged into its weights, adapters are part of its blocks. A
+        model of open_clip embeds like one, but offers pooled features only, and refuses the rest.
 
     Raises:
         UserError: The folder holds no model, or the base is not the one it was trained on.
     """
+    if str(name).startswith(PREFIX):
+        stated = [option for option, value in options.items() if value is not None]
+        if stated:
+            raise UserError(f"{name} comes with its own {stated[0]}; leave that out.")
+        return cast(Clip, load_open_clip(str(name), device=device))
     folder = Path(name)
     if (folder / "model").is_dir() and not (folder / "config.json").exists():
         folder = folder / "model"  # a run folder keeps its result there

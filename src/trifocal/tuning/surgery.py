@@ -1,7 +1,7 @@
 """What is changed inside a backbone for tuning, and which of its parameters are trained.
 
 One description for every way to tune: whole towers, one tower, low-rank updates, adapters, prompt
-tokens, or the edges of the towers alone. It is what an adaptation on disk keeps beside its tensors,
+tokens, a learned context of texts, or the edges of the towers alone. It is what an adaptation on disk keeps beside its tensors,
 so that the same changes can be made to the same base again.
 """
 
@@ -16,6 +16,7 @@ from transformers import CLIPModel
 from trifocal.clip.towers import stretch_positions
 from trifocal.errors import UserError
 from trifocal.tuning.adapters import AdapterConfig, attach_adapters
+from trifocal.tuning.context import ContextConfig, attach_context
 from trifocal.tuning.deep_prompts import DeepPromptConfig, attach_deep_prompts
 from trifocal.tuning.groups import edge_parameters, text_tower
 from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
@@ -40,7 +41,7 @@ class PositionConfig:
 
 @dataclass(frozen=True)
 class Surgery:
-    """Changes to a backbone. What is new (adapters, factors, prompts) is always trained.
+    """Changes to a backbone. What is new (adapters, factors, vectors) is always trained.
 
     Attributes:
         trained: Which of the pretrained parameters are trained: "all"; the "text" tower and the
@@ -50,6 +51,7 @@ class Surgery:
         adapters: RCA's adapters.
         prompts: Prompt tokens in front of every block.
         positions: Another position table.
+        context: Vectors among the words of every text.
     """
 
     trained: Trained = "all"
@@ -57,6 +59,7 @@ class Surgery:
     adapters: AdapterConfig | None = None
     prompts: DeepPromptConfig | None = None
     positions: PositionConfig | None = None
+    context: ContextConfig | None = None
 
     def __post_init__(self) -> None:
         if self.trained not in get_args(Trained):
@@ -68,14 +71,15 @@ class Surgery:
     @property
     def is_plain(self) -> bool:
         """Whether the towers stay those of a plain CLIP."""
-        return not (self.lora or self.adapters or self.prompts or self.positions)
+        parts = (self.lora, self.adapters, self.prompts, self.positions, self.context)
+        return not any(parts)
 
 
 def operate(network: CLIPModel, surgery: Surgery) -> list[nn.Parameter]:
     """Make the changes in place; afterwards exactly the trained parameters require gradients.
 
     Returns:
-        The parameters that are new (adapters, factors, prompts, an embedding of the halves), in
+        The parameters that are new (adapters, factors, vectors, an embedding of the halves), in
         the order of the network.
     """
     # The parameters themselves, not their ids: one that is replaced must not lend its id.
@@ -91,6 +95,8 @@ def operate(network: CLIPModel, surgery: Surgery) -> list[nn.Parameter]:
         attach_adapters(network, surgery.adapters)
     if surgery.prompts is not None:
         attach_deep_prompts(network, surgery.prompts)
+    if surgery.context is not None:
+        attach_context(network, surgery.context)
     added = [parameter for parameter in network.parameters() if parameter not in known]
     chosen = {*added, *_pretrained(network, surgery.trained)}
     for parameter in network.parameters():

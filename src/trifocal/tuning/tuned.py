@@ -46,8 +46,8 @@ class Encoded:
     """What a forward pass gives to the objective.
 
     Attributes:
-        image: Embeddings of the B images.
-        text: Embeddings of the B captions, then of the M negatives.
+        image: Embeddings of the batch's pictures.
+        text: Embeddings of its texts, such as B captions and then M negatives.
         scale: exp(logit scale), a 0-dim tensor. It travels with the embeddings so that a
             wrapper such as DDP sees every trained parameter leave through one door.
     """
@@ -67,7 +67,7 @@ class TunedClip(nn.Module):
         surgery: What is changed in it, and what is trained; by default all of it.
 
     Attributes:
-        samples: What it learns from: "captions" or "regions".
+        samples: What it learns from: "captions", "regions" or "classes".
         starts_as_base: Whether it embeds as its backbone does before the first step.
         dense: Whether the objective reads patches and tokens.
         negative_kinds: The hard negatives that the data workers must make, in order.

@@ -15,8 +15,18 @@ from trifocal.world.abduction import (
 from trifocal.world.captions import Mention, Statement, Style, caption, captions, holds, render
 from trifocal.world.composition import TASKS as COMPOSITION_TASKS
 from trifocal.world.composition import CompositionItem, composition_items
+from trifocal.world.concepts import WORLD_CONCEPT_FAMILIES, WORLD_CONCEPTS
+from trifocal.world.domains import DOMAINS, shift
 from trifocal.world.draw import draw
 from trifocal.world.export import ExportConfig, export_world
+from trifocal.world.few_shot import (
+    FEW_SHOT_CLASSES,
+    FEW_SHOT_TEMPLATES,
+    FewShotClass,
+    FewShotItem,
+    few_shot_dataset,
+    few_shot_item,
+)
 from trifocal.world.occasions import MEANINGS, inference_wordings
 from trifocal.world.referring import (
     Expression,
@@ -33,14 +43,21 @@ from trifocal.world.zero_shot import ZERO_SHOT, ZeroShotItem, ZeroShotTask, zero
 
 __all__ = [
     "COMPOSITION_TASKS",
+    "DOMAINS",
+    "FEW_SHOT_CLASSES",
+    "FEW_SHOT_TEMPLATES",
     "MEANINGS",
     "SPLITS",
+    "WORLD_CONCEPTS",
+    "WORLD_CONCEPT_FAMILIES",
     "ZERO_SHOT",
     "AbductionItem",
     "AbductionScene",
     "CompositionItem",
     "ExportConfig",
     "Expression",
+    "FewShotClass",
+    "FewShotItem",
     "Mention",
     "ReferringItem",
     "ReferringScene",
@@ -60,6 +77,8 @@ __all__ = [
     "composition_items",
     "draw",
     "export_world",
+    "few_shot_dataset",
+    "few_shot_item",
     "holds",
     "inference_wordings",
     "make_scene",
@@ -67,6 +86,7 @@ __all__ = [
     "referring_scene",
     "refers",
     "render",
+    "shift",
     "to_tensor",
     "zero_shot_task",
 ]

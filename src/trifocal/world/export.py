@@ -11,6 +11,8 @@ Layout::
                                   zeroshot_classification_templates.txt
     sherlock/                     sherlock_train.json, sherlock_val.json (`region_files`)
     refcoco/                      instances.json, refs(world).json, detections.json
+    few_shot/                     CoOp's split_zhou_World.json and its pictures, below images/
+    few_shot_domains/<domain>/    its test pictures, shifted, in class folders (`few_shot_files`)
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from trifocal.world.abduction import abduction_items
 from trifocal.world.captions import captions
 from trifocal.world.composition import TASKS, composition_items
 from trifocal.world.draw import draw
+from trifocal.world.few_shot_files import write_few_shot
 from trifocal.world.referring import referring_items
 from trifocal.world.region_files import refcoco_files, sherlock_instances
 from trifocal.world.scene import Scene, generator, make_scene
@@ -55,6 +58,8 @@ class ExportConfig:
         zero_shot: pictures a task.
         abduction: scenes of either of Sherlock's files; a multiple of 20 fills its folds.
         referring: scenes of each split of the referring expressions.
+        few_shot: training pictures of each few-shot class; a quarter as many more are for
+            validation and half as many for testing, in every domain.
         format: "png" (exact) or "jpg" (a third of the space).
     """
 
@@ -68,6 +73,7 @@ class ExportConfig:
     zero_shot: int = 200
     abduction: int = 200
     referring: int = 200
+    few_shot: int = 20
     format: str = "png"
 
 
@@ -120,6 +126,7 @@ def export_world(folder: str | os.PathLike[str], config: ExportConfig | None = N
         _write_zero_shot(writer)
         _write_abduction(writer)
         _write_referring(writer)
+        write_few_shot(aside, config.few_shot, config.seed, config.size, config.format, _save)
         lines = (json.dumps(scene.to_dict()) + "\n" for scene in writer.scenes.values())
         (aside / "scenes.jsonl").write_text("".join(lines), encoding="utf-8")
     return target
@@ -132,7 +139,7 @@ def _check(target: Path, config: ExportConfig) -> None:
         raise UserError(f"Pictures are written as png or jpg, not as {config.format!r}.")
     counts = (
         *("train", "val", "test", "captions"),
-        *("composition", "zero_shot", "abduction", "referring"),
+        *("composition", "zero_shot", "abduction", "referring", "few_shot"),
     )
     for name in counts:
         if getattr(config, name) < (1 if name == "captions" else 0):

@@ -166,7 +166,7 @@ def place_things(
     sides = [scale[size] * (1 - spread / 2 + spread * rng.random()) for size in sizes]
     centers = _layout(sides, rng)
     return tuple(
-        Thing(kind, color, size, texture, _box(kind, side, center))
+        Thing(kind, color, size, texture, thing_box(kind, side, center))
         for (kind, color), size, texture, side, center in zip(
             looks, sizes, textures, sides, centers
         )
@@ -214,7 +214,9 @@ def _choose(shares, draw: float):
     return shares[-1][0]
 
 
-def _box(kind: str, side: float, center: tuple[float, float]) -> tuple[float, float, float, float]:
+def thing_box(
+    kind: str, side: float, center: tuple[float, float]
+) -> tuple[float, float, float, float]:
     """Return the box of a thing whose longer side is `side`."""
     aspect = ASPECT[kind]
     width, height = side * min(1.0, aspect), side * min(1.0, 1 / aspect)

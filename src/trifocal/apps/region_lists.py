@@ -1,0 +1,241 @@
+"""Many regions asked about: a list of them in, JSON lines out, resumable line by line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trifocal.apps.explain import GivenRegion
+from trifocal.data.sherlock_files import read_box
+from trifocal.errors import UserError
+from trifocal.metrics.progress import Progress
+from trifocal.regions.bank import Onward
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 64  # regions answered, and lines written, at a time
+Record = dict[str, Any]
+Answer = Callable[[Sequence[GivenRegion], Progress | None], Sequence[Record]]
+
+
+@dataclass(frozen=True)
+class ListedRegion:
+    """A line of a list of regions.
+
+    Attributes:
+        region: What is asked about.
+        facts: What the line says ("id", "image", "boxes"), as the output repeats it.
+    """
+
+    region: GivenRegion
+    facts: Record
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What lines of an output are the answers to.
+
+    Attributes:
+        run: A hash of all that decides an answer besides the region.
+        by: The command that writes them, for messages.
+        settings: What another run differs in, for messages.
+    """
+
+    run: str
+    by: str
+    settings: str
+
+
+def region_key(facts: Record) -> str:
+    """Return what tells whether an output line is about a listed region."""
+    return json.dumps([facts.get(name) for name in ("id", "image", "boxes")])
+
+
+def read_regions(path: str | os.PathLike[str]) -> list[ListedRegion]:
+    """Read a list of regions: {"image": path, "boxes": [[x, y, w, h], …], "id": …} a line.
+
+    A relative path starts from the list's folder; no boxes mean the whole picture; "id" may be
+    left out. A line that says the same again is left out.
+
+    Raises:
+        UserError: the file is missing or empty, or a line is not like that.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"there is no list of regions at {file}; check the path.")
+    found: dict[str, ListedRegion] = {}
+    try:
+        with file.open(encoding="utf-8-sig") as handle:
+            for number, line in enumerate(handle, start=1):
+                if line.strip():
+                    one = parse_region(line, file, f"{file}, line {number}: ")
+                    found.setdefault(region_key(one.facts), one)
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8 text; save it as such.") from None
+    if not found:
+        raise UserError(f'{file} lists no region; give an {{"image": …}} on each line.')
+    return list(found.values())
+
+
+def parse_region(line: str, file: Path, where: str) -> ListedRegion:
+    """Return the region of one line; `where` begins the message that says what is wrong with it.
+
+    Raises:
+        UserError: the line is not like that.
+    """
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        entry = None
+    if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+        raise UserError(
+            f'{where}not like {{"image": "a.jpg", "boxes": [[40, 60, 120, 80]]}}; mend the line.'
+        )
+    boxes = entry.get("boxes") or []
+    try:
+        if not isinstance(boxes, list):
+            raise ValueError("has boxes that are no list")
+        read = tuple(read_box(box, empty=True) for box in boxes)
+    except ValueError as error:
+        raise UserError(f"{where}the region {error}; mend the line.") from None
+    named = isinstance(entry.get("id"), str | int)
+    facts = {**({"id": entry["id"]} if named else {}), "image": entry["image"], "boxes": boxes}
+    return ListedRegion(GivenRegion(file.parent / entry["image"], read, where=where), facts)
+
+
+def answered(
+    listed: Sequence[ListedRegion],
+    answer: Answer,
+    *,
+    skip_bad: bool = False,
+    progress: Progress,
+) -> Iterator[list[Record]]:
+    """Yield what is known of the regions and what is answered about them, a chunk at a time.
+
+    Args:
+        listed: The regions.
+        answer: Returns an answer for each of some regions.
+        skip_bad: Warn of a picture or box that is no good, and leave it out.
+        progress: Told of every region.
+
+    Raises:
+        UserError: a region is no good.
+    """
+    for start in range(0, len(listed), CHUNK):
+        chunk = listed[start : start + CHUNK]
+        try:
+            found = answer([one.region for one in chunk], Onward(progress))
+        except UserError:
+            if not skip_bad:
+                raise
+            chunk = [one for one in chunk if _good(one)]
+            found = answer([one.region for one in chunk], None)
+        yield [{**one.facts, **each} for one, each in zip(chunk, found, strict=True)]
+
+
+def write_answers(
+    listed: Sequence[ListedRegion],
+    answer: Answer,
+    asked: Asked,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    skip_bad: bool = False,
+    progress: Progress,
+) -> int:
+    """Write a JSON line for each region; return how many regions now have theirs.
+
+    Args:
+        listed: The regions.
+        answer: Returns an answer for each of some regions.
+        asked: What the lines are the answers to.
+        out: The file, by default standard output. Regions it has already are left as they are; a
+            line that was cut off is made again.
+        skip_bad: Warn of a picture or box that is no good, and go on; they have no line, so that
+            another run tries them again.
+        progress: Told of every region.
+
+    Raises:
+        UserError: a region is no good, or the file holds something else.
+    """
+    with _output(out, asked) as (write, finished):
+        rest = [one for one in listed if region_key(one.facts) not in finished]
+        count = len(listed) - len(rest)
+        progress.start("regions", len(listed))
+        progress.advance(count)
+        for records in answered(rest, answer, skip_bad=skip_bad, progress=progress):
+            write([{"run": asked.run, **record} for record in records])
+            count += len(records)
+    return count
+
+
+def _good(one: ListedRegion) -> bool:
+    try:
+        one.region.open()
+    except UserError as error:
+        logger.warning("skipped: %s", error)
+        return False
+    return True
+
+
+@contextmanager
+def _output(
+    out: str | os.PathLike[str] | None, asked: Asked
+) -> Iterator[tuple[Callable[[Sequence[Record]], None], set[str]]]:
+    """Yield what writes lines, and the keys of the regions that have theirs."""
+    if out is None:
+        yield _print, set()
+        return
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        file = open(out, "a+b")  # noqa: SIM115 - what follows is another kind of error
+    except OSError as error:
+        raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
+    with file:
+        finished = _finished(file, out, asked)
+
+        def write(records: Sequence[Record]) -> None:
+            try:
+                file.write("".join(json.dumps(record) + "\n" for record in records).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise UserError(f"cannot write {out} ({error.strerror}); make room.") from None
+
+        yield write, finished
+
+
+def _print(records: Sequence[Record]) -> None:
+    for record in records:
+        print(json.dumps(record))
+    sys.stdout.flush()
+
+
+def _finished(file: BinaryIO, out: str | os.PathLike[str], asked: Asked) -> set[str]:
+    """Return the keys of the regions in a file; a line that was cut off is removed from it."""
+    keys: set[str] = set()
+    end, start = 0, f'{{"run": "{asked.run}"'.encode()
+    file.seek(0)
+    for line in file:
+        if not line.endswith(b"\n") and (line.startswith(start) or start.startswith(line)):
+            break
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or "run" not in record or not line.endswith(b"\n"):
+            raise UserError(f"{out} is not what `{asked.by}` wrote; give another --out.")
+        if record["run"] != asked.run:
+            raise UserError(
+                f"{out} holds answers by {asked.settings}; give another --out, or remove the file."
+            )
+        keys.add(region_key(record))
+        end += len(line)
+    file.truncate(end)
+    return keys

@@ -1,0 +1,281 @@
+"""Concept scores and the concept inference network, as one reads CCLI's abstract.
+
+    s = phi(U x)          concept scores of a picture
+    f(s) = s A + relu((s - mu) / sigma W1 + b1) W2
+    logits = scale * x Wᵀ + alpha * f(s)
+
+A is the association of concepts with classes; W may have a learned residual (TaskRes, arXiv
+2211.10277). The network starts at W2 = 0, so that training starts from the training-free head `tf`.
+`linear` learns A, `mlp_plain` drops it, `clip_adapter` lets the scores move the feature itself
+(CLIP-Adapter, arXiv 2110.04544). With cosine scores and linear weights B, f = x (Uᵀ B): a linear
+classifier on the span of the support, and nothing more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
+from trifocal.concepts.inference import ConceptBasis
+from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.search import AlphaCounter, TipGrid, choose_scale
+
+Kind = Literal["tf", "linear", "full", "mlp_plain", "clip_adapter"]
+Score = Literal["exp", "cosine", "softmax"]
+SOFTMAX_TEMPERATURE = 0.01
+BLEND = 0.2  # CLIP-Adapter's ratio
+ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)  # tried for a learned head
+
+
+def activated(cosines: Tensor, score: Score, beta: float) -> Tensor:
+    """Return concept scores of cosines (n, I).
+
+    Args:
+        cosines: Of unit pictures and unit concepts.
+        score: "exp" is exp(-beta (1 - cosine)), in (0, 1]; "cosine"; "softmax" of the cosines at
+            temperature 0.01.
+        beta: Sharpness of "exp".
+    """
+    if score == "exp":
+        return (beta * (cosines - 1)).exp()
+    return (cosines / SOFTMAX_TEMPERATURE).softmax(-1) if score == "softmax" else cosines
+
+
+def linear_start(rows: int, columns: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Return (rows, columns) weights as `torch.nn.Linear` draws them (Kaiming, a = sqrt(5))."""
+    bound = 1 / math.sqrt(rows)
+    values = torch.rand(rows, columns, generator=generator)
+    return ((2 * values - 1) * bound).to(like)
+
+
+def transferred(text_concepts: Tensor, class_text: Tensor, mass: float) -> Tensor:
+    """Return (I, D') associations of new classes from texts alone, each column of this mass."""
+    shares = (text_concepts @ class_text.T / SOFTMAX_TEMPERATURE).softmax(1)
+    return mass * shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny)
+
+
+@dataclass(frozen=True)
+class AssociationSettings:
+    """Settings of the inference; see `CCLI`."""
+
+    kind: Kind
+    scale: float
+    score: Score
+    beta: float
+    alpha: float
+    alpha_max: float
+    beta_max: float
+    hidden: int
+    dropout: float
+    text_residual: bool
+    eta: float
+    learn_concepts: bool
+    keep_images: bool
+    transfer: Literal["none", "text"]
+    recipe: Recipe
+    seed: int
+
+
+class AssociationInference(Fitted):
+    """Concept scores times associations, and what is learned on top."""
+
+    inner_: Tensor  # (I, H)
+    bias_: Tensor  # (H,)
+    outer_: Tensor  # (H, D), or (H, d) where the feature is moved
+    shift_: Tensor  # (D,) or (d,)
+    residual_: Tensor  # (D, d)
+
+    def __init__(self, settings: AssociationSettings) -> None:
+        self.settings = settings
+
+    # --- fitting --------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Support,
+        basis: ConceptBasis,
+        judged: Labeled | None = None,
+        chosen: dict[str, float] | None = None,
+    ) -> None:
+        """Learn from the support; see `Inference.fit`."""
+        self.text_, self.association_ = data.class_text, basis.association
+        self.mass_ = len(data.labels) / data.classes
+        self.alpha_, self.beta_ = self.settings.alpha, self.settings.beta
+        if basis.features is not None:
+            self.concepts_ = basis.features
+        if self.settings.keep_images:
+            self.keys_, self.images_ = data.features, basis.images
+        if chosen and self.settings.kind == "tf":
+            self.beta_ = chosen["beta"]
+        self._learn(data)
+        if judged is not None:
+            self._select(unit(judged[0]), judged[1])
+        elif chosen:
+            self.alpha_ = chosen["alpha"]
+
+    def _learn(self, data: Support) -> None:
+        x = data.features
+        scores = self._scores(x)
+        self.mean_ = scores.mean(0)
+        self.spread_ = scores.std(0, correction=0).clamp_min(1e-6)
+        learned = self._start(scores, data.classes)
+        self.learned_ = sum(tensor.numel() for tensor in learned.values())
+        for name, tensor in learned.items():
+            setattr(self, name, tensor)
+        if not learned:
+            return
+        views = unit(data.views)
+        fixed = scores if views.shape[1] == 1 and not self.settings.learn_concepts else None
+
+        def loss(x: Tensor, rows: Tensor) -> Tensor:
+            known = self._scores(x) if fixed is None else fixed[rows]
+            return F.cross_entropy(
+                self._blended(x, known, self.settings.dropout), data.labels[rows]
+            )
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)  # dropout draws from the global generator
+            renew = self._renew if self.settings.learn_concepts else None
+            descend(
+                list(learned.values()),
+                loss,
+                views,
+                self.settings.recipe,
+                seed=self.settings.seed,
+                after_step=renew,
+            )
+
+    def _start(self, scores: Tensor, classes: int) -> dict[str, Tensor]:
+        """Return the parameters that this kind learns, as they start."""
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        concepts, width, hidden = scores.shape[1], self.text_.shape[1], self.settings.hidden
+        learned: dict[str, Tensor] = {}
+        if self.settings.kind == "linear":
+            learned["association_"] = self.association_.clone()
+        if self.settings.kind in ("full", "mlp_plain", "clip_adapter") and hidden:
+            learned["inner_"] = linear_start(concepts, hidden, generator, scores)
+            out = width if self.settings.kind == "clip_adapter" else classes
+            if self.settings.kind == "full":
+                learned["bias_"] = scores.new_zeros(hidden)
+                learned["outer_"] = scores.new_zeros(hidden, out)
+            else:
+                learned["bias_"] = linear_start(concepts, hidden, generator, scores)[0]
+                learned["outer_"] = linear_start(hidden, out, generator, scores)
+                learned["shift_"] = linear_start(hidden, out, generator, scores)[0]
+        if self.settings.kind == "full" and self.settings.text_residual:
+            learned["residual_"] = torch.zeros_like(self.text_)
+        if (
+            self.settings.learn_concepts
+            and self.settings.kind != "tf"
+            and hasattr(self, "concepts_")
+        ):
+            learned["concepts_"] = self.concepts_.clone()
+        return learned
+
+    def _renew(self) -> None:
+        self.concepts_.copy_(unit(self.concepts_))
+
+    def _select(self, x: Tensor, labels: Tensor) -> None:
+        """Choose alpha, and for `tf` beta, on other pictures."""
+        base = self._text(x)
+        if self.settings.kind != "tf":
+            branch = (self._blended(x, self._scores(x)) - base) / self.alpha_
+            self.alpha_ = choose_scale(base, branch, labels, ALPHAS)
+            return
+        alphas = TipGrid(
+            self.settings.beta_max, self.settings.alpha_max, self.settings.alpha
+        ).alphas
+        betas = TipGrid(self.settings.beta_max, self.settings.alpha_max, self.settings.alpha).betas
+        counter, best = AlphaCounter(base, labels, alphas), -1
+        cosines = self._cosines(x)
+        for beta in betas if self.settings.score == "exp" else [self.settings.beta]:
+            scores = self._pooled(activated(cosines, self.settings.score, beta))
+            counts = counter((scores @ self.association_).T.contiguous())
+            if int(counts.max()) > best:
+                best = int(counts.max())
+                self.alpha_, self.beta_ = alphas[int(counts.argmax())], beta
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """Alpha and beta."""
+        return {"alpha": self.alpha_, "beta": self.beta_}
+
+    @property
+    def trainable_parameters(self) -> int:
+        """I D (`linear`); I H + H + H D + D d (`full`)."""
+        return self.learned_
+
+    # --- use ------------------------------------------------------------------------------
+
+    def _cosines(self, x: Tensor) -> Tensor:
+        if self.settings.keep_images:
+            return x @ self.keys_.T
+        return x @ self.concepts_.T if hasattr(self, "concepts_") else x
+
+    def _pooled(self, scores: Tensor) -> Tensor:
+        """Return one score a concept: the mean over its images, where they are kept."""
+        return scores[:, self.images_].mean(2) if self.settings.keep_images else scores
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Return (n, I) concept scores; without concepts, the features themselves."""
+        if not hasattr(self, "concepts_"):
+            return x
+        return self._pooled(activated(self._cosines(x), self.settings.score, self.beta_))
+
+    def _network(self, scores: Tensor, dropout: float = 0.0) -> Tensor:
+        standard = (scores - self.mean_) / self.spread_
+        hidden = torch.addmm(self.bias_, standard, self.inner_).relu()
+        if dropout:
+            hidden = F.dropout(hidden, dropout)
+        out = hidden @ self.outer_
+        return out + self.shift_ if hasattr(self, "shift_") else out
+
+    def _text(self, x: Tensor) -> Tensor:
+        text = self.text_
+        if hasattr(self, "residual_"):
+            text = unit(text + self.settings.eta * self.residual_)
+        return self.settings.scale * x @ text.T
+
+    def _blended(self, x: Tensor, scores: Tensor, dropout: float = 0.0) -> Tensor:
+        if self.settings.kind == "clip_adapter":
+            moved = unit(BLEND * self._network(scores, dropout).relu() + (1 - BLEND) * x)
+            return self.settings.scale * moved @ self.text_.T
+        branch = 0.0 if self.settings.kind == "mlp_plain" else scores @ self.association_
+        if hasattr(self, "inner_"):
+            branch = branch + self._network(scores, dropout)
+        return self._text(x) + self.alpha_ * branch
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return (n, D) logits of unit features."""
+        return self._blended(x, self._scores(x))
+
+    def terms(self, x: Tensor, label: int, basis: ConceptBasis) -> list[Term]:
+        """Return the text's part, one term a concept, and the network's part."""
+        scores = self._scores(x)
+        terms = [Term("text", float(self._text(x)[0, label]))]
+        if self.settings.kind in ("tf", "linear", "full"):
+            values = self.alpha_ * scores[0] * self.association_[:, label]
+            if basis.features is not None:
+                terms += [
+                    basis.term(i, value, score)
+                    for i, (value, score) in enumerate(
+                        zip(values.tolist(), scores[0].tolist(), strict=True)
+                    )
+                ]
+        whole = float(self.logits(x)[0, label])
+        left = whole - sum(term.value for term in terms)
+        return [*terms, Term("network", left)] if hasattr(self, "inner_") else terms
+
+    def new_logits(self, x: Tensor, class_text: Tensor, text_concepts: Tensor) -> Tensor:
+        """Return the text branch; with `transfer` also concepts associated by text alone."""
+        logits = self.settings.scale * x @ class_text.T
+        if self.settings.transfer == "none" or not hasattr(self, "concepts_"):
+            return logits
+        association = transferred(text_concepts, class_text, self.mass_)
+        return logits + self.alpha_ * self._scores(x) @ association

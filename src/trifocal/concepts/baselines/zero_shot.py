@@ -1,0 +1,27 @@
+"""Zero-shot CLIP: cosines with the texts of the classes (Radford et al., ICML 2021, arXiv 2103.00020).
+
+logits = scale * x W. Nothing is learned from the support; it is what every head must beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from trifocal.concepts.baselines.common import queries
+from trifocal.concepts.head import Head, Support, Term
+
+
+@dataclass(eq=False)
+class ZeroShot(Head):
+    """Zero-shot CLIP. Validation data changes nothing."""
+
+    def _fit(self, data: Support) -> None:
+        self.text_ = data.class_text
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.scale * queries(features, self.text_) @ self.text_.T
+
+    def _terms(self, feature: Tensor, label: int) -> list[Term]:
+        return [Term("text", float(self._logits(feature)[0, label]))]

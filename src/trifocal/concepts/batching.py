@@ -1,0 +1,102 @@
+"""Batches of pictures with classes: the texts of a batch are those of all classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from trifocal.data.batching import Tokenize, Transform
+from trifocal.data.classes import prompts
+from trifocal.data.labeled import ClassSample
+from trifocal.data.samples import Skipped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trifocal.clip import TextBatch
+
+
+@dataclass
+class ClassBatch:
+    """B pictures, each of one of D classes.
+
+    Attributes:
+        pixels: (B, 3, H, W) uint8; the model normalizes.
+        text: D prompts, one a class.
+        labels: (B,) long, 0..D-1.
+        ids: B names of samples.
+        sentences: The prompts, as the tower reads them.
+        skipped: Samples that were to stand here but could not be read.
+    """
+
+    pixels: Tensor
+    text: TextBatch
+    labels: Tensor
+    ids: list[str]
+    sentences: list[str]
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """The number of pictures, B."""
+        return self.pixels.shape[0]
+
+    def to(self, device: Any, non_blocking: bool = False) -> ClassBatch:
+        """Return the batch with its tensors on `device`."""
+        return replace(
+            self,
+            pixels=self.pixels.to(device, non_blocking=non_blocking),
+            text=self.text.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> ClassBatch:
+        """Return the batch in page-locked memory (a data loader calls this)."""
+        return replace(self, pixels=self.pixels.pin_memory(), text=self.text.pin_memory())
+
+
+class ClassBatching:
+    """How samples become a `ClassBatch`.
+
+    Args:
+        tokenize: Prompts to a `TextBatch`.
+        transform: PIL image and generator to a uint8 tensor (3, H, W); not asked for tensors.
+        template: A prompt with a place for the class name.
+        flip: Whether half of the pictures, drawn, are mirrored.
+    """
+
+    def __init__(
+        self, tokenize: Tokenize, transform: Transform, template: str, flip: bool = False
+    ) -> None:
+        self.tokenize, self.transform = tokenize, transform
+        self.template, self.flip = template, flip
+        self._classnames: tuple[str, ...] = ()
+        self._sentences: list[str] = []
+        self._text: Any = None
+
+    def draw(self, sample: ClassSample, rng: np.random.Generator) -> tuple[ClassSample, Tensor]:
+        """Return the sample and its pixels."""
+        image = sample.image
+        pixels = image if isinstance(image, Tensor) else self.transform(image, rng)
+        if self.flip and rng.random() < 0.5:
+            pixels = pixels.flip(-1)
+        return sample, pixels
+
+    def collate(self, drawn: Sequence[tuple[ClassSample, Tensor]]) -> ClassBatch:
+        """Return the batch; prompts are tokenized when the first one is made."""
+        classnames = drawn[0][0].classnames
+        if classnames != self._classnames:
+            self._classnames = classnames
+            self._sentences = [one for name in classnames for one in prompts(name, [self.template])]
+            self._text = self.tokenize(self._sentences).trimmed()
+        return ClassBatch(
+            pixels=torch.stack([pixels for _, pixels in drawn]),
+            text=self._text,
+            labels=torch.tensor([sample.label for sample, _ in drawn], dtype=torch.long),
+            ids=[sample.id for sample, _ in drawn],
+            sentences=self._sentences,
+        )

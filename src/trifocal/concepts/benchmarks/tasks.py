@@ -1,0 +1,92 @@
+"""What a protocol gives to a head: features to fit to, features to select by, features to test on.
+
+Sources make tasks from pictures and a backbone, or from files of ready features; the runner knows
+tasks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+ValMode = Literal["none", "few", "full"]
+VAL_MODES: tuple[ValMode, ...] = ("none", "few", "full")
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Features to test on.
+
+    Attributes:
+        features: (n, d).
+        labels: (n,) as numbered in the support, or among `new_text` where that is given.
+        candidates: The classes that compete, where that is not all of them (ImageNet-A and -R).
+        new_text: (D', d) texts of classes that are not in the support (base-to-new).
+    """
+
+    features: Tensor
+    labels: Tensor
+    candidates: Tensor | None = None
+    new_text: Tensor | None = None
+
+    __test__ = False  # not a test of pytest's
+
+
+@dataclass(frozen=True)
+class FewShotTask:
+    """One data set at one number of shots and one seed.
+
+    Attributes:
+        dataset: Its name.
+        shots: Support images of a class at most.
+        seed: Of the draw of the support; None where the draw came with the features.
+        support: (N, V, d) features, V views of each picture, not normalized.
+        labels: (N,).
+        class_text: (D, d), or None.
+        concept_text: (I, d), or None.
+        val: Features and labels for selection, or None (`val_mode` "none").
+        val_mode: "none", "few" (min(shots, 4) a class) or "full".
+        tests: By name; "test" is the data set's own, others are shifted domains or new classes.
+        classnames: D names.
+        concepts: I names.
+        images: N names of the support images, where there are any.
+        scale: The backbone's logit scale.
+        backbone: Its name.
+        projection: (d, d') of a backbone whose features are from before it (ProLIP), or None.
+    """
+
+    dataset: str
+    shots: int
+    seed: int | None
+    support: Tensor
+    labels: Tensor
+    class_text: Tensor | None
+    concept_text: Tensor | None
+    val: tuple[Tensor, Tensor] | None
+    val_mode: ValMode
+    tests: Mapping[str, TestSet]
+    classnames: Sequence[str] = ()
+    concepts: Sequence[str] = ()
+    images: Sequence[str] = ()
+    scale: float = 100.0
+    backbone: str = ""
+    projection: Tensor | None = None
+
+
+class TaskSource(Protocol):
+    """Makes the tasks of one data set."""
+
+    name: str
+
+    def task(
+        self, shots: int, seed: int, val_mode: ValMode, *, before_projection: bool = False
+    ) -> FewShotTask:
+        """Return one task; its picture features from before the projection, if so asked.
+
+        Raises:
+            UserError: the source has no such shots, seed, validation part or features.
+        """
+        ...

@@ -1,0 +1,202 @@
+"""Visual concepts: what the support images show of each text concept.
+
+CCLI (Zhang et al., arXiv 2307.15460) learns visual concepts from images, driven by text concepts,
+through CLIP's text-image correlation. Its details are not public; this is a re-implementation in
+its spirit. For every text concept the support images that fit it best are retrieved; the visual
+concept is their mean, and how their classes are spread is its association with the classes.
+
+Two steps no source mentions can be switched off: `debias` takes from each image what it scores for
+*all* concepts (otherwise a few images are retrieved for most concepts), `column_mass` gives every
+class the same total association (otherwise classes that attract many concepts win).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trifocal.concepts.head import unit
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 512  # concepts searched at a time; bounds the similarities held to 512 x N
+LOW_SHARE = 0.5  # a smaller share of retrieved support images is worth a warning
+GROUNDED = 1.0  # z-score from which a concept's name says something about its images
+
+
+@dataclass(frozen=True)
+class VisualConcepts:
+    """The visual side of I text concepts.
+
+    Attributes:
+        features: (I, d) unit rows, mean of the retrieved images.
+        association: (I, D) what a concept counts for each class.
+        images: (I, T) support images retrieved, the best first.
+        similarities: (I, T) their scores (without an image's offset, if de-biased).
+        grounding: (I,) mean score of the retrieved images above the concept's mean over all, in
+            standard deviations. A name is only a label of images; below 1 it says little.
+        diagnostics: See `diagnose`.
+    """
+
+    features: Tensor
+    association: Tensor
+    images: Tensor
+    similarities: Tensor
+    grounding: Tensor
+    diagnostics: dict[str, float]
+
+
+def discover_visual_concepts(
+    concepts: Tensor,
+    support: Tensor,
+    labels: Tensor,
+    classes: int,
+    top: int,
+    debias: bool = True,
+    smoothing: float = 0.01,
+    column_mass: bool = True,
+) -> VisualConcepts:
+    """Retrieve support images by text concepts and average them.
+
+    Args:
+        concepts: (I, d) unit text features.
+        support: (N, d) unit image features.
+        labels: (N,) classes 0..D-1.
+        classes: D.
+        top: T, images a concept retrieves (at most N). More than a class has shots mixes classes.
+        debias: Subtract from each image its mean score over the concepts.
+        smoothing: Share of every association that is spread over all classes.
+        column_mass: Let every class have the mass N / D; otherwise one factor gives all N.
+    """
+    top = min(top, len(support))
+    offset = concepts.mean(0) @ support.T if debias else support.new_zeros(len(support))
+    features, images, similarities, grounding = [], [], [], []
+    for part in concepts.split(_CHUNK):
+        scores = part @ support.T - offset
+        chosen = best_columns(scores, top)
+        found = scores.gather(1, chosen)
+        spread = scores.std(1, correction=0).clamp_min(torch.finfo(scores.dtype).tiny)
+        features.append(unit(support[chosen].mean(1)) if top > 1 else support[chosen[:, 0]])
+        images.append(chosen)
+        similarities.append(found)
+        grounding.append((found.mean(1) - scores.mean(1)) / spread)
+    chosen = torch.cat(images)
+    shares = class_shares(labels[chosen], classes, support.dtype)
+    visual = torch.cat(features)
+    return VisualConcepts(
+        visual,
+        associate(shares, len(support), smoothing, column_mass),
+        chosen,
+        torch.cat(similarities),
+        torch.cat(grounding),
+        diagnose(visual, shares, chosen, support),
+    )
+
+
+def best_columns(scores: Tensor, top: int) -> Tensor:
+    """Return the (R, top) columns of the highest scores in each row, ties by the lower column."""
+    values, columns = scores.topk(top, dim=1)
+    # topk may take any of several equal values; only rows where the last one has equals matter.
+    tied = ((scores >= values[:, -1:]).sum(1) > top).nonzero().flatten()
+    if len(tied):
+        ordered = scores[tied].argsort(dim=1, descending=True, stable=True)
+        columns[tied] = ordered[:, :top]
+    columns = columns.sort(dim=1).values
+    order = scores.gather(1, columns).argsort(dim=1, descending=True, stable=True)
+    return columns.gather(1, order)
+
+
+def class_shares(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Return (I, D): how the T images of each concept, given their labels (I, T), are spread."""
+    shares = torch.zeros(len(labels), classes, dtype=dtype, device=labels.device)
+    ones = torch.full(labels.shape, 1 / labels.shape[1], dtype=dtype, device=labels.device)
+    return shares.scatter_add_(1, labels, ones)
+
+
+def associate(shares: Tensor, count: int, smoothing: float, column_mass: bool) -> Tensor:
+    """Return the (I, D) association: shares smoothed, then scaled.
+
+    Args:
+        shares: (I, D) rows that sum to 1.
+        count: N, the support images.
+        smoothing: See `discover_visual_concepts`.
+        column_mass: Every column sums to N / D (a class without any concept stays 0 if nothing is
+            smoothed); otherwise all of it sums to N.
+    """
+    concepts, classes = shares.shape
+    smoothed = (1 - smoothing) * shares + smoothing / classes
+    if not column_mass:
+        return count / concepts * smoothed
+    mass = smoothed.sum(0)
+    return count / classes * smoothed / mass.where(mass > 0, torch.ones_like(mass))
+
+
+def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
+    """Return (I, d) text concepts as weighted sums of support images.
+
+    Ridge regression of each (centered) concept on the centered images: all images take part, with
+    positive and negative weights that account for what the images have in common. The softest
+    kind of retrieval; what the images cannot express of a text is lost, the gap between the
+    modalities included.
+
+    Args:
+        concepts: (I, d) unit text features.
+        support: (N, d) unit image features.
+        ridge: Penalty on the weights, in mean squared lengths of a centered image.
+    """
+    images = support - support.mean(0)
+    texts = concepts - concepts.mean(0)
+    penalty = ridge * images.pow(2).sum(1).mean().clamp_min(torch.finfo(images.dtype).tiny)
+    count, width = images.shape
+    if count < width:
+        gram = images @ images.T
+        gram.diagonal().add_(penalty)
+        return torch.linalg.solve(gram, images @ texts.T).T @ images
+    scatter = images.T @ images
+    damped = scatter.clone()
+    damped.diagonal().add_(penalty)
+    return torch.linalg.solve(damped, scatter @ texts.T).T
+
+
+def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) -> dict[str, float]:
+    """Return what tells a healthy set of visual concepts from a degenerate one, and warn.
+
+    Returns:
+        `concepts`, `distinct` (different sets of images), `used_share` (of the support images that
+        some concept retrieved), `empty_classes` (without any concept), `mass_ratio` (largest over
+        mean class mass), `score_mean` and `score_std` (cosines of support images and concepts).
+    """
+    mass = shares.sum(0)
+    sample = support[:: max(1, len(support) // 1000)] @ features.T
+    found = {
+        "concepts": float(len(features)),
+        "distinct": float(len(images.sort(dim=1).values.unique(dim=0))),
+        "used_share": len(images.unique()) / len(support),
+        "empty_classes": float((mass == 0).sum()),
+        "mass_ratio": float(mass.max() / mass.mean()),
+        "score_mean": float(sample.mean()),
+        "score_std": float(sample.std(correction=0)),
+    }
+    if found["empty_classes"] or found["used_share"] < LOW_SHARE:
+        logger.warning(
+            "%d classes have no visual concept and %.0f %% of the support images belong to one; "
+            "more text concepts, or debias=True, would help",
+            found["empty_classes"],
+            100 * found["used_share"],
+        )
+    return found
+
+
+def describe(diagnostics: dict[str, Any]) -> str:
+    """Return the diagnostics as a line for people."""
+    return (
+        f"{diagnostics['concepts']:.0f} concepts, {diagnostics['distinct']:.0f} distinct, retrieve "
+        f"{100 * diagnostics['used_share']:.0f} % of the support images; "
+        f"{diagnostics['empty_classes']:.0f} classes without a concept; largest class mass "
+        f"{diagnostics['mass_ratio']:.1f} x the mean; scores {diagnostics['score_mean']:.3f} ± "
+        f"{diagnostics['score_std']:.3f}"
+    )

@@ -1,0 +1,368 @@
+"""A head: a few-shot classifier on the features of a frozen CLIP.
+
+What every head shares: it is fitted to support features and the texts of the classes, in seconds
+on a CPU, and it has scikit-learn's manners (parameters in the constructor, `fit` returns self, what
+was learned ends in an underscore). A new head is one file with a dataclass that has `_fit` and
+`_logits`.
+
+Notation: N support images of D classes, features of width d, I text concepts, V views a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trifocal.errors import UserError, nearest
+
+Labeled = tuple[Tensor, Tensor]  # features (n, d) and labels (n,)
+
+
+def unit(features: Tensor) -> Tensor:
+    """Return rows of length one, (..., d)."""
+    return F.normalize(features, dim=-1)
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a head is fitted to, checked.
+
+    Attributes:
+        views: (N, V, d) features as they were given, not normalized.
+        labels: (N,) long, 0..D-1; each class occurs.
+        text: (D, d) class texts as they were given, or None for a head without a text branch.
+        concepts: (I, d) unit text concepts, or None.
+        val: Features and labels that selection may use, or None.
+        classes: D.
+    """
+
+    views: Tensor
+    labels: Tensor
+    text: Tensor | None
+    concepts: Tensor | None
+    val: Labeled | None
+    classes: int
+
+    @property
+    def features(self) -> Tensor:
+        """(N, d) unit features: the views averaged as they are, then made unit."""
+        return unit(self.views.mean(1))
+
+    @property
+    def class_text(self) -> Tensor:
+        """(D, d) unit class texts; zeros where there are none."""
+        if self.text is None:
+            return self.views.new_zeros(self.classes, self.views.shape[-1])
+        return unit(self.text)
+
+    @property
+    def onehot(self) -> Tensor:
+        """(N, D) labels as rows with a single one."""
+        return F.one_hot(self.labels, self.classes).to(self.views.dtype)
+
+    @property
+    def counts(self) -> Tensor:
+        """(D,) support images of each class."""
+        return torch.bincount(self.labels, minlength=self.classes)
+
+    @property
+    def shots(self) -> int:
+        """The smallest number of support images of a class."""
+        return int(self.counts.min())
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a logit.
+
+    Attributes:
+        kind: Where it comes from: "text", "concept", "image", "network", "bias", "rest".
+        value: What it adds.
+        index: Which concept or support image; None where the kind has one term only.
+        score: How strongly the picture shows it (a cosine or an activation), where that is known.
+        images: Support images behind it.
+        grounding: How far the images behind a concept stand out for its text, in standard
+            deviations; below 1 the concept's name says little about them.
+    """
+
+    kind: str
+    value: float
+    index: int | None = None
+    score: float | None = None
+    images: tuple[int, ...] = ()
+    grounding: float | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a picture has its logit for a class: terms that add up to it."""
+
+    label: int
+    logit: float
+    terms: tuple[Term, ...]
+
+
+class Fitted:
+    """What was learned is in the attributes whose names end in an underscore."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what was learned: tensors, and plain values, by attribute name."""
+        learned = {k: v for k, v in vars(self).items() if k.endswith("_") and k[0] != "_"}
+        tensors = {k: v for k, v in learned.items() if isinstance(v, Tensor)}
+        return tensors, {k: v for k, v in learned.items() if k not in tensors}
+
+    def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        """Take over what `state` returned; return self."""
+        for name, value in {**tensors, **values}.items():
+            setattr(self, name, value)
+        return self
+
+
+@dataclass(eq=False)
+class Head(Fitted):
+    """The base of all heads.
+
+    Attributes:
+        scale: What cosines with class texts are multiplied by: the backbone's logit scale.
+        seed: Of whatever is drawn at random.
+    """
+
+    scale: float = 100.0
+    seed: int = 0
+
+    wants_text: ClassVar[bool] = True  # cannot do without class texts
+    wants_concepts: ClassVar[bool] = False  # cannot do without text concepts
+    wants_projection: ClassVar[bool] = False  # works on features from before the projection
+    searches: ClassVar[bool] = False  # has something to select where `val` is given
+
+    # --- fitting --------------------------------------------------------------------------
+
+    def fit(
+        self,
+        support: Tensor,
+        labels: Tensor | Sequence[int],
+        class_text: Tensor | None = None,
+        concept_text: Tensor | None = None,
+        val: Labeled | None = None,
+    ) -> Self:
+        """Fit to labeled features; return self.
+
+        Args:
+            support: (N, d), or (N, V, d) with several views of each picture.
+            labels: (N,) integers 0..D-1; every class has a picture.
+            class_text: (D, d) text features of the classes. Without them D is the largest label
+                plus one, and there is no text branch.
+            concept_text: (I, d) text features of the concepts.
+            val: Features (n, d) and labels (n,) for selection; None selects nothing on them.
+
+        Raises:
+            UserError: the shapes do not fit, a class has no picture, something needed is missing.
+        """
+        data = self._checked(support, labels, class_text, concept_text, val)
+        self.classes_, self.width_ = data.classes, data.views.shape[-1]
+        self._fit(data)
+        # Products round differently in another memory layout, and files keep one layout alone.
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Tensor):
+                setattr(self, name, value.contiguous())
+        return self
+
+    def _fit(self, data: Support) -> None:
+        """Learn; set attributes that end in an underscore."""
+        raise NotImplementedError
+
+    # --- use ------------------------------------------------------------------------------
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return (n, D) logits of features (n, d).
+
+        Raises:
+            UserError: the head was not fitted, or the width is another.
+        """
+        return self._logits(self._suited(features))
+
+    def _logits(self, features: Tensor) -> Tensor:
+        """Return (n, D) logits of features (n, d), which may have any length."""
+        raise NotImplementedError
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Return the (n,) most likely classes."""
+        return self.logits(features).argmax(1)
+
+    def predict_proba(self, features: Tensor) -> Tensor:
+        """Return (n, D) probabilities."""
+        return self.logits(features).softmax(1)
+
+    def new_logits(self, features: Tensor, class_text: Tensor) -> Tensor:
+        """Return (n, D') logits of classes that were not in the support (base-to-new).
+
+        Zero-shot CLIP, unless a head says otherwise.
+
+        Args:
+            features: (n, d).
+            class_text: (D', d) text features of the new classes.
+        """
+        return self.scale * unit(self._suited(features)) @ unit(class_text).T.to(features)
+
+    def explain(
+        self, features: Tensor, labels: Tensor | Sequence[int] | None = None, top: int = 10
+    ) -> list[Explanation]:
+        """Return, for each of n pictures, terms that add up to the logit of a class.
+
+        Args:
+            features: (n, d).
+            labels: Which class to explain, one each; by default the predicted one.
+            top: Most terms of one kind; what is left is summed into a term "rest".
+        """
+        features = self._suited(features)
+        logits = self._logits(features)
+        chosen = logits.argmax(1) if labels is None else torch.as_tensor(labels)
+        return [
+            Explanation(
+                int(label),
+                float(logits[row, label]),
+                shortened(self._terms(features[row : row + 1], int(label)), top),
+            )
+            for row, label in enumerate(chosen)
+        ]
+
+    def _terms(self, feature: Tensor, label: int) -> list[Term]:
+        """Return the summands of one picture's (1, d) logit for a class."""
+        return [Term("rest", float(self._logits(feature)[0, label]))]
+
+    # --- scikit-learn's manners -----------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's parameters."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor parameters; return self.
+
+        Raises:
+            UserError: the head has no such parameter.
+        """
+        known = {field.name for field in fields(self)}
+        for name, value in params.items():
+            if name not in known:
+                raise UserError(
+                    f"{type(self).__name__} has no parameter {name!r}.{nearest(name, known)} "
+                    f"It has: {', '.join(sorted(known))}."
+                )
+            setattr(self, name, value)
+        return self
+
+    @property
+    def trainable_parameters(self) -> int:
+        """How many numbers were learned by gradient steps; 0 for closed forms."""
+        return 0
+
+    # --- checks ---------------------------------------------------------------------------
+
+    def _suited(self, features: Tensor) -> Tensor:
+        name = type(self).__name__
+        if not hasattr(self, "width_"):
+            raise UserError(f"this {name} is not fitted yet; call fit first.")
+        features = _floating(features, "features")
+        if features.ndim != 2 or features.shape[1] != self.width_:
+            raise UserError(
+                f"{name} was fitted to features of width {self.width_}, but these have shape "
+                f"{tuple(features.shape)}; embed them with the same backbone."
+            )
+        return features
+
+    def _checked(
+        self,
+        support: Tensor,
+        labels: Tensor | Sequence[int],
+        class_text: Tensor | None,
+        concept_text: Tensor | None,
+        val: Labeled | None,
+    ) -> Support:
+        views = _floating(support, "support")
+        if views.ndim == 2:
+            views = views[:, None]
+        if views.ndim != 3 or not len(views):
+            raise UserError(
+                f"support must be (N, d) or (N, V, d), not of shape {tuple(views.shape)}."
+            )
+        width = views.shape[-1]
+        labels = _labels(labels, len(views), "labels")
+        for name, given, wanted in (
+            ("class_text", class_text, self.wants_text),
+            ("concept_text", concept_text, self.wants_concepts),
+        ):
+            if given is None and wanted:
+                raise UserError(f"{type(self).__name__} needs {name}; give it to fit.")
+        text = _rows(class_text, width, "class_text", views)
+        concepts = _rows(concept_text, width, "concept_text", views)
+        classes = len(text) if text is not None else int(labels.max()) + 1
+        if int(labels.max()) >= classes:
+            raise UserError(
+                f"there is a label {int(labels.max())}, but class_text has {classes} rows; labels "
+                "count from 0."
+            )
+        missing = (torch.bincount(labels, minlength=classes) == 0).nonzero().flatten().tolist()
+        if missing:
+            raise UserError(
+                f"class {missing[0]} has no support image ({len(missing)} of {classes} classes "
+                "have none); give each class one at least."
+            )
+        if val is not None:
+            features = _rows(val[0], width, "the features of val", views)
+            assert features is not None
+            val = (features, _labels(val[1], len(features), "the labels of val").to(views.device))
+        concepts = None if concepts is None else unit(concepts)
+        return Support(views, labels.to(views.device), text, concepts, val, classes)
+
+
+def shortened(terms: Sequence[Term], top: int) -> tuple[Term, ...]:
+    """Return the terms by size, at most `top` of each kind; the others summed into one "rest"."""
+    ordered = sorted(terms, key=lambda term: -abs(term.value))
+    kept: list[Term] = []
+    rest, seen = 0.0, dict[str, int]()
+    for term in ordered:
+        seen[term.kind] = seen.get(term.kind, 0) + 1
+        if term.kind == "rest" or seen[term.kind] > top:
+            rest += term.value
+        else:
+            kept.append(term)
+    if any(count > top or kind == "rest" for kind, count in seen.items()):
+        kept.append(Term("rest", rest))
+    return tuple(kept)
+
+
+def _floating(values: Tensor, name: str) -> Tensor:
+    """Return a tensor of floats of at least 32 bits, all of them finite."""
+    tensor = torch.as_tensor(values)
+    tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+    if not bool(tensor.isfinite().all()):
+        raise UserError(f"{name} holds numbers that are not finite; embed the pictures again.")
+    return tensor
+
+
+def _labels(labels: Tensor | Sequence[int], count: int, name: str) -> Tensor:
+    tensor = torch.as_tensor(labels).long()
+    if tensor.shape != (count,) or int(tensor.min()) < 0:
+        raise UserError(
+            f"{name} must be {count} integers from 0 on, one a row, not of shape "
+            f"{tuple(tensor.shape)}."
+        )
+    return tensor
+
+
+def _rows(values: Tensor | None, width: int, name: str, like: Tensor) -> Tensor | None:
+    if values is None:
+        return None
+    rows = _floating(values, name)
+    if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
+        raise UserError(
+            f"{name} must be (n, {width}) as wide as the support, not of shape "
+            f"{tuple(rows.shape)}; embed both with one backbone."
+        )
+    return rows.to(like)

@@ -1,0 +1,255 @@
+"""A fitted head on disk, with all that is needed to use and to explain it later.
+
+A folder with `head.safetensors` (what was learned), `head.json` (format version, method and its
+parameters, plain fitted values, classes, prompts, concepts, support images, the backbone with its
+fingerprint and how it is shown a picture, metrics) and `support/` (small pictures of the support,
+so that an explanation can show them when the originals are gone). Nothing is pickled, and nothing
+in it tells when it was made: the same fit writes the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from trifocal import config
+from trifocal.concepts.head import Head
+from trifocal.data.images import BadImage, open_image
+from trifocal.errors import UserError, nearest
+from trifocal.files import atomic_folder
+
+FORMAT = 1
+FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
+THUMBNAIL = 96  # pixels: the side of a support image as it is kept
+MOST_THUMBNAILS = 2000  # some 3 kB each; beyond it, each class keeps the first of its images
+
+Heads = Mapping[str, Callable[..., Head]]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The frozen model that a head's features come from.
+
+    Attributes:
+        name: What loads it.
+        sha256: Its fingerprint.
+        shown: How it is shown a picture, as plain data.
+    """
+
+    name: str
+    sha256: str
+    shown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SavedHead:
+    """A fitted head, and what its numbers stand for.
+
+    Attributes:
+        method: Its key among the heads.
+        head: The head.
+        folders: D names of the classes where they were found: class folders, labels of a list.
+        classes: D names as the prompts say them.
+        templates: The prompts.
+        concepts: I names; empty for a head without concepts.
+        images: N names of the support images, with "/".
+        keys: N hashes of the support images' content, so that nobody tests on them unawares.
+        labels: N class numbers of the support images.
+        backbone: What made the features.
+        metrics: What was measured on held-out pictures; empty where nothing could be.
+        note: How it was fitted and measured, in a sentence.
+        folder: Where it was read from; None for one that was not on disk yet.
+    """
+
+    method: str
+    head: Head
+    folders: tuple[str, ...]
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    concepts: tuple[str, ...]
+    images: tuple[str, ...]
+    keys: tuple[str, ...]
+    labels: tuple[int, ...]
+    backbone: Backbone
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    folder: Path | None = None
+
+    def thumbnail(self, index: int) -> Image.Image | None:
+        """Return a support image as it was kept, RGB, or None where it was not."""
+        if self.folder is None:
+            return None
+        try:
+            return open_image(self.folder / SUPPORT / _file(index))
+        except BadImage:
+            return None
+
+
+def make_head(heads: Heads, method: str, params: Mapping[str, Any] | None = None) -> Head:
+    """Return a head that is not fitted yet.
+
+    Args:
+        heads: The known heads by name.
+        method: One of them.
+        params: Parameters that differ from its defaults.
+
+    Raises:
+        UserError: there is no such head, or it has no such parameter, or not with such a value.
+    """
+    if method not in heads:
+        raise UserError(
+            f"there is no method {method!r}.{nearest(method, heads)} There are: {', '.join(heads)}."
+        )
+    head = heads[method]()
+    defaults = config.plain(head.get_params())
+    return config.build(type(head), {**defaults, **(params or {})})
+
+
+def save_head(
+    folder: str | os.PathLike[str], saved: SavedHead, pictures: Mapping[int, Image.Image]
+) -> None:
+    """Write a fitted head; an older one in that folder is replaced.
+
+    Args:
+        folder: Where to.
+        saved: What to write.
+        pictures: Support images to keep, by their number, as `thumbnail` makes them.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written.
+    """
+    check_free(folder)
+    tensors, values = saved.head.state()
+    # A copy of each: safetensors refuses tensors that share memory.
+    learned = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    try:
+        with atomic_folder(folder) as aside:
+            save_file(learned, aside / TENSORS)
+            (aside / FACTS).write_text(_facts(saved, values), encoding="utf-8")
+            (aside / SUPPORT).mkdir()
+            for index, picture in sorted(pictures.items()):
+                picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
+    except OSError as error:
+        raise UserError(f"cannot write {folder} ({error.strerror}); give another --out.") from None
+
+
+def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
+    """Read what `save_head` wrote; the logits are the same bit for bit.
+
+    Args:
+        folder: Where from.
+        heads: The known heads by name.
+
+    Raises:
+        UserError: the folder holds no fitted head, a damaged one, or one of another version.
+    """
+    path = Path(folder)
+    if not (path / FACTS).is_file():
+        what = "holds no fitted head" if path.is_dir() else "is no folder"
+        raise UserError(
+            f"{path} {what} (there is no {FACTS}); give what `trifocal classify fit` wrote."
+        )
+    try:
+        facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        version = facts["format"]
+    except (ValueError, OSError, KeyError, TypeError, RecursionError):
+        raise _damaged(path, FACTS) from None
+    if version != FORMAT:
+        raise UserError(f"{path} has format {version!r}; this version reads format {FORMAT}.")
+    try:
+        head = make_head(heads, facts["method"], facts["params"])
+        head.load_state(load_file(path / TENSORS), dict(facts["fitted"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise UserError(f"{path} was written by another version: {error}") from None
+        raise _damaged(path, TENSORS) from None
+    try:
+        return SavedHead(
+            method=facts["method"],
+            head=head,
+            folders=tuple(facts["folders"]),
+            classes=tuple(facts["classes"]),
+            templates=tuple(facts["templates"]),
+            concepts=tuple(facts["concepts"]),
+            images=tuple(one["image"] for one in facts["support"]),
+            keys=tuple(one["sha256"] for one in facts["support"]),
+            labels=tuple(one["label"] for one in facts["support"]),
+            backbone=Backbone(**facts["backbone"]),
+            metrics=facts["metrics"],
+            note=facts["note"],
+            folder=path,
+        )
+    except (KeyError, TypeError):
+        raise _damaged(path, FACTS) from None
+
+
+def check_free(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder whose content a fitted head must not replace.
+
+    Raises:
+        UserError: it holds something, and that is no fitted head; or it is a file.
+    """
+    path = Path(folder)
+    if not path.exists():
+        return
+    known = {FACTS, TENSORS, SUPPORT}
+    there = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
+    if there - known or (there and FACTS not in there):
+        raise UserError(f"{path} exists and is no fitted head; give another --out.")
+
+
+def thumbnail(image: Image.Image) -> Image.Image:
+    """Return a picture at the size in which support images are kept: its central square."""
+    return ImageOps.fit(image.convert("RGB"), (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+
+
+def kept_images(labels: tuple[int, ...], most: int = MOST_THUMBNAILS) -> list[int]:
+    """Return which of N support images are kept: all, or the first ones of each class."""
+    if len(labels) <= most:
+        return list(range(len(labels)))
+    share, seen = max(1, most // len(set(labels))), dict[int, int]()
+    kept = []
+    for index, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] <= share:
+            kept.append(index)
+    return kept
+
+
+def _facts(saved: SavedHead, values: Mapping[str, Any]) -> str:
+    """Return head.json."""
+    support = [
+        {"image": image, "sha256": key, "label": label}
+        for image, key, label in zip(saved.images, saved.keys, saved.labels, strict=True)
+    ]
+    facts = {
+        "format": FORMAT,
+        "method": saved.method,
+        "params": saved.head.get_params(),
+        "fitted": values,
+        "backbone": saved.backbone,
+        "metrics": saved.metrics,
+        "note": saved.note,
+        "folders": saved.folders,
+        "classes": saved.classes,
+        "templates": saved.templates,
+        "concepts": saved.concepts,
+        "support": support,
+    }
+    return json.dumps(config.plain(facts), indent=1, ensure_ascii=False) + "\n"
+
+
+def _file(index: int) -> str:
+    return f"{index:05d}.webp"
+
+
+def _damaged(path: Path, name: str) -> UserError:
+    return UserError(f"{path / name} is damaged; fit the classifier again.")

@@ -1,0 +1,114 @@
+"""The space that concepts span: where pictures are compared by what concepts tell of them.
+
+A picture's scores for I concepts are U (x - m). Concepts repeat one another (dog, puppy, hound), so
+raw scores count what many concepts share many times over; half-decorrelating them (the fourth root
+of their covariance) keeps what concepts emphasize without drowning the rest. Then the scatter
+within classes is whitened, as linear discriminant analysis does (the shrinkage is that of GDA,
+Wang et al., ICLR 2024, arXiv 2402.04087), so that directions in which pictures of one class differ
+count less. Everything is linear in x up to its length, so a weight in this space is a sum over
+concepts, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trifocal.concepts.head import unit
+
+_FLOOR = 1e-2  # share of the largest variance that every direction has at least
+
+
+@dataclass(frozen=True)
+class ConceptSpace:
+    """From features to coordinates in which a Gaussian prior has one width for all weights.
+
+    Attributes:
+        center: (d,) m, the mean of the support.
+        metric: (d, d) symmetric; concepts' covariance to the power 1/4.
+        whitening: (d, d) the scatter within classes to the power -1/2, at length one on average.
+    """
+
+    center: Tensor
+    metric: Tensor
+    whitening: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return (n, d) coordinates of unit features."""
+        return unit((features - self.center) @ self.metric) @ self.whitening
+
+
+def concept_space(
+    support: Tensor, views: Tensor, labels: Tensor, concepts: Tensor | None, shrinkage: float
+) -> ConceptSpace:
+    """Return the space of concepts, made discriminative by labeled images.
+
+    Args:
+        support: (N, d) unit features.
+        views: (N, V, d) unit features of V views; with one image a class they are all that tells
+            how pictures of one class differ.
+        labels: (N,) classes.
+        concepts: (I, d) concepts, or None to compare raw features.
+        shrinkage: Isotropic part of the scatter, in mean squared deviations; 1 is GDA's.
+    """
+    center = support.mean(0)
+    identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
+    metric = identity if concepts is None else emphasis(concepts)
+    space = ConceptSpace(center, metric, identity)
+    whitening = _whitening(space(support), space(views.flatten(0, 1)), labels, shrinkage)
+    return ConceptSpace(center, metric, whitening)
+
+
+def emphasis(concepts: Tensor) -> Tensor:
+    """Return the (d, d) fourth root of the concepts' covariance, its largest eigenvalue 1."""
+    values, vectors, _ = _spectrum(concepts)
+    return (vectors * (values + _FLOOR).pow(0.25)) @ vectors.T
+
+
+def decorrelated(concepts: Tensor) -> Tensor:
+    """Return (I, d) directions whose scatter is the square of `emphasis`.
+
+    One for each concept, close to it: what the concept says beyond what all concepts share. They
+    turn a linear function of a picture into a sum over concepts (`concept_weights`).
+    """
+    values, vectors, largest = _spectrum(concepts)
+    # A direction that no concept has stays at 0.
+    scale = torch.where(values > 1e-6, (values + _FLOOR).pow(0.25) / values.sqrt(), 0.0)
+    return (concepts - concepts.mean(0)) @ (vectors * scale) @ vectors.T / largest.sqrt()
+
+
+def concept_weights(directions: Tensor, metric: Tensor, weights: Tensor) -> Tensor:
+    """Return (I, D) what each direction counts, so that (x - m) h = sum of (x - m) u_i b_i.
+
+    Args:
+        directions: (I, d) of `decorrelated`.
+        metric: (d, d) of `emphasis`.
+        weights: (d, D) h.
+    """
+    return directions @ torch.linalg.solve(metric @ metric, weights)
+
+
+def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return eigenvalues of the concepts' scatter over the largest, eigenvectors, the largest."""
+    centered = concepts - concepts.mean(0)
+    values, vectors = torch.linalg.eigh(centered.T @ centered)
+    largest = values[-1].clamp_min(torch.finfo(values.dtype).tiny)
+    return (values / largest).clamp_min(0), vectors, largest
+
+
+def _whitening(points: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> Tensor:
+    classes = int(labels.max()) + 1
+    counts = torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
+    sums = points.new_zeros(classes, points.shape[1]).index_add_(0, labels, points)
+    repeats = len(views) // len(points)
+    deviations = views - (sums / counts)[labels.repeat_interleave(repeats)]
+    scatter = deviations.T @ deviations / repeats
+    mean = scatter.trace() / len(points)
+    identity = torch.eye(len(scatter), dtype=points.dtype, device=points.device)
+    if float(mean) < 1e-6:  # one image a class, one view: nothing is known of the scatter
+        return identity
+    values, vectors = torch.linalg.eigh(scatter / mean + shrinkage * identity)
+    whitening = (vectors * values.pow(-0.5)) @ vectors.T
+    return whitening / (points @ whitening).pow(2).sum(1).mean().sqrt()

@@ -1,0 +1,67 @@
+"""Pictures with classes, as training draws them: the sample, and a source made of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trifocal.data.images import open_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor
+
+
+@dataclass
+class ClassSample:
+    """One picture, and the classes that it is one of.
+
+    Attributes:
+        id: Names the sample in logs and error messages.
+        image: A PIL image, still to be cropped, or a ready uint8 tensor (3, H, W).
+        label: The number of its class.
+        classnames: The names of all classes, the same for all samples of a source.
+    """
+
+    id: str
+    image: Image.Image | Tensor
+    label: int
+    classnames: tuple[str, ...]
+
+
+class LabeledPictures:
+    """Files with classes as a source for training.
+
+    Args:
+        files: N pictures.
+        labels: N numbers of classes.
+        classnames: D names.
+        draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        labels: Sequence[int],
+        classnames: Sequence[str],
+        *,
+        draft: int | None = None,
+    ) -> None:
+        self.files, self.labels, self.classnames = files, labels, tuple(classnames)
+        self.draft = draft
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def sample(self, index: int, rng: np.random.Generator) -> ClassSample:
+        """Open picture `index`.
+
+        Raises:
+            BadImage: it cannot be read.
+        """
+        file = self.files[index]
+        image = open_image(file, draft=self.draft)
+        return ClassSample(str(file), image, self.labels[index], self.classnames)

@@ -1,0 +1,42 @@
+"""The world's few-shot classes as a source for training: a few pictures a class, drawn once asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trifocal.data.labeled import ClassSample
+from trifocal.world.few_shot import FEW_SHOT_CLASSES, few_shot_dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PICTURE_SCALE = 2  # a random crop of such a picture is still about as sharp as a model's input
+
+
+class WorldFewShot:
+    """Pictures of all few-shot classes.
+
+    Args:
+        shots: how many of each class.
+        image_size: height and width of a model's input.
+        seed: which world.
+        split: "train", "val" or "test".
+
+    Attributes:
+        classnames: the names of the classes.
+    """
+
+    def __init__(
+        self, shots: int, image_size: tuple[int, int], seed: int = 0, split: str = "train"
+    ) -> None:
+        self.items = few_shot_dataset(shots, seed, split)
+        self.size = (PICTURE_SCALE * image_size[0], PICTURE_SCALE * image_size[1])
+        self.classnames = tuple(one.name for one in FEW_SHOT_CLASSES)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def sample(self, index: int, rng: np.random.Generator) -> ClassSample:
+        """Draw picture `index`, which is the same each time."""
+        item = self.items[index]
+        return ClassSample(item.scene.id, item.picture(self.size), item.label, self.classnames)
