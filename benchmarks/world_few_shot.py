@@ -20,20 +20,12 @@ from torch.nn.functional import normalize, one_hot
 from trifocal.metrics.embed import encode_images, encode_texts
 from trifocal.tuning import load_model
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
-from trifocal.world.captions import Mention, Statement, Style, render
 from trifocal.world.few_shot import FewShotClass
 from trifocal.world.zero_shot import fill
 
 PER_CLASS = 20
 SHOTS = (1, 2, 4, 8, 16)
 CLASSES = len(FEW_SHOT_CLASSES)
-
-
-def description(one: FewShotClass) -> list[str]:
-    """Return what a class is, in both orders, as a caption says it."""
-    texture = None if one.texture == "plain" else one.texture
-    parts = (Mention(one.body, one.color, texture=texture), Mention(one.sign))
-    return [render(Statement(order), Style()) for order in (parts, parts[::-1])]
 
 
 def names(one: FewShotClass) -> list[str]:
@@ -90,7 +82,7 @@ def main() -> None:
         print(f"{name:24}", *(f"{value:14.1f}" for value in found))
 
     print(f"{'%, chance ' + format(100 / CLASSES, '.1f'):24}", *(f"{name:>14}" for name in tests))
-    for name, words in (("name", names), ("description", description)):
+    for name, words in (("name", names), ("description", lambda one: one.descriptions)):
         text = class_text(model, [words(one) for one in FEW_SHOT_CLASSES])
         text = normalize(text, dim=1)
         row(f"zero-shot, {name}", {key: [some @ text.T] for key, some in tests.items()})

@@ -10,6 +10,7 @@ import pytest
 from torch import Tensor
 
 from trifocal.cli import main
+from trifocal.concepts import CCLI
 from trifocal.concepts.baselines import BASELINES
 from trifocal.concepts.head import Head, Support, Term, unit
 from trifocal.world import draw, make_scene
@@ -35,7 +36,6 @@ class Concepts(Head):
         self.grounding_ = (best.values.mean(1) - scores.mean(1)) / scores.std(1)
         self.found_ = unit(data.features[self.images_].mean(1))
         self.association_ = data.onehot[self.images_].mean(1) - 0.1
-        self.diagnostics_ = {"distinct_concepts": len(data.concepts), "classes_without": 0}
 
     def _logits(self, features: Tensor) -> Tensor:
         x = unit(features)
@@ -55,7 +55,7 @@ class Concepts(Head):
         return [Term("text", float(self.scale * self.text_[label] @ x)), *found]
 
 
-HEADS = {"ccli": Concepts, **BASELINES}
+HEADS = {"ccli": Concepts, "real": CCLI, **BASELINES}
 
 
 def photos(folder: Path, each: int, start: int = 0) -> Path:

@@ -20,7 +20,7 @@ from .classify_support import EACH, HEADS, TEMPLATE, WORDS, photos
 @pytest.fixture
 def heads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Put a simple head in the place of CCLI, and keep features out of the user's cache."""
-    monkeypatch.setattr(concepts, "HEADS", HEADS, raising=False)
+    monkeypatch.setattr(concepts, "HEADS", HEADS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, clip: Clip) -> Path:
     photos(base / "others", 2, start=1000)
     (base / "words.txt").write_text("\n".join(WORDS))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(concepts, "HEADS", HEADS, raising=False)
+        patched.setattr(concepts, "HEADS", HEADS)
         fitted = fit_classifier(
             read_examples(base / "photos"),
             clip,

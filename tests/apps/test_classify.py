@@ -231,9 +231,9 @@ def test_evaluate_says_what_to_keep_in_mind(work: Path, capsys: pytest.CaptureFi
     out = work / "results.jsonl"
     assert command("evaluate", work / "model", work / "others", "--out", out) == 0
     printed = capsys.readouterr().out
-    assert "of 7 pictures, 95 % interval" in printed
+    assert "accuracy on 7 pictures: " in printed
     assert f"1 of its classes have no picture here ({PLACES[1]})" in printed
-    assert "it was fitted to 1 of these pictures" in printed
+    assert "it was fitted to 1 of these pictures; on the 6 others: " in printed
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {row["metric"] for row in rows} == {"acc1", "mean_per_class_recall"}
     assert "1 pictures seen in the fit" in rows[0]["protocol"]

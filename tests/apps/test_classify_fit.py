@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from trifocal import concepts
+from trifocal.apps import classify_fit
 from trifocal.apps.classify import Classifier, load_classifier
 from trifocal.apps.classify_examples import Examples, class_names, read_examples, split
 from trifocal.apps.classify_features import PictureFeatures, shown_for
+from trifocal.apps.classify_fit import fit_classifier, fit_head
 from trifocal.apps.explain import GivenRegion
 from trifocal.clip import Clip, load_clip
+from trifocal.concepts.head import Head, Support
 from trifocal.concepts.prompts import class_text
 from trifocal.concepts.vocabulary import concept_text, load_vocabulary
 from trifocal.errors import UserError
@@ -122,18 +128,19 @@ def test_names(tmp_path: Path) -> None:
 def test_fit_writes_a_model_and_says_how_good_it_is(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--template", TEMPLATE, "--method", "ccli", "--vocabulary", work / "words.txt"]
+    words = ["--template", TEMPLATE, "--method", "real", "--vocabulary", work / "words.txt"]
     assert fit(work, *words) == 0
     out = capsys.readouterr().out
     assert f"4 classes, {4 * EACH} support images (5 a class), 10 text concepts" in out
-    assert "of 4 pictures right, 95 % interval" in out
+    assert "accuracy on 4 held-out pictures: " in out
     assert "zero-shot" in out
-    assert "distinct concepts 10, classes without 0" in out
+    assert "visual concepts: 10 concepts, " in out
     assert f"next: trifocal classify predict {work / 'new'}" in out
     facts = json.loads((work / "new" / "head.json").read_text())
     assert facts["metrics"]["n"] == 4
     assert 0 <= facts["metrics"]["low"] <= facts["metrics"]["acc1"] <= facts["metrics"]["high"] <= 1
     assert facts["metrics"]["protocol"] == "20% of each class, held out from a first fit"
+    assert facts["drawn"] == {"shots": None, "views": 0, "holdout": 0.2, "seed": 1}
     assert facts["backbone"]["shown"] == {"as": "pictures"}
     assert len(list((work / "new" / "support").iterdir())) == 4 * EACH
     files = {path.suffix for path in (work / "new").rglob("*") if path.is_file()}
@@ -178,6 +185,98 @@ def test_other_methods(
     assert sum(one.term.value for one in because.reasons) == pytest.approx(because.logit, abs=1e-3)
 
 
+@dataclass(eq=False)
+class Searching(Head):
+    """A head that notes what it is fitted to, and would choose its power on validation data."""
+
+    power: float = 1.0
+    alone: bool = False
+    searches: ClassVar[bool] = True
+    fits: ClassVar[list[tuple[list[float], list[float] | None]]] = []
+
+    def _fit(self, data: Support) -> None:
+        val = None if data.val is None else data.val[0][:, 0].tolist()
+        self.fits.append((data.views[:, 0, 0].tolist(), val))
+        self.power_ = 3.0 if val or self.alone else self.power
+
+
+def test_what_a_head_selects_is_selected_inside_the_support(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(concepts, "HEADS", {"search": Searching})
+    rows = torch.arange(1.0, 41.0, dtype=torch.float64).reshape(10, 1, 4)
+    labels = torch.tensor([0] * 6 + [1] * 3 + [2])
+    text = torch.eye(4, dtype=torch.float64)[:3]
+
+    def fits(params: dict[str, Any], keep: tuple[str, ...] = ()) -> tuple[Head, dict, list]:
+        Searching.fits = []
+        return *fit_head("search", params, rows, labels, text, keep=keep), Searching.fits
+
+    head, chosen, seen = fits({})
+    assert chosen == {"power": 3.0}
+    assert (head.get_params()["power"], len(seen)) == (3.0, 3)
+    everything = rows[:, 0, 0].tolist()
+    assert seen[-1] == (everything, None)
+    kept, judged = seen[1]
+    assert judged is not None
+    assert sorted(kept + judged) == everything
+    assert [labels[everything.index(value)].item() for value in judged] == [0, 0, 1]
+    assert fits({"alone": True})[1:] == ({}, [(everything, None)])  # it chose by itself
+    head, chosen, seen = fits({"power": 2.0}, keep=("power",))
+    assert (head.get_params()["power"], chosen, len(seen)) == (2.0, {}, 1)
+
+
+def test_selection_is_told_and_kept(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(work, "--method", "tip-adapter") == 0
+    assert "chosen inside the support: alpha " in capsys.readouterr().out
+    facts = json.loads((work / "new" / "head.json").read_text())
+    assert facts["params"]["alpha"] == facts["fitted"]["alpha_"]
+    assert fit(work, "--method", "tip-adapter", "--set", "alpha=0.7") == 0
+    assert "chosen inside" not in capsys.readouterr().out
+    assert json.loads((work / "new" / "head.json").read_text())["fitted"]["alpha_"] == 0.7
+
+
+def test_concepts_are_embedded_once(
+    made: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = load_vocabulary(made / "words.txt")
+    examples = read_examples(made / "others")
+
+    def fitted(cache: Path | None) -> Head:
+        done = fit_classifier(examples, clip, vocabulary=vocabulary, views=0, cache=cache)
+        return done.saved.head
+
+    plain, first = fitted(None), fitted(tmp_path)
+    monkeypatch.setattr(classify_fit, "concept_text", None)
+    again = fitted(tmp_path)
+    asked = torch.eye(clip.embed_dim)
+    for head in (first, again):
+        assert torch.equal(head.logits(asked), plain.logits(asked))
+
+
+class Pooled:
+    """A backbone that offers pooled unit vectors alone, as some from other libraries do."""
+
+    name = "pooled"
+
+    def __init__(self, clip: Clip) -> None:
+        self.preprocess, self.tokenize, self.image_size = clip.preprocess, clip.tokenize, (64, 64)
+        self.encode_image, self.encode_text = clip.encode_image, clip.encode_text
+        self.logit_scale, self.fingerprint = clip.logit_scale, clip.fingerprint
+
+
+def test_a_backbone_with_pooled_features_alone(work: Path, clip: Clip) -> None:
+    backbone = Pooled(clip)
+    vocabulary = load_vocabulary(work / "words.txt")
+    for source in ("photos", regions_list(work, 3).name):
+        examples = read_examples(work / source)
+        fitted = fit_classifier(examples, backbone, vocabulary=vocabulary, views=2)
+        fitted.save(work / "new")
+        loaded = load_classifier(work / "new", model=backbone)
+        assert loaded.saved.backbone.name == "pooled"
+        assert len(loaded.predict(examples.regions[:2])) == 2
+
+
 def test_single_images_are_fitted_to_and_not_measured(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +286,7 @@ def test_single_images_are_fitted_to_and_not_measured(
     assert fit(work) == 0
     out = capsys.readouterr().out
     assert "single picture" in out
-    assert "held out:" not in out
+    assert "held-out" not in out
     assert json.loads((work / "new" / "head.json").read_text())["metrics"] == {}
 
 
@@ -305,6 +404,7 @@ def test_a_model_that_was_trained_on_regions_is_always_shown_them(clip: Clip) ->
         (["--views", "-1"], "--views is -1"),
         (["--template", "a photo"], "has no place for the class name"),
         (["--vocabulary", "nowhere.txt"], "there is no vocabulary at nowhere.txt"),
+        (["--vocabulary", "WORDS"], "zero-shot uses no concepts; leave out --vocabulary"),
         (["--names", "nowhere.txt"], "cannot read the names in nowhere.txt"),
         (["--model", "nowhere/x"], "nowhere/x"),
         (["--shotz", "3"], "Did you mean '--shots'"),
@@ -313,7 +413,8 @@ def test_a_model_that_was_trained_on_regions_is_always_shown_them(clip: Clip) ->
 def test_bad_words_for_fit(
     work: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert fit(work, *words) == 2
+    given = [str(work / "words.txt") if word == "WORDS" else word for word in words]
+    assert fit(work, *given) == 2
     assert told in said(capsys)
     assert not (work / "new").exists()
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trifocal.concepts.baselines import BASELINES
+from trifocal.concepts import HEADS as REAL
 from trifocal.concepts.head import Head, Support, unit
 from trifocal.concepts.head_files import (
     FACTS,
@@ -51,7 +51,7 @@ class Means(Head):
         return self.scale * unit(features) @ self.means_.T * self.power_
 
 
-HEADS: dict[str, Any] = {"means": Means, **BASELINES}
+HEADS: dict[str, Any] = {"means": Means, **REAL}
 
 
 def features(seed: int = 0, count: int = len(LABELS)) -> Tensor:
@@ -61,6 +61,8 @@ def features(seed: int = 0, count: int = len(LABELS)) -> Tensor:
 def fitted(method: str, **params: Any) -> Head:
     head = make_head(HEADS, method, params)
     given: dict[str, Any] = {"class_text": features(1, CLASSES)}
+    if head.wants_concepts:
+        given["concept_text"] = features(4, 9)
     if head.wants_projection:
         given["projection"], given["class_text"] = features(3, WIDTH)[:, :8], features(1, 3)[:, :8]
     return head.fit(features(), LABELS, **given)
@@ -78,6 +80,7 @@ def saved(method: str = "means", **params: Any) -> SavedHead:
         keys=tuple(f"{n:016x}" for n in range(len(LABELS))),
         labels=LABELS,
         backbone=Backbone("builtin", "0" * 64, {"as": "pictures"}),
+        drawn={"shots": None, "views": 10},
         metrics={"acc1": 0.5, "n": 4},
         note="a note",
     )

@@ -110,7 +110,7 @@ def test_nothing_gives_nothing():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0"),
+        (0, "0.0"),
         (0.00123, "0.0012"),
         (0.53, "0.53"),
         (1.26, "1.3"),

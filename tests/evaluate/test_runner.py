@@ -111,6 +111,19 @@ def test_progress_bars_show_on_a_terminal_and_are_silent_elsewhere(monkeypatch):
         assert ("texts" in stream.getvalue()) is shown
 
 
+def test_a_part_of_a_job_has_bars_of_its_own():
+    stream = io.StringIO()
+    with ProgressBars(Console(file=stream, force_terminal=True, width=80)) as bars:
+        bars.start("whole", 2)
+        inner = ProgressBars(within=bars)
+        inner.start("part", 3)
+        inner.start("next part", 3)
+        bars.advance(1)
+    last = stream.getvalue().rpartition("whole")
+    assert "1/2" in last[2]
+    assert "next part" in last[2]
+
+
 def test_real_sugarcrepe_rows_whose_photos_are_present(real_data, tmp_path, tiny_clip):
     with zipfile.ZipFile(real_data / "annotations.zip") as archive:
         for subset in SUBSETS:

@@ -139,7 +139,8 @@ class Classifier:
         labels = torch.tensor([own[examples.labels[index]] for index in chosen])
         regions = [examples.regions[index] for index in chosen]
         known = set(self.saved.keys)
-        seen = sum(content_key(region) in known for region in regions)
+        new = torch.tensor([content_key(region) not in known for region in regions])
+        seen = int((~new).sum())
         sheet = Sheet(examples.name, self.name, self._protocol(seen), version=VERSION)
         asked = self.features(regions, cache=cache, progress=progress)[:, 0]
         logits = self.saved.head.logits(asked)
@@ -162,6 +163,7 @@ class Classifier:
             tuple(self._confusions(confusion(logits, labels))),
             tuple(sheet.done()),
             seen,
+            wilson(float(right[new].mean()), n - seen) if 0 < seen < n else None,
             tuple(name for name in self.saved.classes if name not in there),
         )
 

@@ -117,6 +117,7 @@ class Evaluation:
         confusions: (true class, named class, how often), most frequent first.
         rows: The same as rows of a results file.
         seen: How many of the pictures it was fitted to.
+        unseen: The accuracy on the others, where there are both.
         absent: Classes that do not occur.
     """
 
@@ -126,6 +127,7 @@ class Evaluation:
     confusions: tuple[tuple[str, str, int], ...]
     rows: tuple[Result, ...]
     seen: int
+    unseen: Interval | None
     absent: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -140,5 +142,6 @@ class Evaluation:
                 for true, named, count in self.confusions
             ],
             "seen_in_fit": self.seen,
+            "acc1_unseen": self.unseen.value if self.unseen else None,
             "absent": list(self.absent),
         }

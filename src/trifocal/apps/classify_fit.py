@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +28,13 @@ from trifocal.concepts.head_files import (
     thumbnail,
 )
 from trifocal.concepts.prompts import PHOTO, class_text
-from trifocal.concepts.vocabulary import Vocabulary, concept_text, load_vocabulary
+from trifocal.concepts.vocabulary import (
+    Vocabulary,
+    concept_prompts,
+    concept_text,
+    load_vocabulary,
+)
+from trifocal.data.feature_store import KEY_BYTES, FeatureStore
 from trifocal.errors import UserError
 from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.embed import encoder_of
@@ -116,7 +123,7 @@ def fit_classifier(
     if vocabulary is not None and not wants_concepts:
         raise UserError(f"{method} uses no concepts; leave out --vocabulary.")
     known = (vocabulary or load_vocabulary()) if wants_concepts else None
-    words = None if known is None else concept_text(clip, known, progress=progress)
+    words = None if known is None else _concept_text(features, known, cache, progress)
     support = features(
         _of(regions, parts.support), views=views, seed=seed, cache=cache, progress=progress
     )
@@ -130,7 +137,7 @@ def fit_classifier(
     metrics: dict[str, Any] = {}
     if parts.held_out:
         asked = features(_of(regions, parts.held_out), cache=cache, progress=progress)[:, 0]
-        metrics = _measured(head, asked, labels[parts.held_out], unit(text), parts.protocol, seed)
+        metrics = _measured(head, asked, labels[parts.held_out], unit(text), parts.protocol)
     if parts.fitted != parts.support:
         head, chosen = fitted(parts.support)
     saved = SavedHead(
@@ -144,6 +151,7 @@ def fit_classifier(
         keys=keys,
         labels=tuple(examples.labels[index] for index in parts.support),
         backbone=Backbone(backbone or clip.name, features.fingerprint, shown),
+        drawn={"shots": shots, "views": views, "holdout": holdout, "seed": seed},
         metrics=metrics,
         note=_note(parts, chosen),
     )
@@ -215,6 +223,26 @@ def _selected(head: Head) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
+def _concept_text(
+    features: PictureFeatures, known: Vocabulary, cache: Path | None, progress: Progress
+) -> Tensor:
+    """Return (I, d) text features of concepts, out of the cache where they are there.
+
+    Two thousand texts take longer than all the rest of a second fit to the same pictures.
+    """
+    clip = features.model
+    if cache is None:
+        return concept_text(clip, known, progress=progress)
+    texts = [text for group in concept_prompts(known) for text in group]
+    ids = clip.tokenize(texts).ids.contiguous().numpy()  # as the tower reads them
+    key = hashlib.sha256(repr(ids.shape).encode() + ids.tobytes()).digest()[:KEY_BYTES]
+    store = FeatureStore(cache, {"format": "trifocal-concepts-1", "weights": features.fingerprint})
+    row = store.find([key]).get(key)
+    if row is None:
+        row = store.keep([key], concept_text(clip, known, progress=progress)[None])[key]
+    return row[0][row[1]]
+
+
 def _note(parts: Parts, chosen: Mapping[str, Any]) -> str:
     """Return what is to be known of a fit beside its numbers."""
     told = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
@@ -222,7 +250,7 @@ def _note(parts: Parts, chosen: Mapping[str, Any]) -> str:
 
 
 def _measured(
-    head: Head, features: Tensor, labels: Tensor, text: Tensor, protocol: str, seed: int
+    head: Head, features: Tensor, labels: Tensor, text: Tensor, protocol: str
 ) -> dict[str, Any]:
     """Return how a head does on held-out pictures, and zero-shot CLIP on the same."""
     logits = head.logits(features)
@@ -236,7 +264,6 @@ def _measured(
         "zero_shot_acc1": accuracy(unit(features) @ text.T, labels),
         "chance": 1 / logits.shape[1],
         "protocol": protocol,
-        "seed": seed,
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from trifocal.apps.classify_answers import Because, Guess, Reason
-from trifocal.apps.classify_tables import percent, signed
+from trifocal.apps.classify_tables import minus, percent, signed
 from trifocal.apps.explain_picture import (
     BAR,
     FAINT,
@@ -182,8 +182,12 @@ def _reason(
 
 def _note(reason: Reason) -> str:
     """Return the small print under a reason's name."""
-    told = [] if reason.term.score is None else [f"score {reason.term.score:.2f}"]
-    return " · ".join([*told, *(["ungrounded"] if reason.ungrounded else [])])
+    score = reason.term.score
+    told = ["ungrounded"] if reason.ungrounded else []
+    if score is not None:
+        told.append(minus(f"score {score:.2f}"))
+        told += ["less than usual"] if score < 0 else []
+    return " · ".join(told)
 
 
 def _thumb(

@@ -12,6 +12,9 @@ from rich.text import Text
 
 from trifocal.apps.classify_answers import Because, Evaluation, Reason
 from trifocal.apps.classify_fit import Fitted
+from trifocal.concepts import CCLI
+from trifocal.concepts.discovery import describe
+from trifocal.metrics.intervals import Interval
 
 _CONFUSED = 5  # pairs shown
 _CLASSES = 20  # rows of recall
@@ -34,18 +37,16 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
     )
     measured = saved.metrics
     if measured:
+        interval = Interval(measured["acc1"], measured["low"], measured["high"])
         yield (
-            f"held out: {percent(measured['acc1'])} of {measured['n']:,} pictures right, 95 % "
-            f"interval {percent(measured['low'])} to {percent(measured['high'])} "
+            f"accuracy on {measured['n']:,} held-out pictures: {_with_interval(interval)} "
             f"(zero-shot {percent(measured['zero_shot_acc1'])}, chance "
             f"{percent(measured['chance'])}; {measured['protocol']})"
         )
     if saved.note:
         yield f"note: {saved.note}"
-    diagnostics = getattr(saved.head, "diagnostics_", None)
-    if diagnostics:
-        told = (f"{name.replace('_', ' ')} {_plain(value)}" for name, value in diagnostics.items())
-        yield f"diagnostics: {', '.join(told)}"
+    if isinstance(saved.head, CCLI):
+        yield f"visual concepts: {describe(saved.head.diagnostics_)}"
     if saved.backbone.name == "builtin":
         yield _DRAWINGS
 
@@ -85,7 +86,7 @@ def explanation_table(because: Because) -> Table:
         images += [f"+{len(reason.images) - len(images)}"] * (len(reason.images) > len(images))
         table.add_row(
             signed(reason.term.value),
-            "" if score is None else f"{score:.2f}",
+            "" if score is None else minus(f"{score:.2f}"),
             Text(described(reason)),
             Text(", ".join(images)),
         )
@@ -126,19 +127,21 @@ def evaluation_tables(found: Evaluation) -> Iterator[Table]:
 
 def evaluation_lines(found: Evaluation) -> Iterator[str]:
     """Yield the accuracy, and what is to be kept in mind with it."""
-    interval = found.accuracy
-    yield (
-        f"accuracy {percent(interval.value)} of {found.n:,} pictures, 95 % interval "
-        f"{percent(interval.low)} to {percent(interval.high)}"
-    )
+    yield f"accuracy on {found.n:,} pictures: {_with_interval(found.accuracy)}"
     if found.absent:
         named = ", ".join(found.absent[:3]) + (", …" if len(found.absent) > 3 else "")
         yield f"note: {len(found.absent)} of its classes have no picture here ({named})"
     if found.seen:
-        yield (
-            f"note: it was fitted to {found.seen:,} of these pictures; what it says of those "
-            "tells little about new ones"
+        yield f"note: it was fitted to {found.seen:,} of these pictures" + (
+            f"; on the {found.n - found.seen:,} others: {_with_interval(found.unseen)}"
+            if found.unseen
+            else ", so this tells little about new ones"
         )
+
+
+def _with_interval(share: Interval) -> str:
+    low, high = percent(share.low), percent(share.high)
+    return f"{percent(share.value)}, 95 % interval {low} to {high}"
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -157,13 +160,9 @@ def percent(share: float) -> str:
 
 def signed(value: float) -> str:
     """Return a summand with its sign and three decimals."""
-    return f"{value:+.3f}".replace("-", "−")
+    return minus(f"{value:+.3f}")
 
 
-def _plain(value: Any) -> str:
-    """Return a diagnostic value in few letters."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_plain, value)) or "none"
-    return str(value)
+def minus(number: str) -> str:
+    """Return a number with a sign as long as the plus."""
+    return number.replace("-", "−")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import signal
 import sys
@@ -36,6 +37,8 @@ def run_eval_few_shot(arguments: argparse.Namespace) -> list[Result]:
         UserError: A method, a data set or its files cannot be had.
         Stopped: It was interrupted; what was done is in the results file.
     """
+    if not arguments.debug:  # what each of hundreds of fits tells of itself
+        logging.getLogger("trifocal.concepts").setLevel(logging.WARNING)
     names = list(HEADS) if arguments.methods == "all" else listed(arguments.methods)
     methods = few_shot_methods(names, HEADS, head_options(arguments.option))
     shots, seeds = numbers(arguments.shots, "--shots", 1), numbers(arguments.seeds, "--seeds", 0)

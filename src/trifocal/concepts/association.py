@@ -141,7 +141,7 @@ class AssociationInference(Fitted):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)  # dropout draws from the global generator
-            renew = self._renew if self.settings.learn_concepts else None
+            renew = self._renew if "concepts_" in learned else None
             descend(
                 list(learned.values()),
                 loss,
@@ -165,14 +165,16 @@ class AssociationInference(Fitted):
                 learned["bias_"] = scores.new_zeros(hidden)
                 learned["outer_"] = scores.new_zeros(hidden, out)
             else:
-                learned["bias_"] = linear_start(concepts, hidden, generator, scores)[0]
+                learned["bias_"] = linear_start(concepts, hidden, generator, scores)[0].clone()
                 learned["outer_"] = linear_start(hidden, out, generator, scores)
-                learned["shift_"] = linear_start(hidden, out, generator, scores)[0]
-        if self.settings.kind == "full" and self.settings.text_residual:
+                learned["shift_"] = linear_start(hidden, out, generator, scores)[0].clone()
+        # A residual needs a text to start from: the direction of 0 + R is noise.
+        if self.settings.kind == "full" and self.settings.text_residual and self.text_.any():
             learned["residual_"] = torch.zeros_like(self.text_)
         if (
             self.settings.learn_concepts
             and self.settings.kind != "tf"
+            and not self.settings.keep_images
             and hasattr(self, "concepts_")
         ):
             learned["concepts_"] = self.concepts_.clone()
@@ -185,8 +187,9 @@ class AssociationInference(Fitted):
         """Choose alpha, and for `tf` beta, on other pictures."""
         base = self._text(x)
         if self.settings.kind != "tf":
-            branch = (self._blended(x, self._scores(x)) - base) / self.alpha_
-            self.alpha_ = choose_scale(base, branch, labels, ALPHAS)
+            self.alpha_ = choose_scale(base, self._branch(self._scores(x)), labels, ALPHAS)
+            return
+        if not hasattr(self, "concepts_"):
             return
         alphas = TipGrid(
             self.settings.beta_max, self.settings.alpha_max, self.settings.alpha
@@ -242,14 +245,18 @@ class AssociationInference(Fitted):
             text = unit(text + self.settings.eta * self.residual_)
         return self.settings.scale * x @ text.T
 
+    def _branch(self, scores: Tensor, dropout: float = 0.0) -> Tensor:
+        """Return f(s), (n, D)."""
+        if self.settings.kind == "mlp_plain":
+            return self._network(scores, dropout)
+        known = scores @ self.association_
+        return known + self._network(scores, dropout) if hasattr(self, "inner_") else known
+
     def _blended(self, x: Tensor, scores: Tensor, dropout: float = 0.0) -> Tensor:
         if self.settings.kind == "clip_adapter":
             moved = unit(BLEND * self._network(scores, dropout).relu() + (1 - BLEND) * x)
             return self.settings.scale * moved @ self.text_.T
-        branch = 0.0 if self.settings.kind == "mlp_plain" else scores @ self.association_
-        if hasattr(self, "inner_"):
-            branch = branch + self._network(scores, dropout)
-        return self._text(x) + self.alpha_ * branch
+        return self._text(x) + self.alpha_ * self._branch(scores, dropout)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return (n, D) logits of unit features."""
@@ -270,7 +277,11 @@ class AssociationInference(Fitted):
                 ]
         whole = float(self.logits(x)[0, label])
         left = whole - sum(term.value for term in terms)
-        return [*terms, Term("network", left)] if hasattr(self, "inner_") else terms
+        if hasattr(self, "inner_"):
+            terms.append(Term("network", left))
+        elif basis.features is None:
+            terms.append(Term("rest", left))
+        return terms
 
     def new_logits(self, x: Tensor, class_text: Tensor, text_concepts: Tensor) -> Tensor:
         """Return the text branch; with `transfer` also concepts associated by text alone."""

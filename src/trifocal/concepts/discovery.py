@@ -79,7 +79,7 @@ def discover_visual_concepts(
         scores = part @ support.T - offset
         chosen = best_columns(scores, top)
         found = scores.gather(1, chosen)
-        spread = scores.std(1, correction=0).clamp_min(torch.finfo(scores.dtype).tiny)
+        spread = scores.std(1, correction=0).clamp_min(torch.finfo(scores.dtype).eps)
         features.append(unit(support[chosen].mean(1)) if top > 1 else support[chosen[:, 0]])
         images.append(chosen)
         similarities.append(found)
@@ -150,7 +150,7 @@ def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
     """
     images = support - support.mean(0)
     texts = concepts - concepts.mean(0)
-    penalty = ridge * images.pow(2).sum(1).mean().clamp_min(torch.finfo(images.dtype).tiny)
+    penalty = ridge * images.pow(2).sum(1).mean().clamp_min(torch.finfo(images.dtype).eps)
     count, width = images.shape
     if count < width:
         gram = images @ images.T

@@ -64,6 +64,7 @@ class SavedHead:
         keys: N hashes of the support images' content, so that nobody tests on them unawares.
         labels: N class numbers of the support images.
         backbone: What made the features.
+        drawn: How the support was drawn: shots, views, holdout, seed.
         metrics: What was measured on held-out pictures; empty where nothing could be.
         note: How it was fitted and measured, in a sentence.
         folder: Where it was read from; None for one that was not on disk yet.
@@ -79,6 +80,7 @@ class SavedHead:
     keys: tuple[str, ...]
     labels: tuple[int, ...]
     backbone: Backbone
+    drawn: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     folder: Path | None = None
@@ -183,6 +185,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             keys=tuple(one["sha256"] for one in facts["support"]),
             labels=tuple(one["label"] for one in facts["support"]),
             backbone=Backbone(**facts["backbone"]),
+            drawn=facts["drawn"],
             metrics=facts["metrics"],
             note=facts["note"],
             folder=path,
@@ -236,6 +239,7 @@ def _facts(saved: SavedHead, values: Mapping[str, Any]) -> str:
         "params": saved.head.get_params(),
         "fitted": values,
         "backbone": saved.backbone,
+        "drawn": saved.drawn,
         "metrics": saved.metrics,
         "note": saved.note,
         "folders": saved.folders,

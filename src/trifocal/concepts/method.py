@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from trifocal.concepts.association import AssociationInference, AssociationSettings, Score
+from trifocal.concepts.baselines.common import queries
 from trifocal.concepts.discovery import describe, discover_visual_concepts, reconstruct
 from trifocal.concepts.head import Head, Labeled, Support, Term, unit
 from trifocal.concepts.inference import ConceptBasis, Inference
@@ -41,8 +42,8 @@ class CCLI(Head):
     """Concept learning and inference on the features of a frozen CLIP.
 
     What `fit` selects: with validation data the penalty (`map`), alpha and beta (`tf`), or alpha
-    (the others); without, the same on one support image of each class that is held out, after which
-    all are fitted; with one image a class nothing.
+    (the others; nothing for `clip_adapter`, which has none); without, the same on one support image
+    of each class that is held out, after which all are fitted; with one image a class nothing.
 
     Attributes:
         head: "map", "tf", "linear", "full", "mlp_plain" or "clip_adapter"; None is the profile's.
@@ -68,8 +69,10 @@ class CCLI(Head):
         dropout: Of the network's hidden layer.
         text_residual: Whether `full` learns a residual of the class texts; None is the profile's.
         eta: What the residual counts.
-        learn_concepts: Whether visual concepts are trained too (not with `map`, `tf`).
+        learn_concepts: Whether visual concepts are trained too (not with `map`, `tf`, or
+            where images are kept).
         keep_images: Score every retrieved image instead of their mean, and average the scores.
+        select: Whether anything is selected; False keeps the given values, validation data or not.
         transfer: Whether new classes get concept associations from their "text", or "none".
         lr: Learning rate of the heads that are trained by steps (as are the next three).
         epochs: Passes over the support.
@@ -98,6 +101,7 @@ class CCLI(Head):
     eta: float = 0.5
     learn_concepts: bool = False
     keep_images: bool = False
+    select: bool = True
     transfer: Literal["none", "text"] = "none"
     lr: float = 1e-4
     epochs: int = 20
@@ -111,9 +115,13 @@ class CCLI(Head):
     # --- fitting --------------------------------------------------------------------------
 
     def _fit(self, data: Support) -> None:
+        if self._kind == "clip_adapter" and data.text is None:
+            raise UserError("the head 'clip_adapter' needs class_text; give it, or another head.")
         inference, basis = self._inference(), self._discover(data)
         self.diagnostics_ = self._diagnostics
-        if data.val is None and data.shots > 1:
+        if not self.select or self._kind == "clip_adapter":
+            inference.fit(data, basis)
+        elif data.val is None and data.shots > 1:
             kept, held = held_out(data, self.seed)
             trial = self._inference()
             trial.fit(kept, self._discover(kept), judged=held)
@@ -161,6 +169,8 @@ class CCLI(Head):
     def _inference(self) -> Inference:
         if self._kind == "map":
             return PosteriorInference(self.scale, self.penalty, self.shrinkage)
+        if self._kind in ("mlp_plain", "clip_adapter") and self.hidden < 1:
+            raise UserError(f"the head {self._kind!r} is a network; give hidden, 1 at least.")
         settings = AssociationSettings(
             kind=self._kind,  # pyright: ignore[reportArgumentType]
             scale=self.scale,
@@ -192,18 +202,18 @@ class CCLI(Head):
     # --- use ------------------------------------------------------------------------------
 
     def _logits(self, features: Tensor) -> Tensor:
-        return self._fitted.logits(unit(features))
+        return self._fitted.logits(queries(features, self.text_concepts_))
 
     def _terms(self, feature: Tensor, label: int) -> list[Term]:
         basis = ConceptBasis(
             getattr(self, "concepts_", None), self.association_, self.images_, self.grounding_
         )
-        return self._fitted.terms(unit(feature), label, basis)
+        return self._fitted.terms(queries(feature, self.text_concepts_), label, basis)
 
     def new_logits(self, features: Tensor, class_text: Tensor) -> Tensor:
         """Return (n, D') logits of classes without a picture; see `transfer`."""
-        x = unit(self._suited(features))
-        return self._fitted.new_logits(x, unit(class_text).to(x), self.text_concepts_)
+        x = queries(self._suited(features), self.text_concepts_)
+        return self._fitted.new_logits(x, queries(class_text, x), self.text_concepts_)
 
     @property
     def trainable_parameters(self) -> int:

@@ -94,7 +94,7 @@ def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return eigenvalues of the concepts' scatter over the largest, eigenvectors, the largest."""
     centered = concepts - concepts.mean(0)
     values, vectors = torch.linalg.eigh(centered.T @ centered)
-    largest = values[-1].clamp_min(torch.finfo(values.dtype).tiny)
+    largest = values[-1].clamp_min(torch.finfo(values.dtype).eps)
     return (values / largest).clamp_min(0), vectors, largest
 
 

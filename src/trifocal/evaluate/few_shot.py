@@ -67,7 +67,7 @@ def run_few_shot(
         sources: Data sets.
         methods: What to compare.
         shots: Support pictures of a class.
-        seeds: Of the draw of the support and of the heads.
+        seeds: Of the draw of the support and of the heads (0 where the draw is given).
         val_mode: Which validation pictures the heads get.
         results: JSON-lines file to which the rows of each fit are added as it ends; what is in it
             already is not done again.
@@ -100,7 +100,7 @@ class _Tasks:
     """One task of a source, made when a head first asks for it: most ask for the same features."""
 
     def __init__(self, source: TaskSource, shots: int, seed: int, val_mode: ValMode) -> None:
-        self.source, self.seed = source, seed
+        self.source = source
         self._asked = (shots, seed, val_mode)
         self._made: dict[bool, FewShotTask] = {}
 
@@ -125,7 +125,7 @@ def _done(
 ) -> list[Result]:
     """Return the rows of one method on one task, from the file or by doing it."""
     task = tasks.of(method.head())
-    head = method.head(task.scale, tasks.seed)
+    head = method.head(task.scale, task.seed or 0)
     planned = _planned(task, head, method.label, tasks.source)
     if all(identity(row) in known for row in planned.values()):
         return [known[identity(row)] for row in planned.values()]
@@ -139,9 +139,9 @@ def _done(
         (_home(task), FIT): round(fit_seconds, 6),
         (_home(task), PREDICT): round(predict_seconds, 6),
     }
-    seconds = round(fit_seconds + predict_seconds, 3)
     made = {
-        what: replace(row, value=float(scores[what]), seconds=seconds)
+        what: known.get(identity(row))
+        or replace(row, value=float(scores[what]), seconds=round(fit_seconds + predict_seconds, 3))
         for what, row in planned.items()
     }
     if results is not None:

@@ -19,22 +19,28 @@ from trifocal.evaluate import figures
 from trifocal.evaluate.figures import Series
 
 FLAT, FEATURED = 0, 1  # places of zero-shot, a dashed line, and of what is drawn in front
-MANY = 8  # methods whose legend and intervals would cover the lines
+MANY = 8  # more methods than these would lie below their legend and intervals
 _DASHES = (0, (5, 3))
 _TURNS = ("-", (0, (1.2, 1.2)), (0, (4, 1.2, 1.2, 1.2)))  # lines of the same color
 _BAR = 0.62
 
 
 def over_shots(
-    series: Sequence[Series], *, title: str = "", small: bool = False, legend: bool = True
+    series: Sequence[Series],
+    *,
+    title: str = "",
+    small: bool = False,
+    legend: bool = True,
+    bands: bool = True,
 ) -> Markup:
     """Draw accuracy over the number of shots, in percent.
 
     Args:
-        series: A method each, `x` its shots. Of many, only the featured one has its intervals.
+        series: A method each, `x` its shots.
         title: What it was measured on.
         small: One of several panels.
         legend: Whether to name the lines.
+        bands: Whether all lines have their intervals, or the featured one alone.
     """
     with mpl.rc_context(figures.RC):
         figure, axes = figures.new_axes(figures.SMALL if small else figures.LARGE)
@@ -42,7 +48,7 @@ def over_shots(
         for line in series:
             featured = line.place == FEATURED
             axes.plot(line.x, line.y, label=line.label, zorder=3 + featured, **_look(line.place))
-            wanted = featured or (line.place != FLAT and len(series) <= MANY)
+            wanted = featured or (bands and line.place != FLAT)
             if line.band is not None and wanted:
                 color, _, _ = style(line.place)
                 axes.fill_between(line.x, *line.band, color=color, alpha=0.14, lw=0, zorder=1)

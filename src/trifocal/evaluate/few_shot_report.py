@@ -143,32 +143,35 @@ def highlights(summary: Summary, datasets: Sequence[str], reference: str) -> Hig
 
 def curve_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> list[Block]:
     """Return accuracy over shots: on average with the numbers beside it, and on each data set."""
-    blocks: list[Block] = []
     several = len(datasets) > 1
-    seeds = summary.seeds()
-    told = (
-        f"Mean of {seeds} draws of the support; intervals (shaded, ±): 95 % over draws"
-        if seeds > 1
-        else "One draw of the support; intervals (shaded, ±): 95 % over test pictures"
-    )
     title = f"Average of {len(datasets)} data sets" if several else datasets[0]
     series = _series(summary, datasets, reference)
     many = len(series) > few_shot_figures.MANY
-    figure = few_shot_figures.over_shots(series, legend=not many)
+    seeds = summary.seeds()
+    # Over test pictures, methods rise and fall together: their intervals overlap and say little.
+    bands = seeds > 1 and not many
+    figure = few_shot_figures.over_shots(series, legend=not many, bands=bands)
     plot = Plot(figure, f"Accuracy over shots. {_told(series)}")
     table = shots_table(summary, datasets, reference)
+    drawn = f"Mean of {seeds} draws" if seeds > 1 else "One draw"
+    over = "draws" if seeds > 1 else "test pictures"
+    shaded = "shaded" if bands else f"shaded for {reference}"
+    text = f"{drawn} of the support; intervals (±, {shaded}): 95 % over {over}."
+    blocks: list[Block] = []
     if many:
         blocks += [
-            Plots(title, [plot, _legend(series)], f"{told}. Shaded: {reference} alone."),
+            Plots(title, [plot, _legend(series)], text),
             replace(table, title=f"{title}, in percent"),
         ]
     else:
-        blocks.append(Plots(title, [plot], f"{told}.", table))
+        blocks.append(Plots(title, [plot], text, table))
     if several:
         plots = []
         for dataset in datasets:
             series = _series(summary, [dataset], reference)
-            figure = few_shot_figures.over_shots(series, title=dataset, small=True, legend=False)
+            figure = few_shot_figures.over_shots(
+                series, title=dataset, small=True, legend=False, bands=bands
+            )
             plots.append(Plot(figure, f"{dataset}: accuracy over shots. {_told(series)}"))
         plots.append(_legend(_series(summary, datasets[:1], reference), small=True))
         blocks.append(Plots("Data set by data set", plots, "Each panel has a scale of its own."))

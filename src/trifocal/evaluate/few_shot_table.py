@@ -160,10 +160,11 @@ def trained_text(costs: Costs) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return seconds with two digits that count: "0.0012", "0.53", "12", "734"."""
+    """Return seconds with two digits that count: "0.0012", "1.0", "12"."""
     if seconds >= 10:
         return f"{seconds:.0f}"
-    return np.format_float_positional(float(f"{seconds:.2g}"), trim="-")
+    text = np.format_float_positional(seconds, precision=2, min_digits=2, fractional=False)
+    return text.rstrip(".")
 
 
 def p_text(difference: Difference | None) -> str:

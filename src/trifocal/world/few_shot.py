@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from trifocal.world.boxes import UnitBox, overlap
+from trifocal.world.captions import Mention, Statement, Style, render
 from trifocal.world.domains import shift
 from trifocal.world.draw import draw
 from trifocal.world.region_source import check_split
@@ -60,6 +61,15 @@ class FewShotClass:
     sign: str
     color: str | None
     texture: str | None
+
+    @property
+    def descriptions(self) -> tuple[str, str]:
+        """What it is, in both orders, as a caption says it; its name says nothing of it."""
+        texture = None if self.texture == "plain" else self.texture
+        body, sign = Mention(self.body, self.color, texture=texture), Mention(self.sign)
+        both = (body, sign), (sign, body)
+        first, second = (render(Statement(parts), Style()) for parts in both)
+        return first, second
 
 
 # In the order of their names, which is that of class folders. The classes of a body are spread

@@ -1,4 +1,4 @@
-"""The world's few-shot classes as a source for training: a few pictures a class, drawn once asked."""
+"""The world's few-shot classes as a source for training: a few pictures a class, each drawn once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from trifocal.world.few_shot import FEW_SHOT_CLASSES, few_shot_dataset
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 PICTURE_SCALE = 2  # a random crop of such a picture is still about as sharp as a model's input
 
@@ -32,11 +33,14 @@ class WorldFewShot:
         self.items = few_shot_dataset(shots, seed, split)
         self.size = (PICTURE_SCALE * image_size[0], PICTURE_SCALE * image_size[1])
         self.classnames = tuple(one.name for one in FEW_SHOT_CLASSES)
+        self._drawn: dict[int, Image.Image] = {}  # they are few, and asked for in every epoch
 
     def __len__(self) -> int:
         return len(self.items)
 
     def sample(self, index: int, rng: np.random.Generator) -> ClassSample:
-        """Draw picture `index`, which is the same each time."""
+        """Return picture `index`, which is the same each time."""
         item = self.items[index]
-        return ClassSample(item.scene.id, item.picture(self.size), item.label, self.classnames)
+        if index not in self._drawn:
+            self._drawn[index] = item.picture(self.size)
+        return ClassSample(item.scene.id, self._drawn[index], item.label, self.classnames)

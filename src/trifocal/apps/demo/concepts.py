@@ -1,0 +1,80 @@
+"""The chapter on concepts: few-shot heads on the world's invented classes, and their reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from trifocal.apps.demo.concepts_page import DESCRIBED, NAMED, TITLES, concepts_chapter
+from trifocal.apps.demo.concepts_reasons import reasons
+from trifocal.apps.demo.worded import Worded, mean_text
+from trifocal.apps.few_shot_sources import world_source
+from trifocal.clip import Clip, load_clip
+from trifocal.concepts import HEADS
+from trifocal.concepts.benchmarks.picture_source import PictureSource
+from trifocal.evaluate import few_shot_table
+from trifocal.evaluate.few_shot import SHOTS, run_few_shot
+from trifocal.evaluate.few_shot_methods import few_shot_methods
+from trifocal.evaluate.few_shot_pairs import Answers
+from trifocal.evaluate.few_shot_rows import told_apart
+from trifocal.evaluate.few_shot_summary import Summary
+from trifocal.evaluate.page import Chapter
+from trifocal.evaluate.runner import ProgressBars
+from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
+
+METHODS = (
+    "zero-shot",
+    "linear-probe",
+    "tip-adapter",
+    "tip-adapter-f",
+    "gda",
+    "ccli",
+    "ccli-text",
+    "ccli-raw",
+)
+_DRAWS = 3  # of the support, at least: heads cost little
+
+
+def run(folder: Path, seeds: int, console: Console) -> Chapter:
+    """Fit heads at all numbers of shots, test them, and explain two answers of CCLI."""
+    base, own = load_clip("builtin").eval(), folder / "concepts"
+    cache = own / "features"
+    console.print("[bold]Concepts[/bold]: drawing classes that nobody has named before")
+    drawn = world_source(base, cache, SHOTS[-1], list(DOMAINS), {"cache": cache})
+    sources = worded(drawn, base)
+    console.print("[bold]Concepts[/bold]: fitting heads to 1 to 16 pictures of each, and testing")
+    results = folder / "concepts.jsonl"
+    with ProgressBars(console) as bars:
+        rows = run_few_shot(
+            sources,
+            few_shot_methods(METHODS, HEADS),
+            SHOTS,
+            range(1, max(seeds, _DRAWS) + 1),
+            results=results,
+            progress=bars,
+        )
+    measured = told_apart(rows)
+    summaries = {
+        name: Summary(one for one in measured if one.place.dataset == name) for name in TITLES
+    }
+    for name, summary in summaries.items():
+        console.print(few_shot_table.shots_table(summary, [name], TITLES[name]))
+        console.print()
+    console.print(few_shot_table.domains_table(summaries[DESCRIBED], DESCRIBED))
+    pictures = reasons(sources[0], drawn, base, own / "classifier")
+    return concepts_chapter(summaries, Answers(measured, [results]), pictures, own / "classifier")
+
+
+def worded(drawn: PictureSource, base: Clip) -> list[Worded]:
+    """Return the tasks twice: with the invented names of the classes, and with descriptions."""
+    concept_text = mean_text(base, [[concept] for concept in WORLD_CONCEPTS])
+    names = [[each.format(one.name) for each in FEW_SHOT_TEMPLATES] for one in FEW_SHOT_CLASSES]
+    descriptions = [one.descriptions for one in FEW_SHOT_CLASSES]
+    return [
+        Worded(drawn, name, mean_text(base, texts), WORLD_CONCEPTS, concept_text, prompts)
+        for name, texts, prompts in (
+            (NAMED, names, FEW_SHOT_TEMPLATES),
+            (DESCRIBED, descriptions, ("two descriptions of a class",)),
+        )
+    ]

@@ -1,0 +1,110 @@
+"""Two answers of CCLI on the world's few-shot classes, a right and a wrong one, with its reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from trifocal.apps.classify import Classifier
+from trifocal.apps.classify_answers import Because
+from trifocal.apps.classify_examples import content_key
+from trifocal.apps.classify_features import PictureFeatures, shown_for
+from trifocal.apps.classify_picture import explained_picture
+from trifocal.apps.classify_tables import percent, signed
+from trifocal.apps.demo.worded import Worded
+from trifocal.apps.explain import GivenRegion
+from trifocal.clip import Clip
+from trifocal.concepts import HEADS
+from trifocal.concepts.benchmarks.picture_source import PictureSource
+from trifocal.concepts.benchmarks.tasks import FewShotTask
+from trifocal.concepts.head_files import (
+    Backbone,
+    SavedHead,
+    kept_images,
+    load_head,
+    make_head,
+    save_head,
+    thumbnail,
+)
+from trifocal.data.images import open_image
+from trifocal.evaluate.few_shot import SHOTS
+from trifocal.evaluate.page import Picture
+from trifocal.world import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
+
+_METHOD, _SEED = "ccli", 1  # explained at the most shots of this draw
+_SIDE = 400  # pixels of an explained picture; the model sees it smaller
+_REASONS = 8  # concepts shown
+
+
+def reasons(source: Worded, drawn: PictureSource, base: Clip, folder: Path) -> list[Picture]:
+    """Return explained answers: the first right one, and the first wrong one of another class.
+
+    Args:
+        source: The tasks.
+        drawn: Their pictures.
+        base: The backbone.
+        folder: Where the classifier is kept, for `trifocal classify`.
+    """
+    task = source.task(SHOTS[-1], _SEED, "few")
+    classifier = _classifier(task, drawn, base, folder)
+    test = task.tests["test"]
+    right = classifier.saved.head.predict(test.features) == test.labels
+    first = int(right.int().argmax())
+    others = ~right & (test.labels != test.labels[first])
+    chosen = [first, *torch.nonzero(others).flatten().tolist()[:1]]
+    return [_explained(classifier, drawn, index) for index in chosen]
+
+
+def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Path) -> Classifier:
+    """Fit a head to a task and keep it as `trifocal classify fit` would."""
+    head = make_head(HEADS, _METHOD, {"scale": task.scale, "seed": _SEED})
+    head.fit(task.support, task.labels, task.class_text, task.concept_text, task.val)
+    features = PictureFeatures(base, shown_for(base, boxes=False))
+    files = [drawn.dataset.images / image for image in task.images]
+    labels = tuple(task.labels.tolist())
+    names = tuple(one.name for one in FEW_SHOT_CLASSES)
+    saved = SavedHead(
+        method=_METHOD,
+        head=head,
+        folders=names,
+        classes=names,
+        templates=FEW_SHOT_TEMPLATES,
+        concepts=tuple(task.concepts),
+        images=tuple(task.images),
+        keys=tuple(content_key(GivenRegion(file, ())) for file in files),
+        labels=labels,
+        backbone=Backbone(base.name, features.fingerprint, features.shown),
+        note="fitted by trifocal demo; the penalty was chosen on validation pictures",
+    )
+    save_head(folder, saved, {i: thumbnail(open_image(files[i])) for i in kept_images(labels)})
+    return Classifier(load_head(folder, HEADS), features)
+
+
+def _explained(classifier: Classifier, drawn: PictureSource, index: int) -> Picture:
+    """Return why a test picture is called what it is called, or that rather than what it is."""
+    test = drawn.dataset.test
+    file, one = drawn.dataset.images / test[index].path, FEW_SHOT_CLASSES[test[index].label]
+    region = GivenRegion(file, ())
+    answer = classifier.predict([region], 1)[0][0].label
+    against = None if answer == one.name else one.name
+    because = classifier.explain(region, answer, _REASONS, against=against)
+    scenes = few_shot_dataset(len(test) // len(FEW_SHOT_CLASSES), split="test")
+    scene = next(each for each in scenes if each.scene.id == file.stem)
+    told = f"{one.name}: {one.descriptions[0]}"
+    verdict = "Right" if against is None else "Wrong"
+    return Picture(
+        explained_picture(scene.picture(_SIDE), (), because, classifier.saved),
+        f"{verdict}. This is a {told}.",
+        _told(because),
+    )
+
+
+def _told(because: Because) -> str:
+    """Return the reasons in words."""
+    parts = [f"{reason.name} {signed(reason.term.value)}" for reason in because.reasons]
+    about = because.about
+    return (
+        f"{about.label}, {percent(about.probability)}; {because.what} {because.logit:.2f}: "
+        + ", ".join(parts)
+    )

@@ -1,0 +1,227 @@
+"""The default inference: the mode of the posterior, found; and the penalty, chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn import functional as F
+
+from trifocal.concepts.head import Support, unit
+from trifocal.concepts.inference import ConceptBasis
+from trifocal.concepts.posterior import (
+    PENALTIES,
+    PosteriorInference,
+    choose_penalty,
+    map_weights,
+)
+from trifocal.concepts.space import concept_space
+
+Problem = tuple[Tensor, Tensor, Tensor]
+
+
+def problem(count: int = 12, width: int = 5, classes: int = 3, seed: int = 0) -> Problem:
+    """Return points, offsets and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(count, width, generator=generator, dtype=torch.float64)
+    offsets = 2 * torch.randn(count, classes, generator=generator, dtype=torch.float64)
+    return points, offsets, torch.randint(classes, (count,), generator=generator)
+
+
+def objective(weights: Tensor, fitted: Problem, penalty: float) -> Tensor:
+    points, offsets, labels = fitted
+    loss = F.cross_entropy(offsets + points @ weights, labels, reduction="sum")
+    return loss + penalty / 2 * weights.pow(2).sum()
+
+
+# --- the mode -----------------------------------------------------------------------------
+
+
+@given(st.integers(1, 12), st.integers(2, 4), st.sampled_from([0.01, 0.1, 1.0]), st.integers(0, 99))
+def test_the_gradient_of_the_objective_is_zero(
+    count: int, classes: int, penalty: float, seed: int
+) -> None:
+    fitted = problem(count, classes=classes, seed=seed)
+    weights = map_weights(*fitted, penalty, iterations=500)
+    assert weights.shape == (5, classes)
+    assert not weights.requires_grad
+    (gradient,) = torch.autograd.grad(
+        objective(weights.requires_grad_(True), fitted, penalty), weights
+    )
+    # It stops at gradients of 1e-5, or where a step gains less than 1e-7.
+    assert float(gradient.abs().max()) < 2e-3
+    assert float(gradient.norm() ** 2 / (2 * penalty)) < 1e-4  # the most there is left to gain
+
+
+@pytest.mark.parametrize("penalty", [0.01, 1.0])
+def test_the_mode_is_scipys(penalty: float) -> None:
+    points, offsets, labels = problem()
+
+    def plain(flat: numpy.ndarray) -> float:
+        logits = offsets.numpy() + points.numpy() @ flat.reshape(5, 3)
+        shifted = logits - logits.max(1, keepdims=True)
+        chances = shifted - numpy.log(numpy.exp(shifted).sum(1, keepdims=True))
+        own = chances[numpy.arange(len(labels)), labels.numpy()]
+        return float(-own.sum() + penalty / 2 * (flat**2).sum())
+
+    best = minimize(plain, numpy.zeros(15), method="BFGS", options={"gtol": 1e-6})
+    weights = map_weights(points, offsets, labels, penalty)
+    assert plain(weights.numpy().ravel()) == pytest.approx(best.fun, rel=1e-6)
+    expected = torch.from_numpy(best.x).reshape(5, 3)
+    torch.testing.assert_close(weights, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_the_gradient_in_it_is_that_of_finite_differences() -> None:
+    """One step of steepest descent from 0 goes along the negative gradient there."""
+    fitted = problem()
+    step = map_weights(*fitted, 0.1, iterations=1).flatten()
+    gradient = torch.zeros(15, dtype=torch.float64)
+    for place in range(15):
+        moved = torch.zeros(15, dtype=torch.float64)
+        moved[place] = 1e-6
+        up = objective(moved.reshape(5, 3), fitted, 0.1)
+        down = objective(-moved.reshape(5, 3), fitted, 0.1)
+        gradient[place] = (up - down) / 2e-6
+    assert float(F.cosine_similarity(step, -gradient, dim=0)) == pytest.approx(1, abs=1e-9)
+
+
+def test_the_start_does_not_matter() -> None:
+    fitted = problem()
+    generator = torch.Generator().manual_seed(7)
+    expected = map_weights(*fitted, 0.1, iterations=500)
+    for scale in (0.1, 3.0):
+        start = scale * torch.randn(5, 3, generator=generator, dtype=torch.float64)
+        kept = start.clone()
+        found = map_weights(*fitted, 0.1, start=start, iterations=500)
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=2e-3)
+        assert torch.equal(start, kept)
+
+
+def test_columns_sum_to_zero() -> None:
+    """Adding a number to all logits changes no probability, and the prior wants none."""
+    weights = map_weights(*problem(), 0.01)
+    torch.testing.assert_close(weights.sum(1), torch.zeros(5).double(), rtol=0, atol=1e-6)
+
+
+def test_pictures_that_the_texts_already_tell_move_little() -> None:
+    points, _, labels = problem()
+    surprised = -30 * F.one_hot(labels, 3).double()
+    known = map_weights(points, -surprised, labels, 0.1)
+    assert float(known.abs().max()) < 1e-6
+    assert float(map_weights(points, surprised, labels, 0.1).abs().max()) > 1
+
+
+# --- the penalty --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_best_penalty_of_all(seed: int) -> None:
+    fitted, judged = problem(seed=seed), problem(40, seed=100 + seed)
+    tried = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    qualities = {}
+    for penalty in tried:
+        logits = judged[1] + judged[0] @ map_weights(*fitted, penalty, iterations=500)
+        right = int((logits.argmax(1) == judged[2]).sum())
+        qualities[penalty] = (right, -float(F.cross_entropy(logits, judged[2])))
+    expected = max(tried, key=lambda penalty: qualities[penalty])
+    assert choose_penalty(fitted, judged, tried) == expected
+    assert choose_penalty(fitted, judged, tuple(reversed(tried))) == expected
+
+
+def test_among_equally_good_penalties_the_likeliest() -> None:
+    """Two well-separated classes: all are right, and what fits most is surest of it."""
+    points = torch.tensor([[1.0], [-1.0]]).double()
+    one = (points, torch.zeros(2, 2).double(), torch.tensor([0, 1]))
+    assert choose_penalty(one, one, PENALTIES) == min(PENALTIES)
+
+
+# --- as an inference ----------------------------------------------------------------------
+
+
+def support(views: int = 1, width: int = 8) -> tuple[Support, ConceptBasis]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat_interleave(4)
+    text = torch.randn(3, width, generator=generator, dtype=torch.float64)
+    noise = torch.randn(12, views, width, generator=generator, dtype=torch.float64)
+    concepts = unit(torch.randn(20, width, generator=generator, dtype=torch.float64))
+    data = Support(text[labels][:, None] + noise, labels, text, concepts, None, 3)
+    images = torch.arange(20)[:, None] % 12
+    basis = ConceptBasis(
+        concepts, torch.ones(20, 3).double(), images, torch.zeros(20, dtype=torch.float64)
+    )
+    return data, basis
+
+
+def test_a_strong_prior_is_zero_shot() -> None:
+    data, basis = support()
+    inference = PosteriorInference(scale=100.0, penalty=1e12, shrinkage=1.0)
+    inference.fit(data, basis)
+    x = data.features
+    torch.testing.assert_close(inference.logits(x), 100 * x @ data.class_text.T)
+    assert inference.chosen == {"penalty": 1e12}
+
+
+def test_a_weak_prior_fits_the_support() -> None:
+    data, basis = support()
+    wrong = replace(data, text=data.class_text.roll(1, 0))
+    inference = PosteriorInference(scale=100.0, penalty=1e-4, shrinkage=1.0)
+    inference.fit(wrong, basis)
+    assert torch.equal(inference.logits(data.features).argmax(1), data.labels)
+    assert inference.trainable_parameters == 8 * 3
+
+
+def test_logits_are_the_mode_in_the_concept_space() -> None:
+    data, basis = support(views=3)
+    inference = PosteriorInference(scale=10.0, penalty=0.1, shrinkage=1.0)
+    inference.fit(data, basis)
+    assert basis.features is not None
+    space = concept_space(data.features, unit(data.views), data.labels, basis.features, 1.0)
+    points = space(data.features)
+    weights = torch.linalg.solve(space.whitening, inference.weights_)
+    logits = 10 * data.features @ data.class_text.T + points @ weights
+    torch.testing.assert_close(inference.logits(data.features), logits)
+    errors = logits.softmax(1) - F.one_hot(data.labels, 3)
+    gradient = points.T @ errors + 0.1 * weights
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-3)
+
+
+def test_selected_on_what_is_judged() -> None:
+    data, basis = support()
+    inference = PosteriorInference(scale=1.0, penalty=0.5, shrinkage=1.0)
+    inference.fit(data, basis, judged=(3 * data.features, data.labels))
+    assert inference.chosen["penalty"] in PENALTIES
+    again = PosteriorInference(scale=1.0, penalty=0.5, shrinkage=1.0)
+    again.fit(data, basis, chosen=inference.chosen)
+    torch.testing.assert_close(again.logits(data.features), inference.logits(data.features))
+
+
+def test_new_classes_are_zero_shot() -> None:
+    data, basis = support()
+    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
+    inference.fit(data, basis)
+    new = unit(torch.randn(2, 8, dtype=torch.float64))
+    found = inference.new_logits(data.features, new, basis.images)
+    assert torch.equal(found, 100 * data.features @ new.T)
+
+
+@pytest.mark.parametrize("count", [20, 5])
+def test_terms_of_concepts_that_span_everything_leave_no_rest(count: int) -> None:
+    data, basis = support()
+    assert basis.features is not None
+    few = ConceptBasis(basis.features[:count], basis.association, basis.images, basis.grounding)
+    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
+    inference.fit(data, few)
+    for label in range(3):
+        terms = inference.terms(data.features[:1], label, few)
+        logit = float(inference.logits(data.features[:1])[0, label])
+        assert sum(term.value for term in terms) == pytest.approx(logit)
+        rest = next(term.value for term in terms if term.kind == "rest")
+        assert (abs(rest) < 1e-9) == (count > 8)
+        assert [term.kind for term in terms].count("concept") == count
+        assert all(-1 <= term.score <= 1 for term in terms if term.score is not None)

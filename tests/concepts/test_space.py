@@ -1,0 +1,144 @@
+"""The concept space: what its matrices are, and that nothing of a weight is lost."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from trifocal.concepts.head import unit
+from trifocal.concepts.space import concept_space, concept_weights, decorrelated, emphasis
+
+WIDTH = 6
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def span(concepts: Tensor) -> Tensor:
+    """Return the (d, d) projection onto what centered concepts span."""
+    centered = concepts - concepts.mean(0)
+    return torch.linalg.pinv(centered) @ centered
+
+
+# --- emphasis -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [20, 7, 4, 2])
+def test_the_metric_is_the_scatter_of_decorrelated_concepts(count: int) -> None:
+    concepts = unit(draw(count, WIDTH))
+    metric, directions, inside = emphasis(concepts), decorrelated(concepts), span(concepts)
+    torch.testing.assert_close(inside @ metric @ metric @ inside, directions.T @ directions)
+    assert torch.linalg.matrix_rank(directions) == min(count - 1, WIDTH)
+
+
+def test_the_metric_is_the_fourth_root_of_the_covariance() -> None:
+    axes, _ = torch.linalg.qr(draw(WIDTH, WIDTH))
+    variances = torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.0]).double()
+    steps = axes.T * variances.sqrt()[:, None]
+    concepts = 3 + torch.cat([steps, -steps])  # scatter is twice the variances, in these axes
+    expected = (axes * (variances + 0.01).pow(0.25)) @ axes.T
+    torch.testing.assert_close(emphasis(concepts), expected)
+
+
+def test_repeating_concepts_changes_little() -> None:
+    """What many concepts share is not counted many times over: sixteen-fold is doubled."""
+    concepts = torch.eye(WIDTH, dtype=torch.float64)
+    crowded = torch.cat([concepts, concepts[:1].repeat(15, 1)])
+    crowded = torch.cat([crowded, -crowded])  # centered
+    metric = emphasis(crowded)
+    assert float(metric[0, 0] / metric[1, 1]) == pytest.approx(16**0.25, rel=0.05)
+
+
+def test_concepts_that_are_all_alike_emphasize_nothing() -> None:
+    for concepts in (unit(draw(1, WIDTH)), unit(draw(1, WIDTH)).expand(5, -1)):
+        metric = emphasis(concepts)
+        torch.testing.assert_close(metric, metric[0, 0] * torch.eye(WIDTH).double())
+        torch.testing.assert_close(decorrelated(concepts), torch.zeros_like(concepts))
+
+
+# --- weights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [20, 4])
+def test_a_linear_function_is_a_sum_over_concepts(count: int) -> None:
+    concepts, away, weights = unit(draw(count, WIDTH)), draw(5, WIDTH, seed=1), draw(WIDTH, 3)
+    directions = decorrelated(concepts)
+    counts = concept_weights(directions, emphasis(concepts), weights)
+    assert counts.shape == (count, 3)
+    inside = span(concepts)  # everything, with 20 concepts
+    torch.testing.assert_close(away @ directions.T @ counts, away @ inside @ weights)
+    if count > WIDTH:
+        torch.testing.assert_close(away @ directions.T @ counts, away @ weights)
+
+
+def test_few_concepts_are_stable_in_single_precision() -> None:
+    """Directions that no concept has are noise in float32, and must not be magnified."""
+    concepts = unit(draw(4, 64))
+    exact, rough = decorrelated(concepts), decorrelated(concepts.float())
+    torch.testing.assert_close(rough.double(), exact, rtol=0, atol=1e-4)
+    weights = draw(64, 3)
+    exact = concept_weights(exact, emphasis(concepts), weights)
+    rough = concept_weights(rough, emphasis(concepts.float()), weights.float())
+    torch.testing.assert_close(rough.double(), exact, rtol=1e-3, atol=1e-3)
+
+
+# --- whitening ----------------------------------------------------------------------------
+
+
+def within(points: Tensor, labels: Tensor, centers: Tensor | None = None) -> Tensor:
+    """Return the (d, d) scatter of points within their classes."""
+    if centers is None:
+        centers = torch.stack([points[labels == label].mean(0) for label in labels.unique()])
+    deviations = points - centers[labels]
+    return deviations.T @ deviations
+
+
+@pytest.mark.parametrize("with_concepts", [True, False])
+def test_whitening_makes_the_scatter_within_classes_isotropic(with_concepts: bool) -> None:
+    labels = torch.arange(3).repeat_interleave(40)
+    stretch = torch.tensor([3.0, 1, 1, 0.5, 0.3, 0.2]).double()
+    support = unit(draw(3, WIDTH)[labels] + draw(120, WIDTH, seed=1) * stretch)
+    concepts = unit(draw(20, WIDTH)) if with_concepts else None
+    scatters = []
+    for shrinkage in (1e-9, 1.0):
+        space = concept_space(support, support[:, None], labels, concepts, shrinkage)
+        points = space(support)
+        # Coordinates are of length one on average.
+        assert float(points.pow(2).sum(1).mean()) == pytest.approx(1)
+        scatters.append(within(points, labels))
+    sphere = scatters[0].trace() / WIDTH * torch.eye(WIDTH).double()
+    torch.testing.assert_close(scatters[0], sphere, rtol=0, atol=1e-5 * float(sphere[0, 0]))
+    condition = torch.linalg.cond(scatters[1])
+    before = unit((support - support.mean(0)) @ space.metric)
+    assert 1.01 < float(condition) < float(torch.linalg.cond(within(before, labels)))
+
+
+def test_one_image_and_one_view_a_class_tell_nothing_of_the_scatter() -> None:
+    support = unit(draw(5, WIDTH))
+    space = concept_space(support, support[:, None], torch.arange(5), unit(draw(20, WIDTH)), 1.0)
+    assert torch.equal(space.whitening, torch.eye(WIDTH, dtype=torch.float64))
+    rough = support.float()
+    space = concept_space(rough, unit(rough[:, None] * 7), torch.arange(5), None, 1.0)
+    assert torch.equal(space.whitening, torch.eye(WIDTH))
+
+
+def test_views_tell_of_the_scatter_at_one_shot() -> None:
+    labels = torch.arange(3)
+    stretch = torch.tensor([1.0, 0.5, 0.2, 0.2, 0.1, 0.1]).double()
+    views = unit(draw(3, 1, WIDTH) + 0.2 * draw(3, 50, WIDTH, seed=1) * stretch)
+    support = unit(views.mean(1))
+    space = concept_space(support, views, labels, unit(draw(20, WIDTH)), 1e-9)
+    scatter = within(space(views.flatten(0, 1)), labels.repeat_interleave(50), space(support))
+    sphere = scatter.trace() / WIDTH * torch.eye(WIDTH).double()
+    torch.testing.assert_close(scatter, sphere, rtol=0, atol=1e-5 * float(sphere[0, 0]))
+
+
+def test_uneven_classes_and_a_single_class() -> None:
+    for labels in (torch.tensor([0, 1, 1, 1, 2, 2]), torch.zeros(6, dtype=torch.long)):
+        support = unit(draw(6, WIDTH))
+        space = concept_space(support, support[:, None], labels, None, 1.0)
+        assert space(unit(draw(4, WIDTH))).isfinite().all()
+        assert space(support.mean(0, keepdim=True)).abs().max() == 0  # the center is the origin
