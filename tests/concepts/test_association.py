@@ -261,6 +261,13 @@ def test_learning_leaves_what_it_was_given() -> None:
     assert torch.equal(given.features, kept.features)
 
 
+def test_dropout_is_for_training_only() -> None:
+    changes: dict[str, Any] = {"kind": "mlp_plain", "hidden": 8, "recipe": Recipe(epochs=5)}
+    without, half = fitted(**changes), fitted(**changes, dropout=0.5)
+    assert not torch.equal(half.inner_, without.inner_)
+    assert torch.equal(half.logits(QUERY), half.logits(QUERY))
+
+
 def test_dropout_leaves_the_global_random_numbers_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)

@@ -73,6 +73,10 @@ def test_one_image_a_concept_is_that_image_bit_for_bit() -> None:
     concepts = found(1)
     assert concepts.images.flatten().tolist() == [0, 3, 1]
     assert torch.equal(concepts.features, SUPPORT[[0, 3, 1]])
+    text, support, labels = random_support((30, 30), 16, 50)
+    support = support.float()
+    single = discover_visual_concepts(text.float(), support, labels, 2, 1)
+    assert torch.equal(single.features, support[single.images[:, 0]])
 
 
 @pytest.mark.parametrize("top", [6, 7, 1000])

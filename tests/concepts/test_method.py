@@ -261,8 +261,11 @@ def test_what_is_selected_without_validation_data() -> None:
     assert chosen["alpha"] in grid.alphas
     assert chosen["beta"] in grid.betas
     assert fit(task, head="linear").chosen_["alpha"] in ALPHAS
-    # The held-out pictures are given back: there are 9 without them.
-    assert len(fit(task, head="tf", top=1).images_.unique()) > 9
+    # The held-out pictures are given back: the choice is all that is left of the trial.
+    for kind in ("map", "tf"):
+        head = fit(task, head=kind)
+        again = fit(task, **{"head": kind, "select": False, **head.chosen_})
+        assert torch.equal(again.logits(task.query), head.logits(task.query))
 
 
 @kinds
@@ -375,6 +378,13 @@ def test_profiles_set_what_is_not_given() -> None:
     given = fit(task, profile="paper", head="tf", debias=True, column_mass=True, select=False)
     plain = fit(task, head="tf", select=False)
     assert torch.equal(given.logits(task.query), plain.logits(task.query))
+
+
+def test_concepts_retrieve_as_many_images_as_a_class_has() -> None:
+    for counts, expected in (((3, 5), 3), ((1, 5), 1), ((12, 9), 8)):
+        task = make(counts)
+        assert fit(task).images_.shape == (20, expected)
+        assert fit(task, top=2).images_.shape == (20, 2)
 
 
 def test_controls_use_no_visual_concepts() -> None:

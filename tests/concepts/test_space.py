@@ -116,6 +116,17 @@ def test_whitening_makes_the_scatter_within_classes_isotropic(with_concepts: boo
     assert 1.01 < float(condition) < float(torch.linalg.cond(within(before, labels)))
 
 
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
+def test_shrinkage_is_in_mean_squared_deviations(shrinkage: float) -> None:
+    labels = torch.arange(3).repeat_interleave(5)
+    support = unit(draw(15, WIDTH))
+    space = concept_space(support, support[:, None], labels, None, shrinkage)
+    scatter = within(unit((support - support.mean(0)) @ space.metric), labels)
+    expected = scatter * 15 / scatter.trace() + shrinkage * torch.eye(WIDTH).double()
+    found = torch.linalg.inv(space.whitening @ space.whitening)
+    torch.testing.assert_close(found / found.trace(), expected / expected.trace())
+
+
 def test_one_image_and_one_view_a_class_tell_nothing_of_the_scatter() -> None:
     support = unit(draw(5, WIDTH))
     space = concept_space(support, support[:, None], torch.arange(5), unit(draw(20, WIDTH)), 1.0)

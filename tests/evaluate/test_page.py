@@ -25,6 +25,8 @@ from trifocal.evaluate.page import (
     Highlight,
     Highlights,
     Note,
+    Picture,
+    Pictures,
     Plot,
     Plots,
     Prose,
@@ -59,6 +61,7 @@ BLOCKS = [
     Examples(EVIL, [Example(PICTURE, EVIL, EVIL, EVIL, [Verdict(EVIL, 0.3, 0.2), Verdict("m", 0.1, 0.1)])], EVIL),
     HeatMaps(EVIL, [HeatMap(PICTURE, EVIL, [EVIL], [(EVIL, [PICTURE])])], EVIL),
     Rankings(EVIL, [Ranking(PICTURE, EVIL, [(EVIL, [Ranked(EVIL, 0.1, True)], PICTURE)])], EVIL),
+    Pictures(EVIL, [Picture(PICTURE, EVIL, EVIL)], EVIL),
     Facts(EVIL, [(EVIL, EVIL)], [EVIL]),
 ]  # fmt: skip
 REPORT = Report(

@@ -14,13 +14,14 @@ classifier on the span of the support, and nothing more.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trifocal.concepts.baselines.common import in_blocks
 from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.optimize import Recipe, descend
@@ -30,7 +31,8 @@ Kind = Literal["tf", "linear", "full", "mlp_plain", "clip_adapter"]
 Score = Literal["exp", "cosine", "softmax"]
 SOFTMAX_TEMPERATURE = 0.01
 BLEND = 0.2  # CLIP-Adapter's ratio
-ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)  # tried for a learned head
+ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)  # tried for a learned head, and on held-out support images
+BETAS = (1.0, 3.0, 5.5, 10.0)
 
 
 def activated(cosines: Tensor, score: Score, beta: float) -> Tensor:
@@ -82,6 +84,28 @@ class AssociationSettings:
     seed: int
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Concept scores, and what follows from them before anything is learned.
+
+    Attributes:
+        scores: (n, I).
+        standard: (n, I) standardized as the support is, for the network; None without one.
+        known: (n, D) scores times the association; None where that is learned, or plays no part.
+    """
+
+    scores: Tensor
+    standard: Tensor | None
+    known: Tensor | None
+
+    def rows(self, rows: Tensor) -> Scored:
+        """Return some of the rows."""
+        standard = None if self.standard is None else self.standard[rows]
+        if self.known is not None:  # then the scores themselves are of no further use
+            return Scored(self.scores[:0], standard, self.known[rows])
+        return Scored(self.scores[rows], standard, None)
+
+
 class AssociationInference(Fitted):
     """Concept scores times associations, and what is learned on top."""
 
@@ -111,15 +135,47 @@ class AssociationInference(Fitted):
             self.concepts_ = basis.features
         if self.settings.keep_images:
             self.keys_, self.images_ = data.features, basis.images
-        if chosen and self.settings.kind == "tf":
-            self.beta_ = chosen["beta"]
+        if chosen:
+            self.alpha_, self.beta_ = chosen["alpha"], chosen["beta"]
         self._learn(data)
         if judged is not None:
             self._select(unit(judged[0]), judged[1])
-        elif chosen:
-            self.alpha_ = chosen["alpha"]
+
+    def try_out(self, data: Support, basis: ConceptBasis, held: Labeled) -> dict[str, float]:
+        """Return the alpha and beta with which the training-free head does best on held-out images.
+
+        They are few, so that the grid is small and the cross-entropy decides among equals. Without
+        concepts there is nothing to try.
+
+        Args:
+            data: The support without them.
+            basis: Its concepts.
+            held: The images and their classes.
+        """
+        trial = AssociationInference(replace(self.settings, kind="tf"))
+        trial.fit(data, basis)
+        if basis.features is None:
+            return trial.chosen
+        x, labels = unit(held[0]), held[1]
+        best, chosen = (-1, 0.0), trial.chosen
+        if basis.features is None:  # raw features have no association that could be weighed
+            return chosen
+        base, cosines = trial._text(x), trial._cosines(x)
+        for beta in BETAS if self.settings.score == "exp" else [self.settings.beta]:
+            scores = trial._pooled(activated(cosines, self.settings.score, beta))
+            branch = scores @ trial.association_
+            alpha = choose_scale(base, branch, labels, ALPHAS)
+            logits = base + alpha * branch
+            right = int((logits.argmax(1) == labels).sum())
+            quality = (right, -float(F.cross_entropy(logits, labels)))
+            if quality > best:
+                best, chosen = quality, {"alpha": alpha, "beta": beta}
+        return chosen
 
     def _learn(self, data: Support) -> None:
+        if self.settings.kind == "tf":
+            self.learned_ = 0
+            return
         x = data.features
         scores = self._scores(x)
         self.mean_ = scores.mean(0)
@@ -131,13 +187,13 @@ class AssociationInference(Fitted):
         if not learned:
             return
         views = unit(data.views)
-        fixed = scores if views.shape[1] == 1 and not self.settings.learn_concepts else None
+        moving = views.shape[1] > 1 or "concepts_" in learned
+        fixed = None if moving else self._scored(x)
 
         def loss(x: Tensor, rows: Tensor) -> Tensor:
-            known = self._scores(x) if fixed is None else fixed[rows]
-            return F.cross_entropy(
-                self._blended(x, known, self.settings.dropout), data.labels[rows]
-            )
+            scored = self._scored(x) if fixed is None else fixed.rows(rows)
+            logits = self._blended(x, scored, self.settings.dropout)
+            return F.cross_entropy(logits, data.labels[rows])
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)  # dropout draws from the global generator
@@ -187,7 +243,7 @@ class AssociationInference(Fitted):
         """Choose alpha, and for `tf` beta, on other pictures."""
         base = self._text(x)
         if self.settings.kind != "tf":
-            self.alpha_ = choose_scale(base, self._branch(self._scores(x)), labels, ALPHAS)
+            self.alpha_ = choose_scale(base, self._branch(self._scored(x)), labels, ALPHAS)
             return
         if not hasattr(self, "concepts_"):
             return
@@ -223,17 +279,31 @@ class AssociationInference(Fitted):
 
     def _pooled(self, scores: Tensor) -> Tensor:
         """Return one score a concept: the mean over its images, where they are kept."""
-        return scores[:, self.images_].mean(2) if self.settings.keep_images else scores
+        if not self.settings.keep_images:
+            return scores
+        return F.embedding_bag(self.images_, scores.T.contiguous(), mode="mean").T
 
     def _scores(self, x: Tensor) -> Tensor:
         """Return (n, I) concept scores; without concepts, the features themselves."""
         if not hasattr(self, "concepts_"):
             return x
-        return self._pooled(activated(self._cosines(x), self.settings.score, self.beta_))
+        compared = self.keys_ if self.settings.keep_images else self.concepts_
+        score, beta = self.settings.score, self.beta_
+        return in_blocks(
+            lambda rows: self._pooled(activated(self._cosines(rows), score, beta)), x, len(compared)
+        )
 
-    def _network(self, scores: Tensor, dropout: float = 0.0) -> Tensor:
-        standard = (scores - self.mean_) / self.spread_
-        hidden = torch.addmm(self.bias_, standard, self.inner_).relu()
+    def _scored(self, x: Tensor) -> Scored:
+        """Return what is known of unit features."""
+        scores = self._scores(x)
+        standard = (scores - self.mean_) / self.spread_ if hasattr(self, "inner_") else None
+        fixed = self.settings.kind in ("tf", "full")
+        return Scored(scores, standard, scores @ self.association_ if fixed else None)
+
+    def _network(self, scored: Scored, dropout: float = 0.0) -> Tensor:
+        """Return what the network adds, (n, D) or (n, d)."""
+        assert scored.standard is not None
+        hidden = torch.addmm(self.bias_, scored.standard, self.inner_).relu()
         if dropout:
             hidden = F.dropout(hidden, dropout)
         out = hidden @ self.outer_
@@ -245,22 +315,24 @@ class AssociationInference(Fitted):
             text = unit(text + self.settings.eta * self.residual_)
         return self.settings.scale * x @ text.T
 
-    def _branch(self, scores: Tensor, dropout: float = 0.0) -> Tensor:
+    def _branch(self, scored: Scored, dropout: float = 0.0) -> Tensor:
         """Return f(s), (n, D)."""
         if self.settings.kind == "mlp_plain":
-            return self._network(scores, dropout)
-        known = scores @ self.association_
-        return known + self._network(scores, dropout) if hasattr(self, "inner_") else known
+            return self._network(scored, dropout)
+        known = scored.scores @ self.association_ if scored.known is None else scored.known
+        return known + self._network(scored, dropout) if hasattr(self, "inner_") else known
 
-    def _blended(self, x: Tensor, scores: Tensor, dropout: float = 0.0) -> Tensor:
+    def _blended(self, x: Tensor, scored: Scored, dropout: float = 0.0) -> Tensor:
         if self.settings.kind == "clip_adapter":
-            moved = unit(BLEND * self._network(scores, dropout).relu() + (1 - BLEND) * x)
+            moved = unit(BLEND * self._network(scored, dropout).relu() + (1 - BLEND) * x)
             return self.settings.scale * moved @ self.text_.T
-        return self._text(x) + self.alpha_ * self._branch(scores, dropout)
+        return self._text(x) + self.alpha_ * self._branch(scored, dropout)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return (n, D) logits of unit features."""
-        return self._blended(x, self._scores(x))
+        return in_blocks(
+            lambda rows: self._blended(rows, self._scored(rows)), x, len(self.association_)
+        )
 
     def terms(self, x: Tensor, label: int, basis: ConceptBasis) -> list[Term]:
         """Return the text's part, one term a concept, and the network's part."""

@@ -93,7 +93,7 @@ def discover_visual_concepts(
         chosen,
         torch.cat(similarities),
         torch.cat(grounding),
-        diagnose(visual, shares, chosen, support),
+        diagnose(visual, shares, chosen, support, debias),
     )
 
 
@@ -162,8 +162,17 @@ def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
     return torch.linalg.solve(damped, scatter @ texts.T).T
 
 
-def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) -> dict[str, float]:
+def diagnose(
+    features: Tensor, shares: Tensor, images: Tensor, support: Tensor, debias: bool
+) -> dict[str, float]:
     """Return what tells a healthy set of visual concepts from a degenerate one, and warn.
+
+    Args:
+        features: (I, d) visual concepts.
+        shares: (I, D) of `class_shares`.
+        images: (I, T) support images retrieved.
+        support: (N, d) unit image features.
+        debias: Whether images were de-biased; if they were, the warning does not suggest it.
 
     Returns:
         `concepts`, `distinct` (different sets of images), `used_share` (of the support images that
@@ -171,7 +180,7 @@ def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) 
         mean class mass), `score_mean` and `score_std` (cosines of support images and concepts).
     """
     mass = shares.sum(0)
-    sample = support[:: max(1, len(support) // 1000)] @ features.T
+    sample = support[:: max(1, len(support) // 200)] @ features.T
     found = {
         "concepts": float(len(features)),
         "distinct": float(len(images.sort(dim=1).values.unique(dim=0))),
@@ -183,10 +192,11 @@ def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) 
     }
     if found["empty_classes"] or found["used_share"] < LOW_SHARE:
         logger.warning(
-            "%d classes have no visual concept and %.0f %% of the support images belong to one; "
-            "more text concepts, or debias=True, would help",
+            "classes without any visual concept: %d; support images that some concept retrieved: "
+            "%.0f %%; %s would help",
             found["empty_classes"],
             100 * found["used_share"],
+            "more text concepts" if debias else "debias=True, or more text concepts,",
         )
     return found
 

@@ -57,6 +57,10 @@ class Inference(Protocol):
         """
         ...
 
+    def try_out(self, data: Support, basis: ConceptBasis, held: Labeled) -> dict[str, float]:
+        """Return the settings that do best on held-out support images, fitted to the others."""
+        ...
+
     @property
     def chosen(self) -> dict[str, float]:
         """Settings in use that can be selected."""

@@ -42,8 +42,9 @@ class CCLI(Head):
     """Concept learning and inference on the features of a frozen CLIP.
 
     What `fit` selects: with validation data the penalty (`map`), alpha and beta (`tf`), or alpha
-    (the others; nothing for `clip_adapter`, which has none); without, the same on one support image
-    of each class that is held out, after which all are fitted; with one image a class nothing.
+    (the others, after training; nothing for `clip_adapter`, which has none). Without, one support
+    image of each class is held out to select the penalty, or alpha and beta of the training-free
+    head (`tf`, `linear`, `full`), and then all are fitted. With one image a class nothing is.
 
     Attributes:
         head: "map", "tf", "linear", "full", "mlp_plain" or "clip_adapter"; None is the profile's.
@@ -95,7 +96,7 @@ class CCLI(Head):
     alpha: float = 1.0
     alpha_max: float = 3.0
     beta_max: float = 7.0
-    hidden: int = 256
+    hidden: int = 64
     dropout: float = 0.5
     text_residual: bool | None = None
     eta: float = 0.5
@@ -103,8 +104,8 @@ class CCLI(Head):
     keep_images: bool = False
     select: bool = True
     transfer: Literal["none", "text"] = "none"
-    lr: float = 1e-4
-    epochs: int = 20
+    lr: float = 2e-4
+    epochs: int = 10
     batch: int = 256
     weight_decay: float = 0.01
 
@@ -117,20 +118,16 @@ class CCLI(Head):
     def _fit(self, data: Support) -> None:
         if self._kind == "clip_adapter" and data.text is None:
             raise UserError("the head 'clip_adapter' needs class_text; give it, or another head.")
-        inference, basis = self._inference(), self._discover(data)
-        self.diagnostics_ = self._diagnostics
-        if not self.select or self._kind == "clip_adapter":
-            inference.fit(data, basis)
-        elif data.val is None and data.shots > 1:
-            kept, held = held_out(data, self.seed)
-            trial = self._inference()
-            trial.fit(kept, self._discover(kept), judged=held)
-            inference.fit(data, basis, chosen=trial.chosen)
-        else:
-            inference.fit(data, basis, judged=data.val)
+        inference = self._inference()
+        selects = self.select and self._kind != "clip_adapter"
+        chosen = None
+        if selects and data.val is None and data.shots > 1 and self._kind != "mlp_plain":
+            chosen = self._tried_out(inference, data)
+        basis = self._discover(data)
+        inference.fit(data, basis, judged=data.val if selects else None, chosen=chosen)
         self.chosen_ = inference.chosen
         self._keep(inference, basis)
-        logger.info("visual concepts: %s", describe(self.diagnostics_))
+        logger.debug("visual concepts: %s", describe(self.diagnostics_))
 
     def _keep(self, inference: Inference, basis: ConceptBasis) -> None:
         self._fitted = inference
@@ -140,11 +137,11 @@ class CCLI(Head):
             self.concepts_ = basis.features
 
     def _discover(self, data: Support) -> ConceptBasis:
+        """Retrieve images for the text concepts, and make visual concepts of them."""
         assert data.concepts is not None
-        features = data.features
         found = discover_visual_concepts(
             data.concepts,
-            features,
+            data.features,
             data.labels,
             data.classes,
             self.top or min(data.shots, MAX_TOP),
@@ -152,19 +149,34 @@ class CCLI(Head):
             self.smoothing,
             self._or_profile(self.column_mass),
         )
-        self._diagnostics, self.text_concepts_ = found.diagnostics, data.concepts
-        visual = _one_of(self.visual, VISUAL, "visual") or (
-            "reconstruct" if self._kind == "map" else "mean"
-        )
+        self.diagnostics_, self.text_concepts_ = found.diagnostics, data.concepts
         association = found.association
-        if visual == "reconstruct":
-            concepts = unit(reconstruct(data.concepts, features, self.ridge))
-        elif visual == "raw":
-            concepts = None
-            association = features.new_zeros(features.shape[1], data.classes)
+        if self._visual == "raw":
+            association = data.views.new_zeros(data.views.shape[-1], data.classes)
+        features = found.features if self._visual == "mean" else self._without_retrieval(data)
+        return ConceptBasis(features, association, found.images, found.grounding)
+
+    def _without_retrieval(self, data: Support) -> Tensor | None:
+        """Return concepts that need no retrieved images."""
+        assert data.concepts is not None
+        if self._visual == "reconstruct":
+            return unit(reconstruct(data.concepts, data.features, self.ridge))
+        return data.concepts if self._visual == "text" else None
+
+    def _tried_out(self, inference: Inference, data: Support) -> dict[str, float]:
+        """Return settings selected on one held-out support image of each class."""
+        kept, held = held_out(data, self.seed)
+        if self._kind == "map" and self._visual != "mean":  # associations play no part in it
+            nothing = data.views.new_zeros(0)
+            basis = ConceptBasis(self._without_retrieval(kept), nothing, nothing, nothing)
         else:
-            concepts = found.features if visual == "mean" else data.concepts
-        return ConceptBasis(concepts, association, found.images, found.grounding)
+            basis = self._discover(kept)
+        return inference.try_out(kept, basis, held)
+
+    @property
+    def _visual(self) -> str:
+        default = "reconstruct" if self._kind == "map" else "mean"
+        return _one_of(self.visual, VISUAL, "visual") or default
 
     def _inference(self) -> Inference:
         if self._kind == "map":

@@ -20,17 +20,16 @@ from torch.nn import functional as F
 
 from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
 from trifocal.concepts.inference import ConceptBasis
-from trifocal.concepts.space import (
-    ConceptSpace,
-    concept_space,
-    concept_weights,
-    decorrelated,
-)
+from trifocal.concepts.space import ConceptSpace, concept_space
+from trifocal.concepts.sparse import sparse_code
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 ITERATIONS = 25  # of L-BFGS; what is left then changes no prediction worth speaking of
-TRIALS = 12  # for each penalty that is tried; each starts where the one before ended
+ATOMS = 16  # concepts that a picture is explained by
+TRIALS = 8  # for each penalty that is tried; each starts where the one before ended
+
+Located = tuple[Tensor, Tensor, Tensor]  # points (n, k), offsets (n, D), labels (n,)
 
 
 def map_weights(
@@ -78,8 +77,8 @@ def map_weights(
 
 
 def choose_penalty(
-    fitted: tuple[Tensor, Tensor, Tensor],
-    judged: tuple[Tensor, Tensor, Tensor],
+    fitted: Located,
+    judged: Located,
     penalties: Iterable[float],
 ) -> float:
     """Return the penalty that classifies held-out pictures best; among equals the likeliest.
@@ -123,22 +122,31 @@ class PosteriorInference(Fitted):
         chosen: dict[str, float] | None = None,
     ) -> None:
         """Learn from the support; see `Inference.fit`."""
+        space, fitted = self._prepare(data, basis)
+        self.penalty_ = (chosen or {}).get("penalty", self.penalty)
+        if judged is not None:
+            self.penalty_ = choose_penalty(fitted, self._located(space, *judged), PENALTIES)
+        weights = map_weights(*fitted, self.penalty_)
+        self.center_, self.metric_ = space.center, space.metric
+        self.weights_ = space.whitening @ weights
+
+    def try_out(self, data: Support, basis: ConceptBasis, held: Labeled) -> dict[str, float]:
+        """Return the penalty that does best on held-out images."""
+        space, fitted = self._prepare(data, basis)
+        return {"penalty": choose_penalty(fitted, self._located(space, *held), PENALTIES)}
+
+    def _prepare(self, data: Support, basis: ConceptBasis) -> tuple[ConceptSpace, Located]:
+        """Return the space, and the support in it."""
         features = data.features
         space = concept_space(
             features, unit(data.views), data.labels, basis.features, self.shrinkage
         )
         self.text_ = data.class_text
-        fitted = (*self._located(space, features), data.labels)
-        self.penalty_ = (chosen or {}).get("penalty", self.penalty)
-        if judged is not None:
-            located = (*self._located(space, unit(judged[0])), judged[1])
-            self.penalty_ = choose_penalty(fitted, located, PENALTIES)
-        weights = map_weights(*fitted, self.penalty_)
-        self.center_, self.metric_ = space.center, space.metric
-        self.weights_ = space.whitening @ weights
+        return space, self._located(space, features, data.labels)
 
-    def _located(self, space: ConceptSpace, x: Tensor) -> tuple[Tensor, Tensor]:
-        return space(x), self.scale * x @ self.text_.T
+    def _located(self, space: ConceptSpace, features: Tensor, labels: Tensor) -> Located:
+        x = unit(features)
+        return space(x), self.scale * x @ self.text_.T, labels
 
     @property
     def chosen(self) -> dict[str, float]:
@@ -156,22 +164,27 @@ class PosteriorInference(Fitted):
         return torch.addmm(self.scale * x @ self.text_.T, points, self.weights_)
 
     def terms(self, x: Tensor, label: int, basis: ConceptBasis) -> list[Term]:
-        """Return the text's part, one term a concept, and what no concept accounts for."""
+        """Return the text's part, one term for each of a few concepts, and what they leave.
+
+        The picture's point in the space is written as a few concepts and a remainder (`sparse`),
+        whatever the class; each part times the weights of the class is a term.
+        """
         text = float(self.scale * x[0] @ self.text_[label])
-        learned = float(self.logits(x)[0, label]) - text
+        point = unit((x[0] - self.center_) @ self.metric_)
+        weights = self.weights_[:, label]
         terms = [Term("text", text)]
         if basis.features is None:
-            return [*terms, Term("rest", learned)]
-        away = x[0] - self.center_
-        directions = decorrelated(basis.features)
-        counts = concept_weights(directions, self.metric_, self.metric_ @ self.weights_[:, [label]])
-        values = (directions @ away) * counts[:, 0] / (away @ self.metric_).norm()
-        scores = unit(basis.features - basis.features.mean(0)) @ unit(away)
+            return [*terms, Term("rest", float(point @ weights))]
+        concepts = unit((basis.features - basis.features.mean(0)) @ self.metric_)
+        found, shares = sparse_code(point, concepts, ATOMS)
+        values = shares * (concepts[found] @ weights)
         terms += [
-            basis.term(i, value, score)
-            for i, (value, score) in enumerate(zip(values.tolist(), scores.tolist(), strict=True))
+            basis.term(index, value, share)
+            for index, value, share in zip(
+                found.tolist(), values.tolist(), shares.tolist(), strict=True
+            )
         ]
-        return [*terms, Term("rest", learned - float(values.sum()))]
+        return [*terms, Term("rest", float((point - shares @ concepts[found]) @ weights))]
 
     def new_logits(self, x: Tensor, class_text: Tensor, text_concepts: Tensor) -> Tensor:
         """Return zero-shot logits: no picture of a new class was seen."""

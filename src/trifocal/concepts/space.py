@@ -63,39 +63,15 @@ def concept_space(
 
 def emphasis(concepts: Tensor) -> Tensor:
     """Return the (d, d) fourth root of the concepts' covariance, its largest eigenvalue 1."""
-    values, vectors, _ = _spectrum(concepts)
+    values, vectors = _spectrum(concepts)
     return (vectors * (values + _FLOOR).pow(0.25)) @ vectors.T
 
 
-def decorrelated(concepts: Tensor) -> Tensor:
-    """Return (I, d) directions whose scatter is the square of `emphasis`.
-
-    One for each concept, close to it: what the concept says beyond what all concepts share. They
-    turn a linear function of a picture into a sum over concepts (`concept_weights`).
-    """
-    values, vectors, largest = _spectrum(concepts)
-    # A direction that no concept has stays at 0.
-    scale = torch.where(values > 1e-6, (values + _FLOOR).pow(0.25) / values.sqrt(), 0.0)
-    return (concepts - concepts.mean(0)) @ (vectors * scale) @ vectors.T / largest.sqrt()
-
-
-def concept_weights(directions: Tensor, metric: Tensor, weights: Tensor) -> Tensor:
-    """Return (I, D) what each direction counts, so that (x - m) h = sum of (x - m) u_i b_i.
-
-    Args:
-        directions: (I, d) of `decorrelated`.
-        metric: (d, d) of `emphasis`.
-        weights: (d, D) h.
-    """
-    return directions @ torch.linalg.solve(metric @ metric, weights)
-
-
-def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return eigenvalues of the concepts' scatter over the largest, eigenvectors, the largest."""
+def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues of the concepts' scatter over the largest, and eigenvectors."""
     centered = concepts - concepts.mean(0)
     values, vectors = torch.linalg.eigh(centered.T @ centered)
-    largest = values[-1].clamp_min(torch.finfo(values.dtype).eps)
-    return (values / largest).clamp_min(0), vectors, largest
+    return (values / values[-1].clamp_min(torch.finfo(values.dtype).tiny)).clamp_min(0), vectors
 
 
 def _whitening(points: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from trifocal.evaluate import few_shot_figures
 from trifocal.evaluate.few_shot_pairs import Answers
@@ -150,8 +151,7 @@ def curve_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> l
     seeds = summary.seeds()
     # Over test pictures, methods rise and fall together: their intervals overlap and say little.
     bands = seeds > 1 and not many
-    figure = few_shot_figures.over_shots(series, legend=not many, bands=bands)
-    plot = Plot(figure, f"Accuracy over shots. {_told(series)}")
+    plot = curves(summary, datasets, reference, legend=not many, bands=bands)
     table = shots_table(summary, datasets, reference)
     drawn = f"Mean of {seeds} draws" if seeds > 1 else "One draw"
     over = "draws" if seeds > 1 else "test pictures"
@@ -166,16 +166,31 @@ def curve_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> l
     else:
         blocks.append(Plots(title, [plot], text, table))
     if several:
-        plots = []
-        for dataset in datasets:
-            series = _series(summary, [dataset], reference)
-            figure = few_shot_figures.over_shots(
-                series, title=dataset, small=True, legend=False, bands=bands
-            )
-            plots.append(Plot(figure, f"{dataset}: accuracy over shots. {_told(series)}"))
+        options: dict[str, Any] = {"small": True, "legend": False, "bands": bands}
+        plots = [
+            curves(summary, [dataset], reference, title=dataset, **options) for dataset in datasets
+        ]
         plots.append(_legend(_series(summary, datasets[:1], reference), small=True))
         blocks.append(Plots("Data set by data set", plots, "Each panel has a scale of its own."))
     return blocks
+
+
+def curves(
+    summary: Summary, datasets: Sequence[str], reference: str, *, title: str = "", **options: Any
+) -> Plot:
+    """Return the figure of accuracy over shots, averaged over data sets.
+
+    Args:
+        summary: The results.
+        datasets: What to average over.
+        reference: Method that is featured.
+        title: What it was measured on.
+        options: Of `few_shot_figures.over_shots`.
+    """
+    series = _series(summary, datasets, reference)
+    figure = few_shot_figures.over_shots(series, title=title, **options)
+    heading = f"{title}: accuracy over shots" if title else "Accuracy over shots"
+    return Plot(figure, f"{heading}. {_told(series)}")
 
 
 def _legend(series: Sequence[Series], small: bool = False) -> Plot:

@@ -102,7 +102,8 @@ def domains_table(summary: Summary, dataset: str) -> Table:
         f"{dataset}, {shots_text(shots)}: fitted to it, tested on shifted domains, %", "method"
     )
     for name in (dataset, *map(domain_name, domains), "mean of shifted"):
-        table.add_column(Text(name), justify="right", overflow="fold")
+        heading = Text("\n".join(name.rsplit(" ", 1)))  # narrow, so that methods have room
+        table.add_column(heading, justify="right", overflow="fold")
     for method in summary.methods:
         found = [summary.mean(method, [dataset], [shots], test) for test in (TEST, *domains)]
         if not any(found):

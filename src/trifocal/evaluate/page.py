@@ -229,6 +229,25 @@ class Rankings:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that speaks for itself, what it is of, and in `summary` all that is in it."""
+
+    picture: Image.Image
+    text: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as wide as the page, one below the other."""
+
+    title: str
+    items: Sequence[Picture]
+    caption: str = ""
+    kind: ClassVar[str] = "pictures"
+
+
+@dataclass(frozen=True)
 class Facts:
     """Names and values, then commands that can be typed."""
 
@@ -238,7 +257,9 @@ class Facts:
     kind: ClassVar[str] = "facts"
 
 
-Block = Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Rankings | Facts
+Block = (
+    Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Rankings | Pictures | Facts
+)
 
 
 @dataclass(frozen=True)

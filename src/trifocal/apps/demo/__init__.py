@@ -12,13 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from trifocal.apps.demo import composition, regions
+from trifocal.apps.demo import composition, concepts, regions
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.page import Chapter, Facts, Report, write_report
 
 CHAPTERS: dict[str, Callable[[Path, int, Console], Chapter]] = {
     "composition": composition.run,
     "regions": regions.run,
+    "concepts": concepts.run,
 }
 
 _NEXT = (
@@ -36,6 +37,11 @@ _NEXT = (
         "Ask what follows from a part of a photo (the bank: a file with an explanation a line).",
         "trifocal explain photo.jpg --box 40,60,120,80 --bank explanations.txt --model runs/rca "
         "--out explained.png",
+    ),
+    (
+        "Learn classes from a few photos of each (a folder of class folders), and ask for reasons.",
+        "trifocal classify fit photos --out runs/photos && "
+        "trifocal classify explain runs/photos photo.jpg --out why.png",
     ),
     ("Look at every setting of a run before it starts.", "trifocal train RECIPE --print"),
 )

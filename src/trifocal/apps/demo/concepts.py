@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
+from torch import Tensor
 
-from trifocal.apps.demo.concepts_page import DESCRIBED, NAMED, TITLES, concepts_chapter
+from trifocal.apps.demo.concepts_page import (
+    CONTROLS,
+    NAMED,
+    NAMELESS,
+    TITLES,
+    TOLD,
+    concepts_chapter,
+)
 from trifocal.apps.demo.concepts_reasons import reasons
 from trifocal.apps.demo.worded import Worded, mean_text
 from trifocal.apps.few_shot_sources import world_source
 from trifocal.clip import Clip, load_clip
-from trifocal.concepts import HEADS
+from trifocal.concepts import CCLI, HEADS
 from trifocal.concepts.benchmarks.picture_source import PictureSource
+from trifocal.concepts.head import Head, Labeled
 from trifocal.evaluate import few_shot_table
 from trifocal.evaluate.few_shot import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot_methods import few_shot_methods
@@ -23,16 +35,28 @@ from trifocal.evaluate.page import Chapter
 from trifocal.evaluate.runner import ProgressBars
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
 
-METHODS = (
-    "zero-shot",
-    "linear-probe",
-    "tip-adapter",
-    "tip-adapter-f",
-    "gda",
-    "ccli",
-    "ccli-text",
-    "ccli-raw",
-)
+
+@dataclass(eq=False)
+class Nameless(CCLI):
+    """CCLI that is not told the texts of the classes."""
+
+    def fit(
+        self,
+        support: Tensor,
+        labels: Tensor | Sequence[int],
+        class_text: Tensor | None = None,
+        concept_text: Tensor | None = None,
+        val: Labeled | None = None,
+    ) -> Self:
+        """Fit to pictures alone; see `Head.fit`."""
+        return super().fit(support, labels, None, concept_text, val)
+
+
+METHODS: dict[str, Callable[..., Head]] = {
+    **{name: HEADS[name] for name in ("zero-shot", "tip-adapter", "tip-adapter-f", "gda", "ccli")},
+    NAMELESS: Nameless,
+    **{name: HEADS[name] for name in CONTROLS},
+}
 _DRAWS = 3  # of the support, at least: heads cost little
 
 
@@ -48,7 +72,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     with ProgressBars(console) as bars:
         rows = run_few_shot(
             sources,
-            few_shot_methods(METHODS, HEADS),
+            few_shot_methods(METHODS, METHODS),
             SHOTS,
             range(1, max(seeds, _DRAWS) + 1),
             results=results,
@@ -61,7 +85,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     for name, summary in summaries.items():
         console.print(few_shot_table.shots_table(summary, [name], TITLES[name]))
         console.print()
-    console.print(few_shot_table.domains_table(summaries[DESCRIBED], DESCRIBED))
+    console.print(few_shot_table.domains_table(summaries[TOLD], TOLD))
     pictures = reasons(sources[0], drawn, base, own / "classifier")
     return concepts_chapter(summaries, Answers(measured, [results]), pictures, own / "classifier")
 
@@ -75,6 +99,6 @@ def worded(drawn: PictureSource, base: Clip) -> list[Worded]:
         Worded(drawn, name, mean_text(base, texts), WORLD_CONCEPTS, concept_text, prompts)
         for name, texts, prompts in (
             (NAMED, names, FEW_SHOT_TEMPLATES),
-            (DESCRIBED, descriptions, ("two descriptions of a class",)),
+            (TOLD, descriptions, ("two descriptions of a class",)),
         )
     ]

@@ -13,7 +13,7 @@ from trifocal.concepts.benchmarks.tasks import FewShotTask, TaskSource, ValMode
 from trifocal.concepts.prompts import ensemble
 
 
-@dataclass(frozen=True)
+@dataclass
 class Worded:
     """Tasks of a source whose classes and concepts are told in other words.
 

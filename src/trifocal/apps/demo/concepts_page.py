@@ -1,0 +1,230 @@
+"""What the tour's report says of the chapter on concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trifocal.evaluate import few_shot_report, few_shot_report_tables
+from trifocal.evaluate.few_shot_pairs import Answers
+from trifocal.evaluate.few_shot_report_tables import percent
+from trifocal.evaluate.few_shot_rows import TEST
+from trifocal.evaluate.few_shot_summary import Summary
+from trifocal.evaluate.few_shot_table import seconds_text, shots_text, trained_text
+from trifocal.evaluate.page import (
+    Block,
+    Chapter,
+    Column,
+    Entry,
+    Facts,
+    Highlight,
+    Highlights,
+    Note,
+    Picture,
+    Pictures,
+    Plots,
+    Prose,
+    Row,
+    Table,
+    Tone,
+)
+from trifocal.evaluate.table import signed
+from trifocal.evaluate.world import NOTE
+from trifocal.metrics.intervals import Difference
+from trifocal.world import FEW_SHOT_CLASSES, WORLD_CONCEPTS
+
+NAMED, TOLD = "world/names", "world/told"
+TITLES = {NAMED: "Invented names", TOLD: "Descriptions"}
+CCLI, NAMELESS = "ccli", "ccli-nameless"
+CONTROLS = RAW, TEXT = "ccli-raw", "ccli-text"
+ZERO_SHOT, CACHE = "zero-shot", "tip-adapter-f"
+_NOISE = 0.05  # p-values above it are noise
+
+_ONE = FEW_SHOT_CLASSES[1]
+_LEAD = (
+    f"A {_ONE.name} is {_ONE.descriptions[0]}: {len(FEW_SHOT_CLASSES)} classes of things that the "
+    "base has never been told of, learned from 1 to 16 pictures of each by heads on its frozen "
+    "features. All is done twice. With the classes' invented names the text tower is of no use, "
+    "as it is for a new product or a species it has never read of. With descriptions of the classes "
+    "instead of names it knows much beforehand, as CLIP does of everyday things. The pictures are "
+    "the same."
+)
+_HONEST = (
+    "Heads select their settings on min(shots, 4) validation pictures a class or on nothing; the "
+    "480 test pictures are opened after that. The concepts are "
+    f"{len(WORLD_CONCEPTS)} phrases that captions of this world are made of (“a red cup”, “a fish "
+    "on the left”); none names a class, or one of the kinds that the base never saw."
+)
+_REASONS = (
+    "The first test picture that is named rightly and the first of another class that is not, by "
+    "CCLI on the invented names at 16 shots (first draw). Bars are what each concept adds to the "
+    "logit (to the difference of two logits, for the wrong one). What is listed adds up exactly. A "
+    "logit is a sum over all concepts, so “everything else”, hundreds of small terms, is much of it. "
+    "The text of an invented name adds about as much to all classes, and says nothing."
+)
+
+
+def concepts_chapter(
+    summaries: Mapping[str, Summary],
+    answers: Answers,
+    pictures: Sequence[Picture],
+    classifier: Path,
+) -> Chapter:
+    """Return the chapter.
+
+    Args:
+        summaries: Results by the keys of `TITLES`.
+        answers: Which questions were answered rightly.
+        pictures: Explained answers.
+        classifier: Where the head that gave them is.
+    """
+    blocks: list[Block] = [_highlights(summaries), Note(_HONEST)]
+    blocks += [_curves(summaries), _table(summaries), _against(summaries, answers)]
+    blocks.append(Prose(_meaning(summaries, answers), "What this says"))
+    blocks.append(Pictures("Because of which concepts?", pictures, _REASONS))
+    blocks.append(_domains(summaries[TOLD]))
+    blocks.append(few_shot_report_tables.costs_table(summaries[NAMED]))
+    asks = [f"trifocal classify explain {classifier} PICTURE --out why.png"]
+    kept = f"The classifier of the explained pictures is kept in {classifier}."
+    blocks.append(Facts("Ask it yourself", [("kept", kept)], asks))
+    return Chapter("Concepts", _LEAD, blocks, NOTE)
+
+
+def _curves(summaries: Mapping[str, Summary]) -> Plots:
+    """Return accuracy over shots under both wordings, side by side."""
+    plots = [
+        few_shot_report.curves(summary, [name], CCLI, title=TITLES[name], bands=False)
+        for name, summary in summaries.items()
+    ]
+    draws = summaries[NAMED].seeds()
+    return Plots(
+        "Accuracy over shots",
+        plots,
+        f"Mean of {draws} draws of the support. Shaded: the 95 % interval of {CCLI} over draws. Each "
+        "panel has a scale of its own.",
+    )
+
+
+def _table(summaries: Mapping[str, Summary]) -> Table:
+    """Return the same numbers."""
+    parts = {
+        TITLES[name]: few_shot_report_tables.shots_table(summary, [name], CCLI)
+        for name, summary in summaries.items()
+    }
+    columns = [
+        Column(column.label, f"{title}, shots a class")
+        for title, part in parts.items()
+        for column in part.columns
+    ]
+    rows = [
+        Row(row.label, [entry for part in parts.values() for entry in part.rows[place].entries])
+        for place, row in enumerate(parts[TITLES[NAMED]].rows)
+    ]
+    return Table("In percent", "method", columns, rows, "±: 95 % over draws of the support.")
+
+
+def _highlights(summaries: Mapping[str, Summary]) -> Highlights:
+    """Return CCLI's accuracy at the most shots under both wordings, and what it takes."""
+    items = []
+    for name, summary in summaries.items():
+        count = summary.shots[-1]
+        value = summary.mean(CCLI, [name], [count])
+        zero = summary.mean(ZERO_SHOT, [name], [count])
+        assert value is not None
+        assert zero is not None
+        gain = 100 * (value.value - zero.value)
+        items.append(
+            Highlight(
+                f"{CCLI}, {shots_text(count)}: {TITLES[name].lower()}",
+                f"{percent(value.value)} %",
+                f"{signed(gain)} points over zero-shot ({percent(zero.value)} %)",
+                "gain" if gain > 0 else "cost",
+            )
+        )
+    summary = summaries[NAMED]
+    costs = summary.costs(CCLI, summary.shots[-1])
+    if costs is not None:
+        detail = f"{trained_text(costs)} parameters, on a frozen backbone"
+        items.append(Highlight(f"{CCLI}: fitted in", f"{seconds_text(costs.fit)} s", detail))
+    return Highlights(items)
+
+
+def _differences(
+    summaries: Mapping[str, Summary], answers: Answers, method: str
+) -> list[Difference | None]:
+    """Return how much better than CCLI a method is under each wording, over all shots."""
+    return [
+        answers.difference(method, CCLI, [name], summary.shots, TEST)
+        for name, summary in summaries.items()
+    ]
+
+
+def _against(summaries: Mapping[str, Summary], answers: Answers) -> Table:
+    """Return the table of paired differences to CCLI."""
+    rows = []
+    for method in summaries[NAMED].methods:
+        if method != CCLI:
+            entries = [_entry(found) for found in _differences(summaries, answers, method)]
+            rows.append(Row(method, entries))
+    return Table(
+        f"Against {CCLI}, on the same test pictures",
+        "method",
+        [Column(title) for title in TITLES.values()],
+        rows,
+        f"Points more (or less) than {CCLI}, averaged over shots and draws; ±: the 95 % interval of "
+        "a paired bootstrap over test pictures; colored where p < 0.05.",
+    )
+
+
+def _entry(found: Difference | None) -> Entry:
+    if found is None:
+        return Entry("–")
+    tone: Tone = "flat" if found.p >= _NOISE else "gain" if found.value > 0 else "cost"
+    return Entry(signed(100 * found.value), f"± {100 * found.half:.1f}", tone)
+
+
+def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
+    """Return what the numbers say."""
+
+    def means(method: str) -> list[str]:
+        found = [one.mean(method, [name], one.shots) for name, one in summaries.items()]
+        return ["–" if cell is None else f"{percent(cell.value)} %" for cell in found]
+
+    zero, cache, ours = means(ZERO_SHOT), means(CACHE), means(CCLI)
+    best = max(_OTHERS, key=lambda method: means(method))
+    controls = [found for name in CONTROLS for found in _differences(summaries, answers, name)]
+    sure = [one.value for one in controls if one is not None and one.p < _NOISE]
+    ahead = sum(value < 0 for value in sure)
+    return [
+        f"What a name is worth. Zero-shot gets {zero[0]} by invented names, which is chance "
+        f"({100 / len(FEW_SHOT_CLASSES):.1f} %), and {zero[1]} by descriptions. {CACHE} adds to the "
+        f"zero-shot answer and stands or falls with it: {cache[0]} and {cache[1]}, averaged over "
+        f"shots. {CCLI} takes the texts for a prior that pictures overrule: {ours[0]} and {ours[1]}. "
+        f"A prior that misleads still costs where pictures are few: {NAMELESS}, the same without "
+        f"class texts, gets {means(NAMELESS)[0]}. So leave out texts that say nothing.",
+        f"What concepts are worth. {RAW} is the same inference on raw features, {TEXT} on the words "
+        f"as they are, without visual concepts. Against {CCLI} they are "
+        f"{_apart(summaries, answers, RAW)} and {_apart(summaries, answers, TEXT)} points (invented "
+        f"names, descriptions). {verdict}",
+    ]
+
+
+def _apart(summaries: Mapping[str, Summary], answers: Answers, method: str) -> str:
+    found = _differences(summaries, answers, method)
+    told = (
+        "–" if one is None else f"{signed(100 * one.value)} ± {100 * one.half:.1f}" for one in found
+    )
+    return " and ".join(told)
+
+
+def _domains(summary: Summary) -> Table:
+    """Return the table of shifted domains, by descriptions."""
+    table = few_shot_report_tables.domains_table(summary, TOLD)
+    return replace(
+        table,
+        title=f"{table.title}: {TITLES[TOLD].lower()}",
+        columns=[Column("as drawn", "fitted to"), *table.columns[1:]],
+        caption="Fitted and selected on pictures as they are drawn; the other styles are tested on "
+        "alone. The base was trained on pictures as they are drawn, too.",
+    )
