@@ -13,8 +13,12 @@ import pytest
 import yaml
 from rich.console import Console
 
-from trifocal.apps.demo import composition, regions, run_demo
+from trifocal.apps import few_shot_sources
+from trifocal.apps.classify import load_classifier
+from trifocal.apps.demo import composition, concepts, concepts_reasons, regions, run_demo
+from trifocal.apps.demo.concepts_page import NAMELESS, TITLES
 from trifocal.apps.demo.side_by_side import SideBySide
+from trifocal.apps.explain import GivenRegion
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.world import world_suite
 
@@ -75,6 +79,38 @@ def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     rows = [json.loads(line) for line in (tmp_path / "tour/regions.jsonl").open()]
     assert {row["model"] for row in rows} == {*regions.RUNS, *regions.FROZEN}
     assert {row["benchmark"] for row in rows} >= {"world/regions", "world/kinds", "world/retrieval"}
+
+
+@pytest.mark.slow
+def test_the_chapter_on_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(few_shot_sources, "_PER_CLASS", 4)
+    for module in (concepts, concepts_reasons):
+        monkeypatch.setattr(module, "SHOTS", (1, 2))
+    tour = tmp_path / "tour"
+    page = run_demo(["concepts"], str(tour)).read_text(encoding="utf-8")
+    for said in (*concepts.METHODS, *TITLES.values(), "sketch", "48 test pictures", "Why "):
+        assert said in page
+    rows = [json.loads(line) for line in (tour / "concepts.jsonl").open()]
+    assert {row["model"] for row in rows} == set(concepts.METHODS)
+    assert {row["benchmark"] for row in rows} == {f"few_shot/{name}" for name in TITLES}
+    assert {row["seed"] for row in rows} == {1, 2, 3}
+    scores = {
+        (row["benchmark"], row["task"], row["seed"]): row["value"]
+        for row in rows
+        if row["model"] == NAMELESS and row["metric"] == "acc1"
+    }
+    for (benchmark, task, seed), value in scores.items():
+        if benchmark.endswith("names"):  # one that reads no class texts does not care which
+            assert scores["few_shot/world/told", task, seed] == value
+
+    picture = next((tour / "concepts/world").rglob("*-test-*.png"))
+    classifier = load_classifier(tour / "concepts/classifier")  # it can be asked for more
+    because = classifier.explain(GivenRegion(picture, ()))
+    total = sum(reason.term.value for reason in because.reasons)
+    assert total == pytest.approx(because.logit, abs=1e-3)
+    drawn = picture.stat().st_mtime_ns
+    run_demo(["concepts"], str(tour))  # what was drawn is not drawn again
+    assert picture.stat().st_mtime_ns == drawn
 
 
 @pytest.mark.slow

@@ -13,13 +13,14 @@ from torch.nn import functional as F
 
 from trifocal.concepts.association import (
     ALPHAS,
+    BETAS,
     AssociationInference,
     AssociationSettings,
     activated,
     linear_start,
     transferred,
 )
-from trifocal.concepts.baselines import TipAdapter
+from trifocal.concepts.baselines import TipAdapter, common
 from trifocal.concepts.discovery import discover_visual_concepts
 from trifocal.concepts.head import Labeled, Support, unit
 from trifocal.concepts.inference import ConceptBasis
@@ -323,6 +324,58 @@ def test_alpha_of_a_learned_head(kind: str, alpha: float) -> None:
     torch.testing.assert_close(chosen.logits(SUPPORT), base + chosen.alpha_ * branch)
 
 
+def wrong_texts() -> tuple[Support, Labeled]:
+    """Texts of other classes, so that the branch has something to put right; and held-out images."""
+    held = unit(SUPPORT + 0.3 * SUPPORT.roll(2, 0))
+    return replace(TOY, text=TEXT.roll(1, 0)), (3 * held, LABELS)
+
+
+@pytest.mark.parametrize("score", ["exp", "cosine", "softmax"])
+@pytest.mark.parametrize("kind", ["tf", "linear", "full"])
+def test_tried_out_is_the_training_free_head(kind: Any, score: Any) -> None:
+    """The most right, then the lowest cross-entropy, whatever is learned later."""
+    data, held = wrong_texts()
+    changes: dict[str, Any] = {"scale": 1.0, "score": score, "beta": 2.0}
+    learner = AssociationInference(
+        replace(SETTINGS, kind=kind, **changes, recipe=Recipe(epochs=3, lr=1e-2))
+    )
+    chosen = learner.try_out(data, basis(), held)
+    qualities = {}
+    for beta in BETAS if score == "exp" else (2.0,):
+        for alpha in ALPHAS:
+            one = AssociationInference(replace(SETTINGS, **changes))
+            one.fit(data, basis(), chosen={"alpha": alpha, "beta": beta})
+            logits = one.logits(unit(held[0]))
+            right = int((logits.argmax(1) == LABELS).sum())
+            loss = float(F.cross_entropy(logits, LABELS))
+            qualities[alpha, beta] = (right, -loss)
+    found = qualities[chosen["alpha"], chosen["beta"]]
+    best = max(qualities.values())
+    assert found[0] == best[0]
+    assert found[1] == pytest.approx(best[1], abs=1e-3)  # losses are compared to a thousandth
+    assert qualities[min(qualities)][0] < best[0]  # or there was nothing to choose
+
+
+@pytest.mark.parametrize("kind", ["tf", "full"])
+def test_without_concepts_there_is_nothing_to_try(kind: Any) -> None:
+    data, held = wrong_texts()
+    raw = replace(basis(), features=None, association=torch.zeros(3, 3).double())
+    inference = AssociationInference(replace(SETTINGS, kind=kind, alpha=0.7, beta=2.0))
+    assert inference.try_out(data, raw, held) == {"alpha": 0.7, "beta": 2.0}
+
+
+@pytest.mark.parametrize("kind", ["linear", "full"])
+def test_what_was_chosen_is_in_force_while_training(kind: Any) -> None:
+    recipe = Recipe(epochs=5, lr=1e-2)
+    changes: dict[str, Any] = {"kind": kind, "scale": 1.0, "hidden": 4, "recipe": recipe}
+    chosen = AssociationInference(replace(SETTINGS, **changes))
+    chosen.fit(TOY, basis(), chosen={"alpha": 3.0, "beta": 1.0})
+    given = fitted(**changes, alpha=3.0, beta=1.0)
+    assert torch.equal(chosen.logits(QUERY), given.logits(QUERY))
+    assert chosen.chosen == given.chosen == {"alpha": 3.0, "beta": 1.0}
+    assert not torch.equal(fitted(**changes).logits(QUERY), given.logits(QUERY))
+
+
 # --- variants -----------------------------------------------------------------------------
 
 
@@ -340,6 +393,21 @@ def test_kept_images_are_scored_one_by_one() -> None:
         scores = activated(QUERY @ SUPPORT[single.images[:, 0]].T, "exp", 5.5)
         expected = 100 * QUERY @ TEXT.T + scores @ single.association
         torch.testing.assert_close(one.logits(QUERY), expected)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("kind", ["tf", "linear", "full", "mlp_plain", "clip_adapter"])
+def test_blocks_of_rows_are_the_whole(
+    kind: Any, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {"kind": kind, "keep_images": keep, "hidden": 4}
+    recipe = Recipe(epochs=3, lr=1e-2)
+    whole = fitted(**changes, recipe=recipe)
+    expected = whole.logits(SUPPORT)
+    monkeypatch.setattr(common, "_BLOCK", 8)  # two rows of three concepts, one of six images
+    torch.testing.assert_close(whole.logits(SUPPORT), expected)
+    again = fitted(**changes, recipe=recipe)
+    torch.testing.assert_close(again.logits(SUPPORT), expected)
 
 
 def test_clip_adapter_blends_the_feature() -> None:

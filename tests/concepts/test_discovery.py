@@ -233,13 +233,19 @@ def test_diagnostics_of_the_toy_set() -> None:
     assert describe(diagnostics).startswith("3 concepts, 3 distinct, retrieve 67 % of the support")
 
 
-def test_degenerate_concepts_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("debias", [False, True])
+def test_degenerate_concepts_are_warned_of(debias: bool, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "trifocal"):
         found(2)
         assert not caplog.records
-        empty = discover_visual_concepts(CONCEPTS[:1], SUPPORT, LABELS, 3, 2, debias=False)
-    assert empty.diagnostics["empty_classes"] == 2
-    assert "2 classes have no visual concept and 33 % of the support" in caplog.text
+        single = CONCEPTS[:1]
+        empty = discover_visual_concepts(single, SUPPORT, LABELS, 3, 2, debias=debias)
+    assert empty.diagnostics["empty_classes"] > 0
+    assert len(caplog.records) == 1
+    assert "classes without any visual concept: 2; support images" in caplog.text
+    assert "retrieved: 33 %" in caplog.text
+    assert "more text concepts" in caplog.text
+    assert ("debias=True" in caplog.text) != debias  # suggested where it is not in force already
 
 
 def test_debiasing_frees_concepts_from_hubs() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trifocal.concepts import CCLI
-from trifocal.concepts.association import ALPHAS
+from trifocal.concepts.association import ALPHAS, BETAS
 from trifocal.concepts.baselines import ZeroShot
 from trifocal.concepts.head import Labeled, Support, unit
 from trifocal.concepts.method import held_out
@@ -229,6 +229,25 @@ def test_naming_every_concept_twice_changes_little(visual: str) -> None:
     assert spread(fit(crowded, visual=visual).logits(task.query), once) < 1e-3
 
 
+def test_trainable_parameters() -> None:
+    task = make(concepts=20)
+    assert fit(task, head="tf").trainable_parameters == 0
+    assert fit(task, head="map").trainable_parameters == WIDTH * 3
+    assert fit(task, head="linear").trainable_parameters == 20 * 3
+    network = 20 * 4 + 4 + 4 * 3
+    assert fit(task, head="full", hidden=4).trainable_parameters == network + 3 * WIDTH
+    assert fit(task, profile="paper", hidden=4).trainable_parameters == network
+
+
+@pytest.mark.parametrize(("classes", "linear", "full"), [(10, 20_000, 525_056)])
+def test_trainable_parameters_of_the_reference_design(classes: int, linear: int, full: int) -> None:
+    """2000 concepts, a hidden layer of 256 and features of width 1024, as EuroSAT has them."""
+    task = make((2,) * classes, concepts=2000, width=1024)
+    params: dict[str, Any] = {"epochs": 0, "select": False, "hidden": 256}
+    assert fit(task, head="linear", **params).trainable_parameters == linear
+    assert fit(task, head="full", **params).trainable_parameters == full
+
+
 # --- without texts, and with pictures only -------------------------------------------------
 
 
@@ -256,16 +275,48 @@ def test_a_pooled_view_is_the_mean_of_views_as_they_are() -> None:
 def test_what_is_selected_without_validation_data() -> None:
     task = make()
     assert fit(task).chosen_["penalty"] in PENALTIES
+    chosen = [fit(task, head=kind).chosen_ for kind in ("tf", "linear", "full")]
+    assert chosen[0]["alpha"] in ALPHAS
+    assert chosen[0]["beta"] in BETAS
+    # The same: it is the training-free head that is tried.
+    assert chosen[0] == chosen[1] == chosen[2]
+    for kind in ("mlp_plain", "clip_adapter"):  # have no training-free counterpart
+        params: dict[str, Any] = {"head": kind, "alpha": 0.7, "beta": 0.7}
+        head = fit(task, **params)
+        assert head.chosen_ == {"alpha": 0.7, "beta": 0.7}
+        plain = fit(task, **params, select=False)
+        assert torch.equal(head.logits(task.query), plain.logits(task.query))
+
+
+@pytest.mark.parametrize("visual", [None, "mean", "text"])
+@pytest.mark.parametrize("kind", ["map", "tf", "linear", "full"])
+def test_held_out_images_are_given_back(kind: str, visual: str | None) -> None:
+    """The choice is all that is left of the trial, and it is in force while training."""
+    task = make()
+    head = fit(task, head=kind, visual=visual)
+    again = fit(task, **{"head": kind, "visual": visual, "select": False, **head.chosen_})
+    assert torch.equal(again.logits(task.query), head.logits(task.query))
+    assert torch.equal(again.images_, head.images_)
+    assert again.diagnostics_ == head.diagnostics_
+
+
+@pytest.mark.parametrize("kind", ["tf", "linear", "full"])
+def test_raw_features_leave_alpha_and_beta_alone(kind: str) -> None:
+    """Without concepts the training-free head is zero-shot, whatever alpha."""
+    chosen = fit(make(), head=kind, visual="raw", alpha=0.7, beta=0.7).chosen_
+    assert chosen == {"alpha": 0.7, "beta": 0.7}
+
+
+def test_the_grids_that_validation_data_search() -> None:
+    task = make()
+    val = (task.query, task.answers)
     grid = TipGrid(7.0, 3.0, 1.0)
-    chosen = fit(task, head="tf").chosen_
+    chosen = fit(task, val, head="tf").chosen_
     assert chosen["alpha"] in grid.alphas
     assert chosen["beta"] in grid.betas
-    assert fit(task, head="linear").chosen_["alpha"] in ALPHAS
-    # The held-out pictures are given back: the choice is all that is left of the trial.
-    for kind in ("map", "tf"):
-        head = fit(task, head=kind)
-        again = fit(task, **{"head": kind, "select": False, **head.chosen_})
-        assert torch.equal(again.logits(task.query), head.logits(task.query))
+    chosen = fit(task, val, head="full").chosen_
+    assert chosen["alpha"] in ALPHAS
+    assert chosen["beta"] == CCLI().beta
 
 
 @kinds

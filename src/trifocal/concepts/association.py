@@ -31,7 +31,7 @@ Kind = Literal["tf", "linear", "full", "mlp_plain", "clip_adapter"]
 Score = Literal["exp", "cosine", "softmax"]
 SOFTMAX_TEMPERATURE = 0.01
 BLEND = 0.2  # CLIP-Adapter's ratio
-ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0)  # tried for a learned head, and on held-out support images
+ALPHAS = (0.1, 0.3, 1.0, 3.0)  # tried for a learned head, and on held-out support images
 BETAS = (1.0, 3.0, 5.5, 10.0)
 
 

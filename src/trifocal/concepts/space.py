@@ -70,7 +70,11 @@ def emphasis(concepts: Tensor) -> Tensor:
 def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
     """Return eigenvalues of the concepts' scatter over the largest, and eigenvectors."""
     centered = concepts - concepts.mean(0)
-    values, vectors = torch.linalg.eigh(centered.T @ centered)
+    scatter = centered.T @ centered
+    # Concepts that are all alike differ by rounding, which is no scatter (and breaks eigh).
+    if float(scatter.trace()) < torch.finfo(scatter.dtype).eps * len(concepts):
+        scatter = torch.zeros_like(scatter)
+    values, vectors = torch.linalg.eigh(scatter)
     return (values / values[-1].clamp_min(torch.finfo(values.dtype).tiny)).clamp_min(0), vectors
 
 

@@ -69,6 +69,7 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     sources = worded(drawn, base)
     console.print("[bold]Concepts[/bold]: fitting heads to 1 to 16 pictures of each, and testing")
     results = folder / "concepts.jsonl"
+    results.unlink(missing_ok=True)  # fitting anew is quick, and true to the code as it is
     with ProgressBars(console) as bars:
         rows = run_few_shot(
             sources,
@@ -86,8 +87,8 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
         console.print(few_shot_table.shots_table(summary, [name], TITLES[name]))
         console.print()
     console.print(few_shot_table.domains_table(summaries[TOLD], TOLD))
-    pictures = reasons(sources[0], drawn, base, own / "classifier")
-    return concepts_chapter(summaries, Answers(measured, [results]), pictures, own / "classifier")
+    pictures, commands = reasons(sources[0], drawn, base, own / "classifier")
+    return concepts_chapter(summaries, Answers(measured, [results]), pictures, commands)
 
 
 def worded(drawn: PictureSource, base: Clip) -> list[Worded]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeGuard
 
 from trifocal.evaluate import few_shot_report, few_shot_report_tables
 from trifocal.evaluate.few_shot_pairs import Answers
 from trifocal.evaluate.few_shot_report_tables import percent
-from trifocal.evaluate.few_shot_rows import TEST
+from trifocal.evaluate.few_shot_rows import ACC, TEST
 from trifocal.evaluate.few_shot_summary import Summary
 from trifocal.evaluate.few_shot_table import seconds_text, shots_text, trained_text
 from trifocal.evaluate.page import (
@@ -38,8 +38,9 @@ NAMED, TOLD = "world/names", "world/told"
 TITLES = {NAMED: "Invented names", TOLD: "Descriptions"}
 CCLI, NAMELESS = "ccli", "ccli-nameless"
 CONTROLS = RAW, TEXT = "ccli-raw", "ccli-text"
-ZERO_SHOT, CACHE = "zero-shot", "tip-adapter-f"
+ZERO_SHOT, CACHE, GDA = "zero-shot", "tip-adapter-f", "gda"
 _NOISE = 0.05  # p-values above it are noise
+_SMALL = 0.03  # three points
 
 _ONE = FEW_SHOT_CLASSES[1]
 _LEAD = (
@@ -52,16 +53,20 @@ _LEAD = (
 )
 _HONEST = (
     "Heads select their settings on min(shots, 4) validation pictures a class or on nothing; the "
-    "480 test pictures are opened after that. The concepts are "
-    f"{len(WORLD_CONCEPTS)} phrases that captions of this world are made of (“a red cup”, “a fish "
-    "on the left”); none names a class, or one of the kinds that the base never saw."
+    "{tested} test pictures are opened after that. The concepts are {concepts} phrases that "
+    "captions of this world are made of (“a red cup”, “a fish on the left”); none names a class, or "
+    "one of the kinds that the base never saw."
 )
 _REASONS = (
     "The first test picture that is named rightly and the first of another class that is not, by "
-    "CCLI on the invented names at 16 shots (first draw). Bars are what each concept adds to the "
-    "logit (to the difference of two logits, for the wrong one). What is listed adds up exactly. A "
-    "logit is a sum over all concepts, so “everything else”, hundreds of small terms, is much of it. "
-    "The text of an invented name adds about as much to all classes, and says nothing."
+    "CCLI with invented names at 16 shots (first draw). Bars are what concepts add to the logit (to "
+    "the difference of two logits, for the wrong one); the line below them adds up exactly. A "
+    "concept is found by its name and made of support images: where those beside it show something "
+    "else than the name says, believe the images."
+)
+_ASK = (
+    "The classifier of these two pictures and all pictures that were drawn are kept; any of them "
+    "can be asked about, and any class be set against any other."
 )
 
 
@@ -69,7 +74,7 @@ def concepts_chapter(
     summaries: Mapping[str, Summary],
     answers: Answers,
     pictures: Sequence[Picture],
-    classifier: Path,
+    commands: Sequence[str],
 ) -> Chapter:
     """Return the chapter.
 
@@ -77,17 +82,17 @@ def concepts_chapter(
         summaries: Results by the keys of `TITLES`.
         answers: Which questions were answered rightly.
         pictures: Explained answers.
-        classifier: Where the head that gave them is.
+        commands: What gives them again.
     """
-    blocks: list[Block] = [_highlights(summaries), Note(_HONEST)]
+    tested = next(one.row.n for one in summaries[NAMED].measured if one.row.metric == ACC)
+    honest = _HONEST.format(tested=tested, concepts=len(WORLD_CONCEPTS))
+    blocks: list[Block] = [_highlights(summaries), Note(honest)]
     blocks += [_curves(summaries), _table(summaries), _against(summaries, answers)]
     blocks.append(Prose(_meaning(summaries, answers), "What this says"))
     blocks.append(Pictures("Because of which concepts?", pictures, _REASONS))
     blocks.append(_domains(summaries[TOLD]))
     blocks.append(few_shot_report_tables.costs_table(summaries[NAMED]))
-    asks = [f"trifocal classify explain {classifier} PICTURE --out why.png"]
-    kept = f"The classifier of the explained pictures is kept in {classifier}."
-    blocks.append(Facts("Ask it yourself", [("kept", kept)], asks))
+    blocks.append(Facts("Ask it yourself", [("kept", _ASK)], commands))
     return Chapter("Concepts", _LEAD, blocks, NOTE)
 
 
@@ -118,10 +123,10 @@ def _table(summaries: Mapping[str, Summary]) -> Table:
         for column in part.columns
     ]
     rows = [
-        Row(row.label, [entry for part in parts.values() for entry in part.rows[place].entries])
+        replace(row, entries=[e for part in parts.values() for e in part.rows[place].entries])
         for place, row in enumerate(parts[TITLES[NAMED]].rows)
     ]
-    return Table("In percent", "method", columns, rows, "±: 95 % over draws of the support.")
+    return Table("Accuracy, %", "method", columns, rows, "±: 95 % over draws of the support.")
 
 
 def _highlights(summaries: Mapping[str, Summary]) -> Highlights:
@@ -180,7 +185,7 @@ def _against(summaries: Mapping[str, Summary], answers: Answers) -> Table:
 def _entry(found: Difference | None) -> Entry:
     if found is None:
         return Entry("–")
-    tone: Tone = "flat" if found.p >= _NOISE else "gain" if found.value > 0 else "cost"
+    tone: Tone = "flat" if not _sure(found) else "gain" if found.value > 0 else "cost"
     return Entry(signed(100 * found.value), f"± {100 * found.half:.1f}", tone)
 
 
@@ -191,31 +196,59 @@ def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
         found = [one.mean(method, [name], one.shots) for name, one in summaries.items()]
         return ["–" if cell is None else f"{percent(cell.value)} %" for cell in found]
 
-    zero, cache, ours = means(ZERO_SHOT), means(CACHE), means(CCLI)
-    best = max(_OTHERS, key=lambda method: means(method))
-    controls = [found for name in CONTROLS for found in _differences(summaries, answers, name)]
-    sure = [one.value for one in controls if one is not None and one.p < _NOISE]
+    def both(method: str) -> str:
+        return " and ".join(means(method))
+
+    zero, alone = means(ZERO_SHOT), means(NAMELESS)[0]
+    lost = _differences(summaries, answers, NAMELESS)[0]
+    misled = f"{NAMELESS}, the same without class texts, gets {alone}."
+    if _sure(lost) and lost.value > 0:
+        misled = (
+            f"Texts that mislead still cost it {100 * lost.value:.1f} ± {100 * lost.half:.1f} "
+            f"points, most of them where pictures are few: {NAMELESS}, the same without class "
+            f"texts, gets {alone}. Texts that say nothing are better left out."
+        )
+    controls = [
+        one
+        for name in CONTROLS
+        for one in _differences(summaries, answers, name)
+        if one is not None
+    ]
+    sure = [one.value for one in controls if _sure(one)]
     ahead = sum(value < 0 for value in sure)
+    verdict = (
+        f"Of these four differences, {ahead} in favor of {CCLI} and {len(sure) - ahead} in favor of "
+        "a control are beyond noise (p < 0.05)."
+    )
+    if controls and all(abs(one.value) < _SMALL for one in controls):
+        verdict += (
+            " All are small: the accuracy comes from the inference that the three share (texts as a "
+            "prior, directions in which a class varies counting less, a penalty chosen on held-out "
+            "pictures). What concepts add here is above all an answer that can be read."
+        )
     return [
-        f"What a name is worth. Zero-shot gets {zero[0]} by invented names, which is chance "
-        f"({100 / len(FEW_SHOT_CLASSES):.1f} %), and {zero[1]} by descriptions. {CACHE} adds to the "
-        f"zero-shot answer and stands or falls with it: {cache[0]} and {cache[1]}, averaged over "
-        f"shots. {CCLI} takes the texts for a prior that pictures overrule: {ours[0]} and {ours[1]}. "
-        f"A prior that misleads still costs where pictures are few: {NAMELESS}, the same without "
-        f"class texts, gets {means(NAMELESS)[0]}. So leave out texts that say nothing.",
-        f"What concepts are worth. {RAW} is the same inference on raw features, {TEXT} on the words "
-        f"as they are, without visual concepts. Against {CCLI} they are "
-        f"{_apart(summaries, answers, RAW)} and {_apart(summaries, answers, TEXT)} points (invented "
-        f"names, descriptions). {verdict}",
+        f"What a name is worth. Zero-shot gets {zero[0]} by invented names, where chance is "
+        f"{100 / len(FEW_SHOT_CLASSES):.1f} %, and {zero[1]} by descriptions. {CACHE} adds to the "
+        f"zero-shot answer and stands or falls with it: {both(CACHE)}, averaged over shots. {GDA}, "
+        f"which weighs texts against pictures by validation, gets {both(GDA)}; {CCLI}, for which "
+        f"texts are a prior that pictures overrule, {both(CCLI)}. {misled}",
+        f"What concepts are worth. {RAW} is the same inference on raw features, {TEXT} the same on "
+        f"words as the text tower embeds them, without visual concepts. Against {CCLI}, {RAW} is "
+        f"{_apart(summaries, answers, RAW)}; {TEXT} {_apart(summaries, answers, TEXT)}. {verdict}",
     ]
 
 
+def _sure(found: Difference | None) -> TypeGuard[Difference]:
+    return found is not None and found.p < _NOISE
+
+
 def _apart(summaries: Mapping[str, Summary], answers: Answers, method: str) -> str:
-    found = _differences(summaries, answers, method)
-    told = (
-        "–" if one is None else f"{signed(100 * one.value)} ± {100 * one.half:.1f}" for one in found
-    )
-    return " and ".join(told)
+    """Return how far a method is from CCLI, in words."""
+    told = [
+        "–" if one is None else f"{signed(100 * one.value)} (± {100 * one.half:.1f})"
+        for one in _differences(summaries, answers, method)
+    ]
+    return f"{told[0]} points with invented names and {told[1]} with descriptions"
 
 
 def _domains(summary: Summary) -> Table:

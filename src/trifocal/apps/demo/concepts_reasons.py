@@ -37,8 +37,12 @@ _SIDE = 400  # pixels of an explained picture; the model sees it smaller
 _REASONS = 8  # concepts shown
 
 
-def reasons(source: Worded, drawn: PictureSource, base: Clip, folder: Path) -> list[Picture]:
-    """Return explained answers: the first right one, and the first wrong one of another class.
+def reasons(
+    source: Worded, drawn: PictureSource, base: Clip, folder: Path
+) -> tuple[list[Picture], list[str]]:
+    """Return explained answers, and commands that give them again.
+
+    The first right answer, and the first wrong one to a picture of another class.
 
     Args:
         source: The tasks.
@@ -53,7 +57,8 @@ def reasons(source: Worded, drawn: PictureSource, base: Clip, folder: Path) -> l
     first = int(right.int().argmax())
     others = ~right & (test.labels != test.labels[first])
     chosen = [first, *torch.nonzero(others).flatten().tolist()[:1]]
-    return [_explained(classifier, drawn, index) for index in chosen]
+    made = [_explained(classifier, drawn, index) for index in chosen]
+    return [picture for picture, _ in made], [command for _, command in made]
 
 
 def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Path) -> Classifier:
@@ -81,7 +86,7 @@ def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Pat
     return Classifier(load_head(folder, HEADS), features)
 
 
-def _explained(classifier: Classifier, drawn: PictureSource, index: int) -> Picture:
+def _explained(classifier: Classifier, drawn: PictureSource, index: int) -> tuple[Picture, str]:
     """Return why a test picture is called what it is called, or that rather than what it is."""
     test = drawn.dataset.test
     file, one = drawn.dataset.images / test[index].path, FEW_SHOT_CLASSES[test[index].label]
@@ -91,13 +96,15 @@ def _explained(classifier: Classifier, drawn: PictureSource, index: int) -> Pict
     because = classifier.explain(region, answer, _REASONS, against=against)
     scenes = few_shot_dataset(len(test) // len(FEW_SHOT_CLASSES), split="test")
     scene = next(each for each in scenes if each.scene.id == file.stem)
-    told = f"{one.name}: {one.descriptions[0]}"
     verdict = "Right" if against is None else "Wrong"
-    return Picture(
+    picture = Picture(
         explained_picture(scene.picture(_SIDE), (), because, classifier.saved),
-        f"{verdict}. This is a {told}.",
+        f"{verdict}. This is a {one.name}: {one.descriptions[0]}.",
         _told(because),
     )
+    words = ["trifocal classify explain", str(classifier.saved.folder), str(file)]
+    words += [f"--against {against}"] if against else []
+    return picture, " ".join([*words, "--out why.png"])
 
 
 def _told(because: Because) -> str:
