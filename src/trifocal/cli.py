@@ -196,14 +196,16 @@ def _train(arguments: argparse.Namespace) -> int:
     from trifocal.config import to_yaml
     from trifocal.train import load_recipe
     from trifocal.train.build import METHODS, run
-    from trifocal.train.sources import REGION_SOURCES
+    from trifocal.train.sources import samples_of
 
     recipe = load_recipe(arguments.recipe, arguments.overrides, METHODS)
     if arguments.show:
         print(to_yaml(recipe), end="")
         return 0
     outcome = run(recipe, resume="never" if arguments.fresh else "auto")
-    test = "world_regions" if recipe.data.source in REGION_SOURCES else "world"
+    test = {"regions": "world_regions", "captions": "world"}.get(samples_of(recipe.data))
+    if test is None:
+        test = f"zero_shot --root {recipe.data.path or 'FOLDER'}"
     print(
         f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
     )

@@ -88,7 +88,7 @@ def test_the_chapter_on_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(module, "SHOTS", (1, 2))
     tour = tmp_path / "tour"
     page = run_demo(["concepts"], str(tour)).read_text(encoding="utf-8")
-    for said in (*concepts.METHODS, *TITLES.values(), "sketch", "48 test pictures", "Why "):
+    for said in (*concepts.METHODS, *TITLES.values(), "sketch", "48 test pictures", "logit of"):
         assert said in page
     rows = [json.loads(line) for line in (tour / "concepts.jsonl").open()]
     assert {row["model"] for row in rows} == set(concepts.METHODS)

@@ -341,7 +341,7 @@ def test_tried_out_is_the_training_free_head(kind: Any, score: Any) -> None:
     )
     chosen = learner.try_out(data, basis(), held)
     qualities = {}
-    for beta in BETAS if score == "exp" else (2.0,):
+    for beta in (2.0, *BETAS) if score == "exp" else (2.0,):
         for alpha in ALPHAS:
             one = AssociationInference(replace(SETTINGS, **changes))
             one.fit(data, basis(), chosen={"alpha": alpha, "beta": beta})
@@ -354,6 +354,22 @@ def test_tried_out_is_the_training_free_head(kind: Any, score: Any) -> None:
     assert found[0] == best[0]
     assert found[1] == pytest.approx(best[1], abs=1e-3)  # losses are compared to a thousandth
     assert qualities[min(qualities)][0] < best[0]  # or there was nothing to choose
+
+
+def test_what_is_as_good_does_not_replace_what_was_given() -> None:
+    """Everything is right and sure of it: rounding must not decide."""
+    for dtype in (torch.float32, torch.float64):
+        data = replace(TOY, views=TOY.views.to(dtype), text=TEXT.to(dtype))
+        concepts = basis()
+        assert concepts.features is not None
+        concepts = replace(
+            concepts,
+            features=concepts.features.to(dtype),
+            association=concepts.association.to(dtype),
+        )
+        inference = AssociationInference(replace(SETTINGS, scale=1000.0, alpha=0.7, beta=2.0))
+        chosen = inference.try_out(data, concepts, (TEXT.to(dtype), torch.arange(3)))
+        assert chosen == {"alpha": 0.7, "beta": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["tf", "full"])

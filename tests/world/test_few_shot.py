@@ -123,6 +123,13 @@ def test_both_halves_of_the_names_have_all_bodies():
     assert first == second
 
 
+def test_a_description_says_what_a_class_fixes_in_both_orders():
+    found = {one.name: one.descriptions for one in FEW_SHOT_CLASSES}
+    assert found["bosa"] == ("a speckled blue apple and a bell", "a bell and a speckled blue apple")
+    assert found["nurm"] == ("a yellow cup and a bell", "a bell and a yellow cup")
+    assert found["koba"] == ("a striped hat and a tree", "a tree and a striped hat")
+
+
 # Items.
 
 

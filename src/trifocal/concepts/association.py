@@ -25,7 +25,7 @@ from trifocal.concepts.baselines.common import in_blocks
 from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.optimize import Recipe, descend
-from trifocal.concepts.search import AlphaCounter, TipGrid, choose_scale
+from trifocal.concepts.search import AlphaCounter, TipGrid, choose_scale, quality
 
 Kind = Literal["tf", "linear", "full", "mlp_plain", "clip_adapter"]
 Score = Literal["exp", "cosine", "softmax"]
@@ -144,8 +144,9 @@ class AssociationInference(Fitted):
     def try_out(self, data: Support, basis: ConceptBasis, held: Labeled) -> dict[str, float]:
         """Return the alpha and beta with which the training-free head does best on held-out images.
 
-        They are few, so that the grid is small and the cross-entropy decides among equals. Without
-        concepts there is nothing to try.
+        They are few, so that the grid is small and the cross-entropy decides among equals; what is
+        as good as the given alpha and beta does not replace them. Without concepts there is nothing
+        to try.
 
         Args:
             data: The support without them.
@@ -158,18 +159,15 @@ class AssociationInference(Fitted):
             return trial.chosen
         x, labels = unit(held[0]), held[1]
         best, chosen = (-1, 0.0), trial.chosen
-        if basis.features is None:  # raw features have no association that could be weighed
-            return chosen
         base, cosines = trial._text(x), trial._cosines(x)
-        for beta in BETAS if self.settings.score == "exp" else [self.settings.beta]:
+        alphas, betas = (self.settings.alpha, *ALPHAS), (self.settings.beta, *BETAS)
+        for beta in betas if self.settings.score == "exp" else betas[:1]:
             scores = trial._pooled(activated(cosines, self.settings.score, beta))
             branch = scores @ trial.association_
-            alpha = choose_scale(base, branch, labels, ALPHAS)
-            logits = base + alpha * branch
-            right = int((logits.argmax(1) == labels).sum())
-            quality = (right, -float(F.cross_entropy(logits, labels)))
-            if quality > best:
-                best, chosen = quality, {"alpha": alpha, "beta": beta}
+            alpha = choose_scale(base, branch, labels, alphas)
+            found = quality(base + alpha * branch, labels)
+            if found > best:
+                best, chosen = found, {"alpha": alpha, "beta": beta}
         return chosen
 
     def _learn(self, data: Support) -> None:

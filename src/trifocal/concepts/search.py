@@ -200,21 +200,30 @@ def choose_scale(
     """Return the alpha that is right most often, among equals that of the lowest cross-entropy.
 
     For selection on a handful of held-out images, where many alphas are equally often right and
-    the first of them would be the one that hardly uses the branch. Losses are compared to a
-    thousandth: below that the precision of the numbers would decide.
+    the first of them would be the one that hardly uses the branch.
 
     Args:
         base, branch: (n, D) logits of held-out images.
         labels: (n,) their classes.
-        alphas: A few to try.
+        alphas: A few to try; of those that are as good the first.
     """
+    return max(
+        (float(alpha) for alpha in alphas),
+        key=lambda alpha: quality(base + alpha * branch, labels),
+    )
 
-    def quality(alpha: float) -> tuple[int, float]:
-        logits = base + alpha * branch
-        right = int((logits.argmax(1) == labels).sum())
-        return right, -round(float(F.cross_entropy(logits, labels)), 3)
 
-    return max((float(alpha) for alpha in alphas), key=quality)
+def quality(logits: Tensor, labels: Tensor) -> tuple[int, float]:
+    """Return how many images are right, and their cross-entropy, negated: larger is better.
+
+    It is rounded to a thousandth: below that the precision of the numbers would decide.
+
+    Args:
+        logits: (n, D) of held-out images.
+        labels: (n,) their classes.
+    """
+    right = int((logits.argmax(1) == labels).sum())
+    return right, -round(float(F.cross_entropy(logits, labels)), 3)
 
 
 def _first_best(counts: Tensor) -> int:
