@@ -34,8 +34,8 @@ from torch.nn import functional as F
 
 from trifocal.concepts import CCLI, Head, discover_visual_concepts
 from trifocal.concepts.baselines import TipAdapterF
-from trifocal.concepts.head import unit
 from trifocal.concepts.search import TIP_GRIDS, search_alpha_beta
+from trifocal.concepts.support import unit
 
 CLASSES, SHOTS, WIDTH, CONCEPTS = 100, 16, 512, 2000
 ALPHA, BETA = 1.17, 5.5

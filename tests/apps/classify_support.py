@@ -12,7 +12,9 @@ from torch import Tensor
 from trifocal.cli import main
 from trifocal.concepts import CCLI
 from trifocal.concepts.baselines import BASELINES
-from trifocal.concepts.head import Head, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support, unit
 from trifocal.world import draw, make_scene
 from trifocal.world.vocabulary import PLACES
 

@@ -21,8 +21,9 @@ from trifocal.apps.classify_features import PictureFeatures, shown_for
 from trifocal.apps.classify_fit import fit_classifier, fit_head
 from trifocal.apps.explain import GivenRegion
 from trifocal.clip import Clip, load_clip
-from trifocal.concepts.head import Head, Support
+from trifocal.concepts.head import Head
 from trifocal.concepts.prompts import class_text
+from trifocal.concepts.support import Support
 from trifocal.concepts.vocabulary import concept_text, load_vocabulary
 from trifocal.errors import UserError
 from trifocal.regions.encoder import CONVENTION, region_encoder

@@ -16,17 +16,16 @@ from trifocal.concepts.association import (
     BETAS,
     AssociationInference,
     AssociationSettings,
-    activated,
     linear_start,
-    transferred,
 )
 from trifocal.concepts.baselines import TipAdapter, common
 from trifocal.concepts.discovery import discover_visual_concepts
-from trifocal.concepts.head import Labeled, Support, unit
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.method import CCLI
 from trifocal.concepts.optimize import Recipe
+from trifocal.concepts.scores import activated, transferred
 from trifocal.concepts.search import TipGrid, choose_scale
+from trifocal.concepts.support import Labeled, Support, unit
 
 from .baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, near, rows
 

@@ -15,11 +15,13 @@ from trifocal.concepts.discovery import (
     associate,
     best_columns,
     class_shares,
+    complaint,
     describe,
     discover_visual_concepts,
     reconstruct,
 )
-from trifocal.concepts.head import unit
+from trifocal.concepts.method import CCLI
+from trifocal.concepts.support import unit
 
 from .baselines.toy import EXACT, LABELS, SUPPORT, near, rows
 
@@ -234,18 +236,23 @@ def test_diagnostics_of_the_toy_set() -> None:
 
 
 @pytest.mark.parametrize("debias", [False, True])
-def test_degenerate_concepts_are_warned_of(debias: bool, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "trifocal"):
-        found(2)
-        assert not caplog.records
-        single = CONCEPTS[:1]
-        empty = discover_visual_concepts(single, SUPPORT, LABELS, 3, 2, debias=debias)
+def test_degenerate_concepts_are_complained_of(debias: bool) -> None:
+    assert complaint(found(2).diagnostics, debias) == ""
+    empty = discover_visual_concepts(CONCEPTS[:1], SUPPORT, LABELS, 3, 2, debias=debias)
     assert empty.diagnostics["empty_classes"] > 0
+    said = complaint(empty.diagnostics, debias)
+    assert "classes without any visual concept: 2; support images" in said
+    assert "retrieved: 33 %" in said
+    assert "more text concepts" in said
+    assert ("debias=True" in said) != debias  # suggested where it is not in force already
+
+
+def test_ccli_warns_of_them_where_associations_count(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "trifocal"):
+        CCLI().fit(SUPPORT, LABELS, None, CONCEPTS[:1])
+        assert not caplog.records
+        CCLI(head="tf").fit(SUPPORT, LABELS, None, CONCEPTS[:1])
     assert len(caplog.records) == 1
-    assert "classes without any visual concept: 2; support images" in caplog.text
-    assert "retrieved: 33 %" in caplog.text
-    assert "more text concepts" in caplog.text
-    assert ("debias=True" in caplog.text) != debias  # suggested where it is not in force already
 
 
 def test_debiasing_frees_concepts_from_hubs() -> None:

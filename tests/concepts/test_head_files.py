@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.concepts import HEADS as REAL
-from trifocal.concepts.head import Head, Support, unit
+from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     FACTS,
     SUPPORT,
@@ -28,6 +28,7 @@ from trifocal.concepts.head_files import (
     save_head,
     thumbnail,
 )
+from trifocal.concepts.support import Support, unit
 from trifocal.errors import UserError
 
 WIDTH, CLASSES, SHOTS = 16, 3, 4

@@ -14,10 +14,10 @@ from torch import Tensor
 from trifocal.concepts import CCLI
 from trifocal.concepts.association import ALPHAS, BETAS
 from trifocal.concepts.baselines import ZeroShot
-from trifocal.concepts.head import Labeled, Support, unit
 from trifocal.concepts.method import held_out
 from trifocal.concepts.posterior import PENALTIES
 from trifocal.concepts.search import TipGrid
+from trifocal.concepts.support import Labeled, Support, unit
 from trifocal.errors import UserError
 
 WIDTH = 8

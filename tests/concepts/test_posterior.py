@@ -13,7 +13,6 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.head import Support, unit
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.posterior import (
     ATOMS,
@@ -25,6 +24,7 @@ from trifocal.concepts.posterior import (
     map_weights,
 )
 from trifocal.concepts.space import concept_space
+from trifocal.concepts.support import Support, unit
 
 Problem = tuple[Tensor, Tensor, Tensor]
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from trifocal.concepts import HEADS
-from trifocal.concepts.head import Labeled, unit
+from trifocal.concepts.support import Labeled, unit
 
 
 @dataclass(frozen=True)

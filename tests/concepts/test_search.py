@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trifocal.concepts.head import unit
 from trifocal.concepts.search import (
     TIP_GRIDS,
     AlphaCounter,
@@ -21,6 +20,7 @@ from trifocal.concepts.search import (
     search_alpha_beta,
     search_scale,
 )
+from trifocal.concepts.support import unit
 from trifocal.errors import UserError
 
 

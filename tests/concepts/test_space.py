@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trifocal.concepts.head import unit
 from trifocal.concepts.space import concept_space, emphasis
+from trifocal.concepts.support import unit
 
 WIDTH = 6
 

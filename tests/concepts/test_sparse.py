@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 from torch import Tensor
 
-from trifocal.concepts.head import unit
 from trifocal.concepts.sparse import sparse_code
+from trifocal.concepts.support import unit
 
 WIDTH = 12
 

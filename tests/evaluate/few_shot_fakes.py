@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.benchmarks.tasks import FewShotTask, TestSet, ValMode
-from trifocal.concepts.head import Head, Support, unit
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support, unit
 from trifocal.metrics.result import Result, task_version
 
 CLASSES, WIDTH, ROWS = 4, 6, 40

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.benchmarks.tasks import FewShotTask, TestSet
-from trifocal.concepts.head import Head, Support
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support
 from trifocal.errors import UserError
 from trifocal.evaluate.few_shot import run_few_shot
 from trifocal.evaluate.few_shot_methods import few_shot_methods

@@ -20,8 +20,8 @@ from trifocal.evaluate.zero_shot import (
     ClassItems,
     ZeroShot,
     as_trained,
-    score_classes,
     items_to_test,
+    score_classes,
     zero_shot_classifier,
 )
 from trifocal.metrics import Benchmark

@@ -25,7 +25,7 @@ from trifocal.apps.classify_answers import Because, Evaluation, Guess, Reason, d
 from trifocal.apps.classify_examples import Examples, content_key
 from trifocal.apps.classify_features import PictureFeatures
 from trifocal.apps.explain import GivenRegion
-from trifocal.concepts.head import Term
+from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead, load_head
 from trifocal.errors import UserError, nearest
 from trifocal.metrics.accuracy import accuracy, confusion, correct_at, mean_per_class_recall

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trifocal.concepts.head import Explanation, Term, shortened
+from trifocal.concepts.explanation import Explanation, Term, shortened
 from trifocal.metrics.intervals import Interval
 from trifocal.metrics.result import Result
 

@@ -18,7 +18,7 @@ from trifocal import concepts
 from trifocal.apps.classify_examples import Examples, Parts, class_names, content_key, split
 from trifocal.apps.classify_features import PictureFeatures, shown_for
 from trifocal.apps.explain import GivenRegion
-from trifocal.concepts.head import Head, unit
+from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     Backbone,
     SavedHead,
@@ -28,6 +28,7 @@ from trifocal.concepts.head_files import (
     thumbnail,
 )
 from trifocal.concepts.prompts import PHOTO, class_text
+from trifocal.concepts.support import unit
 from trifocal.concepts.vocabulary import (
     Vocabulary,
     concept_prompts,

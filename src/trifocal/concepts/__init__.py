@@ -10,7 +10,8 @@ from functools import partial
 
 from trifocal.concepts.baselines import BASELINES
 from trifocal.concepts.discovery import VisualConcepts, discover_visual_concepts
-from trifocal.concepts.head import Explanation, Head, Term
+from trifocal.concepts.explanation import Explanation, Term
+from trifocal.concepts.head import Head
 from trifocal.concepts.method import CCLI
 from trifocal.concepts.tuned import METHODS
 

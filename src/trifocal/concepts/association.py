@@ -22,31 +22,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trifocal.concepts.baselines.common import in_blocks
-from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Fitted
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.scores import Score, activated, transferred
 from trifocal.concepts.search import AlphaCounter, TipGrid, choose_scale, quality
+from trifocal.concepts.support import Labeled, Support, unit
 
 Kind = Literal["tf", "linear", "full", "mlp_plain", "clip_adapter"]
-Score = Literal["exp", "cosine", "softmax"]
-SOFTMAX_TEMPERATURE = 0.01
 BLEND = 0.2  # CLIP-Adapter's ratio
 ALPHAS = (0.1, 0.3, 1.0, 3.0)  # tried for a learned head, and on held-out support images
 BETAS = (1.0, 3.0, 5.5, 10.0)
-
-
-def activated(cosines: Tensor, score: Score, beta: float) -> Tensor:
-    """Return concept scores of cosines (n, I).
-
-    Args:
-        cosines: Of unit pictures and unit concepts.
-        score: "exp" is exp(-beta (1 - cosine)), in (0, 1]; "cosine"; "softmax" of the cosines at
-            temperature 0.01.
-        beta: Sharpness of "exp".
-    """
-    if score == "exp":
-        return (beta * (cosines - 1)).exp()
-    return (cosines / SOFTMAX_TEMPERATURE).softmax(-1) if score == "softmax" else cosines
 
 
 def linear_start(rows: int, columns: int, generator: torch.Generator, like: Tensor) -> Tensor:
@@ -54,12 +41,6 @@ def linear_start(rows: int, columns: int, generator: torch.Generator, like: Tens
     bound = 1 / math.sqrt(rows)
     values = torch.rand(rows, columns, generator=generator)
     return ((2 * values - 1) * bound).to(like)
-
-
-def transferred(text_concepts: Tensor, class_text: Tensor, mass: float) -> Tensor:
-    """Return (I, D') associations of new classes from texts alone, each column of this mass."""
-    shares = (text_concepts @ class_text.T / SOFTMAX_TEMPERATURE).softmax(1)
-    return mass * shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny)
 
 
 @dataclass(frozen=True)

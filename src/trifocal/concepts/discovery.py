@@ -12,16 +12,13 @@ class the same total association (otherwise classes that attract many concepts w
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trifocal.concepts.head import unit
-
-logger = logging.getLogger(__name__)
+from trifocal.concepts.support import unit
 
 _CHUNK = 512  # concepts searched at a time; bounds the similarities held to 512 x N
 LOW_SHARE = 0.5  # a smaller share of retrieved support images is worth a warning
@@ -93,7 +90,7 @@ def discover_visual_concepts(
         chosen,
         torch.cat(similarities),
         torch.cat(grounding),
-        diagnose(visual, shares, chosen, support, debias),
+        diagnose(visual, shares, chosen, support),
     )
 
 
@@ -162,17 +159,14 @@ def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
     return torch.linalg.solve(damped, scatter @ texts.T).T
 
 
-def diagnose(
-    features: Tensor, shares: Tensor, images: Tensor, support: Tensor, debias: bool
-) -> dict[str, float]:
-    """Return what tells a healthy set of visual concepts from a degenerate one, and warn.
+def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) -> dict[str, float]:
+    """Return what tells a healthy set of visual concepts from a degenerate one.
 
     Args:
         features: (I, d) visual concepts.
         shares: (I, D) of `class_shares`.
         images: (I, T) support images retrieved.
         support: (N, d) unit image features.
-        debias: Whether images were de-biased; if they were, the warning does not suggest it.
 
     Returns:
         `concepts`, `distinct` (different sets of images), `used_share` (of the support images that
@@ -181,7 +175,7 @@ def diagnose(
     """
     mass = shares.sum(0)
     sample = support[:: max(1, len(support) // 200)] @ features.T
-    found = {
+    return {
         "concepts": float(len(features)),
         "distinct": float(len(images.sort(dim=1).values.unique(dim=0))),
         "used_share": len(images.unique()) / len(support),
@@ -190,15 +184,22 @@ def diagnose(
         "score_mean": float(sample.mean()),
         "score_std": float(sample.std(correction=0)),
     }
-    if found["empty_classes"] or found["used_share"] < LOW_SHARE:
-        logger.warning(
-            "classes without any visual concept: %d; support images that some concept retrieved: "
-            "%.0f %%; %s would help",
-            found["empty_classes"],
-            100 * found["used_share"],
-            "more text concepts" if debias else "debias=True, or more text concepts,",
-        )
-    return found
+
+
+def complaint(diagnostics: dict[str, float], debias: bool) -> str:
+    """Return a sentence on degenerate concepts and what would help, or "" for healthy ones.
+
+    Args:
+        diagnostics: Of `diagnose`.
+        debias: Whether images were de-biased.
+    """
+    if not diagnostics["empty_classes"] and diagnostics["used_share"] >= LOW_SHARE:
+        return ""
+    remedy = "more text concepts" if debias else "debias=True, or more text concepts,"
+    return (
+        f"classes without any visual concept: {diagnostics['empty_classes']:.0f}; support images "
+        f"that some concept retrieved: {100 * diagnostics['used_share']:.0f} %; {remedy} would help"
+    )
 
 
 def describe(diagnostics: dict[str, Any]) -> str:

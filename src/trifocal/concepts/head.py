@@ -16,95 +16,10 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from trifocal.concepts.explanation import Explanation, Term, shortened
+from trifocal.concepts.support import Labeled, Support, checked_support, floating, unit
 from trifocal.errors import UserError, nearest
-
-Labeled = tuple[Tensor, Tensor]  # features (n, d) and labels (n,)
-
-
-def unit(features: Tensor) -> Tensor:
-    """Return rows of length one, (..., d)."""
-    return F.normalize(features, dim=-1)
-
-
-@dataclass(frozen=True)
-class Support:
-    """What a head is fitted to, checked.
-
-    Attributes:
-        views: (N, V, d) features as they were given, not normalized.
-        labels: (N,) long, 0..D-1; each class occurs.
-        text: (D, d) class texts as they were given, or None for a head without a text branch.
-        concepts: (I, d) unit text concepts, or None.
-        val: Features and labels that selection may use, or None.
-        classes: D.
-    """
-
-    views: Tensor
-    labels: Tensor
-    text: Tensor | None
-    concepts: Tensor | None
-    val: Labeled | None
-    classes: int
-
-    @property
-    def features(self) -> Tensor:
-        """(N, d) unit features: the views averaged as they are, then made unit."""
-        return unit(self.views.mean(1))
-
-    @property
-    def class_text(self) -> Tensor:
-        """(D, d) unit class texts; zeros where there are none."""
-        if self.text is None:
-            return self.views.new_zeros(self.classes, self.views.shape[-1])
-        return unit(self.text)
-
-    @property
-    def onehot(self) -> Tensor:
-        """(N, D) labels as rows with a single one."""
-        return F.one_hot(self.labels, self.classes).to(self.views.dtype)
-
-    @property
-    def counts(self) -> Tensor:
-        """(D,) support images of each class."""
-        return torch.bincount(self.labels, minlength=self.classes)
-
-    @property
-    def shots(self) -> int:
-        """The smallest number of support images of a class."""
-        return int(self.counts.min())
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of a logit.
-
-    Attributes:
-        kind: Where it comes from: "text", "concept", "image", "network", "bias", "rest".
-        value: What it adds.
-        index: Which concept or support image; None where the kind has one term only.
-        score: How strongly the picture shows it (a cosine or an activation), where that is known.
-        images: Support images behind it.
-        grounding: How far the images behind a concept stand out for its text, in standard
-            deviations; below 1 the concept's name says little about them.
-    """
-
-    kind: str
-    value: float
-    index: int | None = None
-    score: float | None = None
-    images: tuple[int, ...] = ()
-    grounding: float | None = None
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a picture has its logit for a class: terms that add up to it."""
-
-    label: int
-    logit: float
-    terms: tuple[Term, ...]
 
 
 class Fitted:
@@ -268,7 +183,7 @@ class Head(Fitted):
         name = type(self).__name__
         if not hasattr(self, "width_"):
             raise UserError(f"this {name} is not fitted yet; call fit first.")
-        features = _floating(features, "features")
+        features = floating(features, "features")
         if features.ndim != 2 or features.shape[1] != self.width_:
             raise UserError(
                 f"{name} was fitted to features of width {self.width_}, but these have shape "
@@ -284,85 +199,11 @@ class Head(Fitted):
         concept_text: Tensor | None,
         val: Labeled | None,
     ) -> Support:
-        views = _floating(support, "support")
-        if views.ndim == 2:
-            views = views[:, None]
-        if views.ndim != 3 or not len(views):
-            raise UserError(
-                f"support must be (N, d) or (N, V, d), not of shape {tuple(views.shape)}."
-            )
-        width = views.shape[-1]
-        labels = _labels(labels, len(views), "labels")
+        """Return what `fit` was given, checked."""
         for name, given, wanted in (
             ("class_text", class_text, self.wants_text),
             ("concept_text", concept_text, self.wants_concepts),
         ):
             if given is None and wanted:
                 raise UserError(f"{type(self).__name__} needs {name}; give it to fit.")
-        text = _rows(class_text, width, "class_text", views)
-        concepts = _rows(concept_text, width, "concept_text", views)
-        classes = len(text) if text is not None else int(labels.max()) + 1
-        if int(labels.max()) >= classes:
-            raise UserError(
-                f"there is a label {int(labels.max())}, but class_text has {classes} rows; labels "
-                "count from 0."
-            )
-        missing = (torch.bincount(labels, minlength=classes) == 0).nonzero().flatten().tolist()
-        if missing:
-            raise UserError(
-                f"class {missing[0]} has no support image ({len(missing)} of {classes} classes "
-                "have none); give each class one at least."
-            )
-        if val is not None:
-            features = _rows(val[0], width, "the features of val", views)
-            assert features is not None
-            val = (features, _labels(val[1], len(features), "the labels of val").to(views.device))
-        concepts = None if concepts is None else unit(concepts)
-        return Support(views, labels.to(views.device), text, concepts, val, classes)
-
-
-def shortened(terms: Sequence[Term], top: int) -> tuple[Term, ...]:
-    """Return the terms by size, at most `top` of each kind; the others summed into one "rest"."""
-    ordered = sorted(terms, key=lambda term: -abs(term.value))
-    kept: list[Term] = []
-    rest, seen = 0.0, dict[str, int]()
-    for term in ordered:
-        seen[term.kind] = seen.get(term.kind, 0) + 1
-        if term.kind == "rest" or seen[term.kind] > top:
-            rest += term.value
-        else:
-            kept.append(term)
-    if any(count > top or kind == "rest" for kind, count in seen.items()):
-        kept.append(Term("rest", rest))
-    return tuple(kept)
-
-
-def _floating(values: Tensor, name: str) -> Tensor:
-    """Return a tensor of floats of at least 32 bits, all of them finite."""
-    tensor = torch.as_tensor(values)
-    tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
-    if not bool(tensor.isfinite().all()):
-        raise UserError(f"{name} holds numbers that are not finite; embed the pictures again.")
-    return tensor
-
-
-def _labels(labels: Tensor | Sequence[int], count: int, name: str) -> Tensor:
-    tensor = torch.as_tensor(labels).long()
-    if tensor.shape != (count,) or int(tensor.min()) < 0:
-        raise UserError(
-            f"{name} must be {count} integers from 0 on, one a row, not of shape "
-            f"{tuple(tensor.shape)}."
-        )
-    return tensor
-
-
-def _rows(values: Tensor | None, width: int, name: str, like: Tensor) -> Tensor | None:
-    if values is None:
-        return None
-    rows = _floating(values, name)
-    if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
-        raise UserError(
-            f"{name} must be (n, {width}) as wide as the support, not of shape "
-            f"{tuple(rows.shape)}; embed both with one backbone."
-        )
-    return rows.to(like)
+        return checked_support(support, labels, class_text, concept_text, val)

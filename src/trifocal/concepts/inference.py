@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from trifocal.concepts.head import Labeled, Support, Term
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.support import Labeled, Support
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,17 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from trifocal.concepts.association import AssociationInference, AssociationSettings, Score
+from trifocal.concepts.association import AssociationInference, AssociationSettings
 from trifocal.concepts.baselines.common import queries
-from trifocal.concepts.discovery import describe, discover_visual_concepts, reconstruct
-from trifocal.concepts.head import Head, Labeled, Support, Term, unit
+from trifocal.concepts.discovery import complaint, describe, discover_visual_concepts, reconstruct
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
 from trifocal.concepts.inference import ConceptBasis, Inference
 from trifocal.concepts.optimize import Recipe
 from trifocal.concepts.posterior import PosteriorInference
+from trifocal.concepts.scores import Score
 from trifocal.concepts.search import hold_out_one
+from trifocal.concepts.support import Labeled, Support, unit
 from trifocal.errors import UserError, nearest
 
 logger = logging.getLogger(__name__)
@@ -128,6 +131,9 @@ class CCLI(Head):
         self.chosen_ = inference.chosen
         self._keep(inference, basis)
         logger.debug("visual concepts: %s", describe(self.diagnostics_))
+        warning = complaint(self.diagnostics_, self._or_profile(self.debias))
+        if warning and self._kind != "map":  # where associations play no part, nothing is lost
+            logger.warning(warning)
 
     def _keep(self, inference: Inference, basis: ConceptBasis) -> None:
         self._fitted = inference

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.head import Fitted, Labeled, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Fitted
 from trifocal.concepts.inference import ConceptBasis
 from trifocal.concepts.space import ConceptSpace, concept_space
 from trifocal.concepts.sparse import sparse_code
+from trifocal.concepts.support import Labeled, Support, unit
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 

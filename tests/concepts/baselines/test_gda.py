@@ -8,7 +8,7 @@ import torch
 
 from trifocal.concepts.baselines import GDA
 from trifocal.concepts.baselines.gda import COPIES, SCALES
-from trifocal.concepts.head import unit
+from trifocal.concepts.support import unit
 
 from .toy import LABELS, QUERY, SUPPORT, TEXT, near, rows
 

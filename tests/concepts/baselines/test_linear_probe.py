@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from trifocal.concepts.baselines import LinearProbe
-from trifocal.concepts.head import unit
+from trifocal.concepts.support import unit
 
 
 @pytest.fixture

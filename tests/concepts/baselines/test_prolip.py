@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trifocal.concepts.baselines import ProLIP
-from trifocal.concepts.head import unit
+from trifocal.concepts.support import unit
 from trifocal.errors import UserError
 
 from .toy import LABELS

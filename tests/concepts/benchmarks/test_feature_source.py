@@ -13,7 +13,7 @@ from torch import Tensor
 from trifocal.concepts.benchmarks.feature_source import FeatureFileSource, named_classes
 from trifocal.concepts.benchmarks.split_files import Split
 from trifocal.concepts.benchmarks.tasks import TestSet
-from trifocal.concepts.head import unit
+from trifocal.concepts.support import unit
 from trifocal.data.feature_files import NamedFeatures, read_named_features
 from trifocal.errors import UserError
 

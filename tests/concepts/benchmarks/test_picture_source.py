@@ -17,8 +17,8 @@ from trifocal.concepts.benchmarks.dataset import ImageClasses, LabeledImage
 from trifocal.concepts.benchmarks.imagenet_shifts import ShiftedTest
 from trifocal.concepts.benchmarks.picture_source import PictureSource, read_shift_folder
 from trifocal.concepts.benchmarks.sampling import sample_few_shot
-from trifocal.concepts.head import Support, unit
 from trifocal.concepts.prompts import class_text
+from trifocal.concepts.support import Support, unit
 from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.images import open_image
 from trifocal.errors import UserError

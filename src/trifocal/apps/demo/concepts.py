@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Self
 
+import torch
 from rich.console import Console
 from torch import Tensor
 
@@ -24,7 +27,9 @@ from trifocal.apps.few_shot_sources import world_source
 from trifocal.clip import Clip, load_clip
 from trifocal.concepts import CCLI, HEADS
 from trifocal.concepts.benchmarks.picture_source import PictureSource
-from trifocal.concepts.head import Head, Labeled
+from trifocal.concepts.benchmarks.tasks import ValMode
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Labeled
 from trifocal.evaluate import few_shot_table
 from trifocal.evaluate.few_shot import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot_methods import few_shot_methods
@@ -58,24 +63,28 @@ METHODS: dict[str, Callable[..., Head]] = {
     **{name: HEADS[name] for name in CONTROLS},
 }
 _DRAWS = 3  # of the support, at least: heads cost little
+_VAL: ValMode = "few"
 
 
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
     """Fit heads at all numbers of shots, test them, and explain two answers of CCLI."""
     base, own = load_clip("builtin").eval(), folder / "concepts"
-    cache = own / "features"
+    cache, draws = own / "features", range(1, max(seeds, _DRAWS) + 1)
     console.print("[bold]Concepts[/bold]: drawing classes that nobody has named before")
     drawn = world_source(base, cache, SHOTS[-1], list(DOMAINS), {"cache": cache})
+    for shots, draw in product(SHOTS, draws):
+        drawn.task(shots, draw, _VAL)  # embeds what the tasks will ask for
     sources = worded(drawn, base)
     console.print("[bold]Concepts[/bold]: fitting heads to 1 to 16 pictures of each, and testing")
     results = folder / "concepts.jsonl"
     results.unlink(missing_ok=True)  # fitting anew is quick, and true to the code as it is
-    with ProgressBars(console) as bars:
+    with ProgressBars(console) as bars, one_thread():
         rows = run_few_shot(
             sources,
             few_shot_methods(METHODS, METHODS),
             SHOTS,
-            range(1, max(seeds, _DRAWS) + 1),
+            draws,
+            _VAL,
             results=results,
             progress=bars,
         )
@@ -89,6 +98,17 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     console.print(few_shot_table.domains_table(summaries[TOLD], TOLD))
     pictures, commands = reasons(sources[0], drawn, base, own / "classifier")
     return concepts_chapter(summaries, Answers(measured, [results]), pictures, commands)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: threads that share small matrices wait more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def worded(drawn: PictureSource, base: Clip) -> list[Worded]:

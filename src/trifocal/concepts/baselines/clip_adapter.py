@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.head import Head, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
 from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.support import Support, unit
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)
 

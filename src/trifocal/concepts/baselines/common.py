@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trifocal.concepts.head import Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.support import unit
 
 TEXT_LENGTH = 10.0  # about what CLIP's text towers give before texts are made unit
 _BLOCK = 1 << 24  # numbers of a query x support matrix held at a time

@@ -30,8 +30,10 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.baselines.common import class_sums, queries
-from trifocal.concepts.head import Head, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
 from trifocal.concepts.search import choose_scale, hold_out_one, search_scale
+from trifocal.concepts.support import Support, unit
 
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 FEW = 3  # shots from which on one can be held out: two are left to vary

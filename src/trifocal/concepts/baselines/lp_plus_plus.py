@@ -26,7 +26,9 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.baselines.common import class_sums, queries
-from trifocal.concepts.head import Head, Support, Term
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support
 from trifocal.errors import UserError
 
 MOMENTUM = 0.9

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.baselines.common import image_terms, in_blocks, queries
-from trifocal.concepts.head import Head, Support, Term
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support
 
 # Shots: (β, λ).
 FIXED = {1: (3.0, 0.05), 2: (2.6, 0.05), 4: (1.5, 0.05), 8: (1.66, 0.07), 16: (1.7, 0.1)}

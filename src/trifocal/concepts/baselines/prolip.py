@@ -22,8 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.head import Head, Labeled, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
 from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.support import Labeled, Support, unit
 from trifocal.errors import UserError
 
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from trifocal.concepts.baselines.common import class_sums, image_terms, queries
-from trifocal.concepts.head import Head, Support, Term, unit
+from trifocal.concepts.explanation import Term
+from trifocal.concepts.head import Head
+from trifocal.concepts.support import Support, unit
 
 TEMPERATURE = 0.01
 

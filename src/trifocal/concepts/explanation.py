@@ -1,0 +1,53 @@
+"""Why a picture has its logit for a class: terms that add up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a logit.
+
+    Attributes:
+        kind: Where it comes from: "text", "concept", "image", "network", "bias", "rest".
+        value: What it adds.
+        index: Which concept or support image; None where the kind has one term only.
+        score: How strongly the picture shows it (a cosine or an activation), where that is known.
+        images: Support images behind it.
+        grounding: How far the images behind a concept stand out for its text, in standard
+            deviations; below 1 the concept's name says little about them.
+    """
+
+    kind: str
+    value: float
+    index: int | None = None
+    score: float | None = None
+    images: tuple[int, ...] = ()
+    grounding: float | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a picture has its logit for a class: terms that add up to it."""
+
+    label: int
+    logit: float
+    terms: tuple[Term, ...]
+
+
+def shortened(terms: Sequence[Term], top: int) -> tuple[Term, ...]:
+    """Return the terms by size, at most `top` of each kind; the others summed into one "rest"."""
+    ordered = sorted(terms, key=lambda term: -abs(term.value))
+    kept: list[Term] = []
+    rest, seen = 0.0, dict[str, int]()
+    for term in ordered:
+        seen[term.kind] = seen.get(term.kind, 0) + 1
+        if term.kind == "rest" or seen[term.kind] > top:
+            rest += term.value
+        else:
+            kept.append(term)
+    if any(count > top or kind == "rest" for kind, count in seen.items()):
+        kept.append(Term("rest", rest))
+    return tuple(kept)
