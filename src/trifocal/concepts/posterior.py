@@ -28,7 +28,7 @@ from trifocal.concepts.support import Labeled, Support, unit
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 ITERATIONS = 25  # of L-BFGS; what is left then changes no prediction worth speaking of
-ATOMS = 16  # concepts that a picture is explained by
+ATOMS = 8  # concepts that a picture is explained by; more are less often in it
 TRIALS = 8  # for each penalty that is tried; each starts where the one before ended
 
 Located = tuple[Tensor, Tensor, Tensor]  # points (n, k), offsets (n, D), labels (n,)
