@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding, load_clip
     from trifocal.composition import FscClip, FscClipConfig
     from trifocal.composition.negatives import HardNegatives
+    from trifocal.concepts import CCLI, discover_visual_concepts
     from trifocal.errors import UserError
     from trifocal.regions import Rca, RcaConfig, RegionEncoder, region_encoder
     from trifocal.tuning import interpolate, load_model
 
 _HOME = {
+    "CCLI": "trifocal.concepts",
     "Clip": "trifocal.clip",
     "FscClip": "trifocal.composition",
     "FscClipConfig": "trifocal.composition",
@@ -30,6 +32,7 @@ _HOME = {
     "TextBatch": "trifocal.clip",
     "TextEmbedding": "trifocal.clip",
     "UserError": "trifocal.errors",
+    "discover_visual_concepts": "trifocal.concepts",
     "interpolate": "trifocal.tuning",
     "load_clip": "trifocal.clip",
     "load_model": "trifocal.tuning",
@@ -37,6 +40,7 @@ _HOME = {
 }
 
 __all__ = [
+    "CCLI",
     "Clip",
     "FscClip",
     "FscClipConfig",
@@ -49,6 +53,7 @@ __all__ = [
     "TextEmbedding",
     "UserError",
     "__version__",
+    "discover_visual_concepts",
     "interpolate",
     "load_clip",
     "load_model",
