@@ -162,8 +162,11 @@ class PosteriorInference(Fitted):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return (n, D) logits of unit features."""
-        points = unit((x - self.center_) @ self.metric_)
-        return torch.addmm(self.scale * x @ self.text_.T, points, self.weights_)
+        return torch.addmm(self.scale * x @ self.text_.T, self._points(x), self.weights_)
+
+    def _points(self, x: Tensor) -> Tensor:
+        """Return (n, d) points before whitening, which is in the weights."""
+        return unit((x - self.center_) @ self.metric_)
 
     def terms(self, x: Tensor, label: int, basis: ConceptBasis) -> list[Term]:
         """Return the text's part, one term for each of a few concepts, and what they leave.
@@ -172,7 +175,7 @@ class PosteriorInference(Fitted):
         whatever the class; each part times the weights of the class is a term.
         """
         text = float(self.scale * x[0] @ self.text_[label])
-        point = unit((x[0] - self.center_) @ self.metric_)
+        point = self._points(x)[0]
         weights = self.weights_[:, label]
         terms = [Term("text", text)]
         if basis.features is None:

@@ -5,8 +5,7 @@ raw scores count what many concepts share many times over; half-decorrelating th
 of their covariance) keeps what concepts emphasize without drowning the rest. Then the scatter
 within classes is whitened, as linear discriminant analysis does (the shrinkage is that of GDA,
 Wang et al., ICLR 2024, arXiv 2402.04087), so that directions in which pictures of one class differ
-count less. Everything is linear in x up to its length, so a weight in this space is a sum over
-concepts, exactly.
+count less. Everything is linear in x up to its length, so the parts of a picture add up.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trifocal.concepts.baselines.common import class_sums
 from trifocal.concepts.support import unit
 
 _FLOOR = 1e-2  # share of the largest variance that every direction has at least
@@ -81,7 +81,7 @@ def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
 def _whitening(points: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> Tensor:
     classes = int(labels.max()) + 1
     counts = torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
-    sums = points.new_zeros(classes, points.shape[1]).index_add_(0, labels, points)
+    sums = class_sums(points, labels, classes)
     repeats = len(views) // len(points)
     deviations = views - (sums / counts)[labels.repeat_interleave(repeats)]
     scatter = deviations.T @ deviations / repeats

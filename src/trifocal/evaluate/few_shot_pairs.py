@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from trifocal.evaluate.few_shot_rows import ACC, Measured, Place, identity
+from trifocal.evaluate.few_shot_rows import ACC, TEST, Measured, Place, identity
 from trifocal.files import atomic_write
 from trifocal.metrics.intervals import Difference
 from trifocal.metrics.result import Result
@@ -108,6 +108,20 @@ class Answers:
                 return None
             strata.append(np.mean([after[0] - before[0] for after, before in pairs], axis=0))
         return paired_over_strata(strata) if strata else None
+
+    def differences(
+        self, methods: Sequence[str], other: str, datasets: Sequence[str], shots: Sequence[int]
+    ) -> Iterator[tuple[str, list[Difference | None], Difference | None]]:
+        """Yield methods with their differences to another on the test, by shots and over all shots.
+
+        Those without any are left out, and so is the other itself.
+        """
+        for method in methods:
+            if method == other:
+                continue
+            each = [self.difference(method, other, datasets, [count], TEST) for count in shots]
+            if any(each):
+                yield method, each, self.difference(method, other, datasets, shots, TEST)
 
 
 def paired_over_strata(

@@ -56,17 +56,10 @@ def differences_table(
 ) -> Table:
     """Return paired differences to the reference, averaged over data sets."""
     rows = []
-    for method in summary.methods:
-        if method == reference:
-            continue
-        each = [
-            answers.difference(method, reference, datasets, [count], TEST)
-            for count in summary.shots
-        ]
-        whole = answers.difference(method, reference, datasets, summary.shots, TEST)
-        if any(each):
-            entries = [_difference(one) for one in (*each, whole)]
-            rows.append(Row(method, [*entries, Entry(p_text(whole))]))
+    found = answers.differences(summary.methods, reference, datasets, summary.shots)
+    for method, each, whole in found:
+        entries = [_difference(one) for one in (*each, whole)]
+        rows.append(Row(method, [*entries, Entry(p_text(whole))]))
     names = [str(count) for count in summary.shots]
     columns = [Column(name, "shots a class") for name in (*names, "mean")]
     return Table(

@@ -79,16 +79,8 @@ def differences_table(
         table.add_column(str(count), justify="right", no_wrap=True)
     table.add_column("mean, 95 %", justify="right", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
-    for method in summary.methods:
-        if method == reference:
-            continue
-        each = [
-            answers.difference(method, reference, datasets, [count], TEST)
-            for count in summary.shots
-        ]
-        whole = answers.difference(method, reference, datasets, summary.shots, TEST)
-        if not any(each):
-            continue
+    found = answers.differences(summary.methods, reference, datasets, summary.shots)
+    for method, each, whole in found:
         shown = [_gain(one) for one in each]
         table.add_row(Text(method), *shown, _gain(whole, interval=True), p_text(whole))
     return table

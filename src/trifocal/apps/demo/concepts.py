@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Self
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from trifocal.apps.demo.concepts_page import (
     CONTROLS,
@@ -29,7 +27,7 @@ from trifocal.concepts import CCLI, HEADS
 from trifocal.concepts.benchmarks.picture_source import PictureSource
 from trifocal.concepts.benchmarks.tasks import ValMode
 from trifocal.concepts.head import Head
-from trifocal.concepts.support import Labeled
+from trifocal.concepts.support import Support
 from trifocal.evaluate import few_shot_table
 from trifocal.evaluate.few_shot import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot_methods import few_shot_methods
@@ -45,16 +43,8 @@ from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_
 class Nameless(CCLI):
     """CCLI that is not told the texts of the classes."""
 
-    def fit(
-        self,
-        support: Tensor,
-        labels: Tensor | Sequence[int],
-        class_text: Tensor | None = None,
-        concept_text: Tensor | None = None,
-        val: Labeled | None = None,
-    ) -> Self:
-        """Fit to pictures alone; see `Head.fit`."""
-        return super().fit(support, labels, None, concept_text, val)
+    def _fit(self, data: Support) -> None:
+        super()._fit(replace(data, text=None))
 
 
 METHODS: dict[str, Callable[..., Head]] = {
