@@ -22,11 +22,11 @@ from torch import Tensor
 
 from trifocal.concepts import CCLI
 from trifocal.concepts.baselines import TipAdapterF
-from trifocal.concepts.benchmarks.feature_source import named_classes
-from trifocal.concepts.benchmarks.split_files import read_split
+from trifocal.concepts.datasets.split_files import read_split
 from trifocal.concepts.head import Head
 from trifocal.concepts.support import Labeled
-from trifocal.data.feature_files import read_feature_file, read_named_features
+from trifocal.concepts.tasks.feature_source import named_classes
+from trifocal.features.files import read_feature_file, read_named_features
 
 SHOTS = (1, 2, 4, 8)
 CONCEPTS = ("lvis", "coco", "objects365", "openimages")

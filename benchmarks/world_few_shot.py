@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from trifocal.metrics.embed import encode_images, encode_texts
+from trifocal.features.embed import encode_images, encode_texts
 from trifocal.tuning import load_model
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
 from trifocal.world.few_shot import FewShotClass

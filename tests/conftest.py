@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from trifocal.clip import Clip, ClipShape, Preprocess, build_clip, train_tokenizer
+
 # A busy machine must not fail a property.
 settings.register_profile("trifocal", deadline=None)
 settings.load_profile("trifocal")
@@ -22,3 +24,39 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}; set TRIFOCAL_DATA to its folder")
     return folder
+
+
+SENTENCES = (
+    "a red ball to the left of a blue box",
+    "there is a large striped fish above a green cup in a field",
+    "a picture of a dog and two cats on a street at night.",
+    "an image of a photo of the umbrella, along with a crown",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_clips() -> list[Clip]:
+    """Two random CLIPs of 32 px, one vocabulary."""
+    tokenizer = train_tokenizer(SENTENCES, 600, context_length=32)
+    shape = ClipShape(
+        image_size=32,
+        patch_size=8,
+        vision_width=32,
+        vision_layers=1,
+        vision_heads=2,
+        text_width=32,
+        text_layers=1,
+        text_heads=2,
+        embed_dim=16,
+        vocab_size=tokenizer.vocab_size,
+        context_length=32,
+    )
+    preprocess = Preprocess(size=(32, 32))
+    return [
+        build_clip(shape, tokenizer, preprocess, seed=seed, name=f"tiny-{seed}") for seed in (0, 1)
+    ]
+
+
+@pytest.fixture
+def tiny_clip(tiny_clips: list[Clip]) -> Clip:
+    return tiny_clips[0]

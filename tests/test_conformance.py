@@ -19,7 +19,7 @@ from trifocal.clip import Clip, ClipShape, TextBatch, build_clip, train_tokenize
 from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
 from trifocal.data.samples import CaptionBatch
-from trifocal.evaluate.runner import BENCHMARKS
+from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.train.build import METHODS
 from trifocal.tuning import load_model
 

@@ -14,7 +14,7 @@ from trifocal.cli import main
 from trifocal.evaluate.records import read_results
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-RECIPES = sorted((REPOSITORY / "recipes").rglob("*.yaml"))
+RECIPES = sorted((REPOSITORY / "src" / "trifocal" / "recipes").rglob("*.yaml"))
 FAST = ["--schedule.steps", "2", "--batch_size", "8", "--workers", "0", "--log_every", "1"]
 
 
@@ -29,7 +29,9 @@ def test_every_recipe_resolves(recipe: Path, capsys: pytest.CaptureFixture[str])
 
 def test_fsc_clip_recipes_hold_the_published_weights() -> None:
     found = {}
-    for path in (REPOSITORY / "recipes" / "composition").glob("fsc_clip-*ViT*.yaml"):
+    for path in (REPOSITORY / "src" / "trifocal" / "recipes" / "composition").glob(
+        "fsc_clip-*ViT*.yaml"
+    ):
         recipe = yaml.safe_load(path.read_text())
         method = recipe["method"]
         found[path.stem] = (method["global_weight"], method["local_weight"])
@@ -92,7 +94,14 @@ def test_real_photos_from_captions_to_report(
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(archive.read(name))
     images = real_data / "images"
-    recipe = REPOSITORY / "recipes" / "composition" / "fsc_clip-captions-builtin.yaml"
+    recipe = (
+        REPOSITORY
+        / "src"
+        / "trifocal"
+        / "recipes"
+        / "composition"
+        / "fsc_clip-captions-builtin.yaml"
+    )
     words = ["train", str(recipe), "--data.path", str(images / "coco.json")]
     words += ["--data.images", str(images / "coco"), "--output", str(tmp_path / "runs")]
     assert main([*words, "--workers", "0", "--schedule.epochs", "1", "--name", "coco"]) == 0
@@ -235,7 +244,7 @@ def test_regions_of_real_photos(real_data: Path, tmp_path: Path) -> None:
                 }
             )  # fmt: skip
     (tmp_path / "sherlock_val.json").write_text(json.dumps(entries[:200]))
-    recipe = REPOSITORY / "recipes" / "regions" / "rca-sherlock-ViT-B-16.yaml"
+    recipe = REPOSITORY / "src" / "trifocal" / "recipes" / "regions" / "rca-sherlock-ViT-B-16.yaml"
     words = ["train", str(recipe), "--model.name", "builtin", "--method.prompt.size", "48"]
     words += ["--data.path", str(tmp_path / "sherlock_val.json"), "--output", str(tmp_path)]
     words += ["--data.images", str(real_data / "images"), "--name", "real", *FAST]
@@ -308,7 +317,7 @@ def test_a_method_on_classes_wants_classes(
 def test_a_batch_larger_than_the_shots_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = REPOSITORY / "recipes" / "concepts" / "clip_lora-world.yaml"
+    recipe = REPOSITORY / "src" / "trifocal" / "recipes" / "concepts" / "clip_lora-world.yaml"
     words = ["train", str(recipe), "--data.shots", "1", "--output", str(tmp_path)]
     assert main(words) == 2
     assert "the data have 24 samples, fewer than one batch of 32; set --batch_size 24" in (

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trifocal import __version__
-from trifocal.apps.classify_options import add_classify
-from trifocal.apps.few_shot_options import COMMAND as FEW_SHOT
-from trifocal.apps.few_shot_options import add_few_shot
+from trifocal.apps.classify.options import add_classify
+from trifocal.apps.few_shot.options import COMMAND as FEW_SHOT
+from trifocal.apps.few_shot.options import add_few_shot
 from trifocal.errors import Stopped, UserError, nearest
+from trifocal.version import __version__
 
 _EPILOG = """\
 first steps:
@@ -213,21 +213,21 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
-    from trifocal.apps.scoring import run_eval
+    from trifocal.apps.eval.command import run_eval
 
     run_eval(arguments)
     return 0
 
 
 def _eval_few_shot(arguments: argparse.Namespace) -> int:
-    from trifocal.apps.few_shot import run_eval_few_shot
+    from trifocal.apps.few_shot.command import run_eval_few_shot
 
     run_eval_few_shot(arguments)
     return 0
 
 
 def _data(arguments: argparse.Namespace) -> int:
-    from trifocal.apps import preparing
+    from trifocal.apps.data import command as preparing
 
     if arguments.action == "check":
         return preparing.check(
@@ -241,14 +241,14 @@ def _data(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from trifocal.apps.explaining import run_explain
+    from trifocal.apps.explain.command import run_explain
 
     run_explain(arguments)
     return 0
 
 
 def _classify(arguments: argparse.Namespace) -> int:
-    from trifocal.apps.classifying import run_classify
+    from trifocal.apps.classify.command import run_classify
 
     run_classify(arguments)
     return 0

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
+from tests.clip.conftest import CAPTIONS, TINY
 from trifocal.clip import (
     Clip,
     Preprocess,
@@ -28,8 +29,6 @@ from trifocal.clip import (
 )
 from trifocal.clip.names import PUBLISHED, Published
 from trifocal.errors import UserError
-
-from .conftest import CAPTIONS, TINY
 
 
 def same(first: Clip, second: Clip) -> bool:

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from tests.clip.conftest import CAPTIONS
 from trifocal.clip import (
     SHAPES,
     Clip,
@@ -18,8 +19,6 @@ from trifocal.clip import (
     text_features,
 )
 from trifocal.errors import UserError
-
-from .conftest import CAPTIONS
 
 TEXTS = ["a", "", *CAPTIONS, "a dog", "a red cat sits", "two dogs run"] * 3
 

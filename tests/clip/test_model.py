@@ -12,10 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel
 
+from tests.clip.conftest import CAPTIONS, TINY
 from trifocal.clip import Clip, Preprocess, TextBatch, TextEmbedding, Tokenizer, build_clip
 from trifocal.errors import UserError
-
-from .conftest import CAPTIONS, TINY
 
 
 def reference(clip: Clip) -> CLIPModel:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.clip.conftest import CAPTIONS, TINY
 from trifocal.clip import (
     SHAPES,
     Clip,
@@ -23,8 +24,6 @@ from trifocal.clip import (
     open_clip as layout,
 )
 from trifocal.errors import UserError
-
-from .conftest import CAPTIONS, TINY
 
 
 def test_round_trip_is_bit_equal(tiny_clip: Clip) -> None:

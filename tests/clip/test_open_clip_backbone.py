@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from trifocal.clip import encode_images, encode_texts, image_features, load_clip, text_features
 from trifocal.clip.open_clip_backbone import OpenClipBackbone, load_open_clip
-from trifocal.data.features import image_features as stored_features
 from trifocal.errors import UserError
+from trifocal.features.pictures import image_features as stored_features
 from trifocal.tuning import TunedClip, load_model
 
 TEXTS = ["a red cat", "two dogs run over a wooden bridge", "a"]

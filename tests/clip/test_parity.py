@@ -7,9 +7,8 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPModel
 
+from tests.clip.conftest import CAPTIONS
 from trifocal.clip import SHAPES, Tokenizer, build_clip
-
-from .conftest import CAPTIONS
 
 
 @pytest.mark.slow

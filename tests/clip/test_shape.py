@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.clip.conftest import TINY
 from trifocal.clip import SHAPES, ClipShape, Tokenizer, build_clip
 from trifocal.errors import UserError
-
-from .conftest import TINY
 
 
 def test_published_sizes() -> None:

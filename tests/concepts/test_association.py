@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, near, rows
 from trifocal.concepts.association import (
     ALPHAS,
     BETAS,
@@ -26,8 +27,6 @@ from trifocal.concepts.optimize import Recipe
 from trifocal.concepts.scores import activated, transferred
 from trifocal.concepts.search import TipGrid, choose_scale
 from trifocal.concepts.support import Labeled, Support, unit
-
-from .baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, near, rows
 
 CONCEPTS = rows((1, 0, 0), (0, 0.6, 0.8), (0.6, 0.64, 0.48))
 SETTINGS = AssociationSettings(

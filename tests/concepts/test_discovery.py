@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.concepts.baselines.toy import EXACT, LABELS, SUPPORT, near, rows
 from trifocal.concepts.discovery import (
     VisualConcepts,
     associate,
@@ -22,8 +23,6 @@ from trifocal.concepts.discovery import (
 )
 from trifocal.concepts.method import CCLI
 from trifocal.concepts.support import unit
-
-from .baselines.toy import EXACT, LABELS, SUPPORT, near, rows
 
 CONCEPTS = rows((1, 0, 0), (0, 0.6, 0.8), (0.6, 0.64, 0.48))
 THIRD = 0.577350269

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trifocal.concepts import HEADS as REAL
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     FACTS,
@@ -28,6 +27,7 @@ from trifocal.concepts.head_files import (
     save_head,
     thumbnail,
 )
+from trifocal.concepts.registry import HEADS as REAL
 from trifocal.concepts.support import Support, unit
 from trifocal.errors import UserError
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from trifocal.clip import encode
-from trifocal.concepts.benchmarks.coop import DATASETS
+from trifocal.concepts.datasets.coop import DATASETS
 from trifocal.concepts.prompts import (
     IMAGENET_TEMPLATES,
     IMAGENETS,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trifocal.concepts import HEADS
+from trifocal.concepts.registry import HEADS
 from trifocal.concepts.support import Labeled, unit
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trifocal.errors import UserError
+from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import DEFAULT_ALPHAS, parse_alphas, wise_ft_curve
-from trifocal.evaluate.world import world_suite
 from trifocal.metrics import Result
 from trifocal.tuning import interpolate
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trifocal.composition.benchmarks import SugarCrepe
-from trifocal.composition.benchmarks.sugarcrepe import SUBSETS
+from trifocal.apps.terminal import ProgressBars
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
 from trifocal.errors import UserError
+from trifocal.evaluate.benchmarks.retrieval import Retrieval
+from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
 from trifocal.evaluate.records import read_results
-from trifocal.evaluate.retrieval import Retrieval
-from trifocal.evaluate.runner import BENCHMARKS, Job, ProgressBars, evaluate, make_job
-from trifocal.evaluate.zero_shot import ZeroShot
+from trifocal.evaluate.registry import BENCHMARKS
+from trifocal.evaluate.runner import Job, evaluate, make_job
 from trifocal.metrics import Benchmark, Missing, Result, require
 
 

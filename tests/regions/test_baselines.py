@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trifocal.regions import METHODS, RegionEdges, RegionFinetune, RegionLora, RegionPrompts
+from tests.regions.support import tiny_clip
+from trifocal.regions import RegionEdges, RegionFinetune, RegionLora, RegionPrompts
 from trifocal.regions.baselines import RegionFinetuneConfig, RegionLoraConfig, RegionPromptsConfig
 from trifocal.regions.encoder import CONVENTION
 from trifocal.regions.prompts import PromptConfig
+from trifocal.regions.registry import METHODS
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import OptimizerRecipe
 from trifocal.tuning import DeepPromptConfig, LoraConfig
 from trifocal.tuning.groups import edge_parameters
-
-from .support import tiny_clip
 
 
 def make(name: str, **options: Any) -> Any:

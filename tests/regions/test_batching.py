@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.regions.support import CLUES, INFERENCES, noise, region_sample, tiny_clip
 from trifocal.data.regions import Box, RegionSample
 from trifocal.errors import UserError
 from trifocal.regions.augment import OFF, Augmentation
@@ -18,8 +19,6 @@ from trifocal.regions.batching import Loss, RegionBatch, RegionBatching
 from trifocal.regions.boxes import clip_box, iou
 from trifocal.regions.prompts import PromptConfig, train_prompt
 from trifocal.regions.texts import clue_text, inference_text
-
-from .support import CLUES, INFERENCES, noise, region_sample, tiny_clip
 
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 CLUE_TEXTS = [

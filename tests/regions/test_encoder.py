@@ -11,15 +11,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.regions.support import noise, tiny_clip
 from trifocal.clip import Clip, ImageEmbedding, Preprocess, load_clip
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
-from trifocal.regions import METHODS, RegionEncoder, region_encoder
+from trifocal.regions import RegionEncoder, region_encoder
 from trifocal.regions.encoder import CONVENTION, ZERO_SHOT
 from trifocal.regions.prompts import PromptConfig, prompts
+from trifocal.regions.registry import METHODS
 from trifocal.tuning import load_model
-
-from .support import noise, tiny_clip
 
 VIEWS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
 TEXT = torch.tensor([0.0, 1.0])

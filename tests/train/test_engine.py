@@ -13,16 +13,15 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from tests.train.support import Pictures, largest_gap, recipe, shuffled, tiny_clip, weights
 from trifocal.clip import load_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig
-from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.errors import UserError
 from trifocal.train import NonFiniteLoss, Stopped, engine, train
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
 from trifocal.train.recipe import DataRecipe, OptimizerRecipe, ScheduleRecipe
-
-from .support import Pictures, largest_gap, recipe, shuffled, tiny_clip, weights
 
 
 def finetune(**options) -> Finetune:

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from trifocal.composition.method import FscClip, FscClipConfig
+from tests.train.support import Pictures, rca_config, shuffled, tiny_clip
+from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.regions import Rca
 from trifocal.train.gradient_cache import _RandomState, as_float, cached_step, direct_step
 from trifocal.tuning import Encoded
 from trifocal.world.abduction import WorldAbduction
-
-from .support import Pictures, rca_config, shuffled, tiny_clip
 
 KINDS = ("swap", "shuffle")
 

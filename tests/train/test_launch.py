@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.train.support import tiny_clip
 from trifocal.errors import UserError
 from trifocal.train.launch import choose_precision, compile_blocks, make_accelerator, seed_draws
-
-from .support import tiny_clip
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -7,12 +7,11 @@ import copy
 import pytest
 import torch
 
+from tests.train.support import tiny_clip
 from trifocal.composition.baselines import Finetune
 from trifocal.errors import UserError
 from trifocal.train.optimizer import MuonWithAdamW, make_optimizer, set_learning_rate
 from trifocal.train.recipe import OptimizerRecipe
-
-from .support import tiny_clip
 
 
 def test_the_papers_settings_and_no_decay_for_gains_and_biases():

@@ -16,10 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.train import worker
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
-
-from . import worker
 
 WORKER = str(Path(__file__).with_name("worker.py"))
 ENVIRONMENT = {

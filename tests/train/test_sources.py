@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.train.support import recipe, tiny_clip
 from trifocal.composition.baselines import Finetune
 from trifocal.data.captions import read_captions
 from trifocal.data.shards import write_shards
 from trifocal.errors import UserError
-from trifocal.evaluate.world_regions import WorldRegions
+from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.train import train
 from trifocal.train.build import build_evaluators, few_shot_items
 from trifocal.train.logs import read_lines
 from trifocal.train.recipe import DataRecipe, Recipe
 from trifocal.train.sources import make_source
-
-from .support import recipe, tiny_clip
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ import pytest
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
-from trifocal.composition.method import FscClip, FscClipConfig
+from tests.train.support import Pictures, recipe, shuffled, tiny_clip, weights
+from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.data.batching import CaptionBatching
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.step import Stepper
-
-from .support import Pictures, recipe, shuffled, tiny_clip, weights
 
 
 class Scaled:

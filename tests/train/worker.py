@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from train.support import Pictures, rca_config, recipe, shuffled, tiny_clip
+from tests.train.support import Pictures, rca_config, recipe, shuffled, tiny_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
-from trifocal.composition.method import FscClip, FscClipConfig
+from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.concepts.low_rank import ClipLora, ClipLoraConfig
 from trifocal.concepts.prompt_learning import Coop, CoopConfig
 from trifocal.regions import Rca

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from trifocal.clip import load_clip
+from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.summary import summarize
-from trifocal.evaluate.world import world_suite
 from trifocal.world import draw, make_scene
 
 BASE = Path(str(files("trifocal.world") / "base"))
 IMAGE = [-0.036286, 0.008648, -0.238185, 0.068467]
 TEXT = [-0.002571, 0.050122, -0.220932, -0.119717]
-RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "world"
+RECIPES = Path(__file__).resolve().parents[2] / "src" / "trifocal" / "recipes" / "world"
 STAGES = {"pretrain": 3000, "pretrain-order": 1450}
 
 

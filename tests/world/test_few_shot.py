@@ -15,9 +15,9 @@ from PIL import Image
 from torch.nn.functional import normalize, one_hot
 
 from trifocal.clip import load_clip
-from trifocal.concepts.benchmarks.split_files import read_split
+from trifocal.concepts.datasets.split_files import read_split
 from trifocal.errors import UserError
-from trifocal.metrics.embed import encode_images, encode_texts
+from trifocal.features.embed import encode_images, encode_texts
 from trifocal.world.boxes import overlap
 from trifocal.world.captions import HABITS, caption
 from trifocal.world.concepts import WORLD_CONCEPT_FAMILIES, WORLD_CONCEPTS

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from trifocal.apps.explain import GivenRegion
+from trifocal.apps.explain.explanation import GivenRegion
 from trifocal.data.sherlock_files import read_box
 from trifocal.errors import UserError
-from trifocal.metrics.progress import Progress
-from trifocal.regions.bank import Onward
+from trifocal.progress import Onward, Progress
 
 logger = logging.getLogger(__name__)
 

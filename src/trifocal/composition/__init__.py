@@ -1,22 +1,10 @@
-"""Composition: do the words stand in the right relation? FSC-CLIP and its baselines."""
+"""Composition: do the words stand in the right relation? FSC-CLIP and its baselines.
+
+The public names are in `__init__.pyi`, the methods and benchmarks by name in `registry.py`.
+"""
 
 from __future__ import annotations
 
-from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
-from trifocal.composition.method import FscClip, FscClipConfig
+import lazy_loader
 
-METHODS = {
-    "finetune": (FinetuneConfig, Finetune),
-    "negclip": (NegClipConfig, NegClip),
-    "fsc_clip": (FscClipConfig, FscClip),
-}
-
-__all__ = [
-    "METHODS",
-    "Finetune",
-    "FinetuneConfig",
-    "FscClip",
-    "FscClipConfig",
-    "NegClip",
-    "NegClipConfig",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,8 +23,8 @@ from trifocal.clip.tokenizer import Tokenizer
 from trifocal.concepts.prompts import ensemble
 from trifocal.data.classes import prompts
 from trifocal.errors import UserError
-from trifocal.metrics.embed import encode_texts, encoder_of
-from trifocal.metrics.progress import Progress
+from trifocal.features.embed import encode_texts, encoder_of
+from trifocal.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 
-from trifocal.composition.benchmarks import BENCHMARKS as COMPOSITION
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.records import append_results
-from trifocal.evaluate.retrieval import Retrieval
-from trifocal.evaluate.world import World
-from trifocal.evaluate.world_regions import WorldRegions
-from trifocal.evaluate.zero_shot import ZeroShot
+from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.metrics.benchmark import Benchmark
-from trifocal.metrics.progress import Progress, Quiet
 from trifocal.metrics.result import Result
-from trifocal.regions.benchmarks import BENCHMARKS as REGIONS
+from trifocal.progress import Progress, Quiet
 
 logger = logging.getLogger(__name__)
-
-BENCHMARKS: dict[str, type[Any]] = {
-    World.name: World,
-    WorldRegions.name: WorldRegions,
-    ZeroShot.name: ZeroShot,
-    Retrieval.name: Retrieval,
-    **COMPOSITION,
-    **REGIONS,
-}
 
 
 @dataclass(frozen=True)
@@ -142,58 +117,3 @@ def evaluate(
             append_results(results, found)
         rows += found
     return rows
-
-
-class ProgressBars:
-    """A progress bar with an ETA; silent where nobody watches (no terminal, or not rank 0).
-
-    Use as a context manager around `evaluate`.
-
-    Args:
-        console: Where to draw.
-        within: Bars of the job that this one is a part of; drawn below them, and shown as long as
-            they are.
-    """
-
-    def __init__(
-        self, console: Console | None = None, *, within: ProgressBars | None = None
-    ) -> None:
-        console = console or Console(file=sys.stderr)
-        self._bars = (
-            within._bars
-            if within
-            else Bars(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=console,
-                disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
-                transient=True,
-            )
-        )
-        self._task: Any = None
-
-    def __enter__(self) -> ProgressBars:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
-
-    def start(self, what: str, total: int) -> None:
-        """Begin a bar of `total` steps; the one before it goes away."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(what, total=total)
-
-    def advance(self, count: int) -> None:
-        """Move the bar on."""
-        if self._task is not None:
-            self._bars.advance(self._task, count)

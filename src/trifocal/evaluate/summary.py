@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trifocal.evaluate.retrieval import TASK as RETRIEVAL
-from trifocal.evaluate.zero_shot import TASK as ZERO_SHOT
+from trifocal.evaluate.benchmarks.retrieval import TASK as RETRIEVAL
+from trifocal.evaluate.benchmarks.zero_shot import TASK as ZERO_SHOT
 from trifocal.metrics.result import Result
 
 

@@ -1,6 +1,6 @@
 """Measures: ranks, pairs and groups, accuracy, intervals; the result row; the benchmark contract.
 
-Embedding what a score needs is in `trifocal.metrics.embed`, which alone here needs the backbone.
+Embedding what a score needs is in `trifocal.features.embed`, which alone here needs the backbone.
 """
 
 from trifocal.metrics.accuracy import accuracy, confusion, correct_at, mean_per_class_recall
@@ -14,9 +14,9 @@ from trifocal.metrics.intervals import (
     paired_bootstrap,
     wilson,
 )
-from trifocal.metrics.progress import Progress, Quiet
 from trifocal.metrics.ranks import Ranks, retrieval_ranks
 from trifocal.metrics.result import Result, model_name, task_version
+from trifocal.progress import Progress, Quiet
 
 __all__ = [
     "Benchmark",

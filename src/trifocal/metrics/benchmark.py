@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from trifocal.errors import UserError
-from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, task_version
+from trifocal.progress import Progress
 
 
 @dataclass(frozen=True)

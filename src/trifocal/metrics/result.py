@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trifocal import __version__
+from trifocal.version import __version__
 
 # Mean ranks (Sherlock's im2txt and txt2im) count places from 1, and a smaller one is better.
 RANK_METRICS = frozenset({"im2txt", "txt2im", "mean_rank"})

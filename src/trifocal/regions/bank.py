@@ -32,7 +32,7 @@ from trifocal.data.json_stream import MAX_BYTES
 from trifocal.data.sherlock_files import read_instances
 from trifocal.errors import UserError
 from trifocal.files import atomic_write
-from trifocal.metrics.progress import Progress, Quiet
+from trifocal.progress import Onward, Progress, Quiet
 from trifocal.regions.texts import inference_text
 
 logger = logging.getLogger(__name__)
@@ -75,20 +75,6 @@ class Bank:
             order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
             scores, places = scores.gather(1, order), places.gather(1, order)
         return scores, places
-
-
-class Onward:
-    """Progress of a part of a job: moves the whole job's bar, and starts none of its own."""
-
-    def __init__(self, whole: Progress) -> None:
-        self._whole = whole
-
-    def start(self, what: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, count: int) -> None:
-        """Move the whole job on."""
-        self._whole.advance(count)
 
 
 def load_bank(

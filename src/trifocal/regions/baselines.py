@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trifocal.clip import Clip
-from trifocal.regions.tuned import RegionConfig, RegionTuned, position_surgery
+from trifocal.regions.region_tuned import RegionConfig, RegionTuned, position_surgery
 from trifocal.tuning import DeepPromptConfig, LoraConfig, Surgery
 
 Pretrained = Literal["edges", "scale"]

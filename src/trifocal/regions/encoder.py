@@ -21,8 +21,8 @@ from trifocal.clip import encode
 from trifocal.data.images import BadImage
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
-from trifocal.metrics.embed import encode_texts, encoder_of, read_ahead
-from trifocal.metrics.progress import Progress, Quiet
+from trifocal.features.embed import encode_texts, encoder_of, read_ahead
+from trifocal.progress import Progress, Quiet
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
 

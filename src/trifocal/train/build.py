@@ -16,14 +16,14 @@ import torch
 
 from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.clip.init import renew_text
-from trifocal.composition import METHODS as COMPOSITION
-from trifocal.concepts.tuned import METHODS as CONCEPTS
+from trifocal.composition.registry import METHODS as COMPOSITION
+from trifocal.concepts.registry import METHODS as CONCEPTS
 from trifocal.data.batching import TABLE, Negatives
 from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
-from trifocal.regions import METHODS as REGIONS
+from trifocal.regions.registry import METHODS as REGIONS
 from trifocal.train.engine import Outcome, train
 from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
 from trifocal.train.sources import make_source, read_classes, samples_of
@@ -31,7 +31,7 @@ from trifocal.tuning import load_model
 from trifocal.world.few_shot import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
 
 if TYPE_CHECKING:
-    from trifocal.evaluate.zero_shot import ClassItems
+    from trifocal.evaluate.benchmarks.zero_shot import ClassItems
 
 METHODS: dict[str, tuple[type, type]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
 
@@ -115,11 +115,11 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     On the world a model is judged by the validation scenes; the test scenes stay unseen. Metrics
     are named `task/metric`; on the world they are the few that a comparison is about.
     """
+    from trifocal.evaluate.benchmarks.world import world_suite
+    from trifocal.evaluate.benchmarks.world_regions import WorldRegions
+    from trifocal.evaluate.benchmarks.zero_shot import as_trained, score_classes
     from trifocal.evaluate.runner import evaluate, make_job
     from trifocal.evaluate.summary import summarize
-    from trifocal.evaluate.world import world_suite
-    from trifocal.evaluate.world_regions import WorldRegions
-    from trifocal.evaluate.zero_shot import as_trained, score_classes
 
     def score_world(method: Any) -> dict[str, float]:
         return summarize(world_suite(method, split="val"))
@@ -155,7 +155,7 @@ def few_shot_items(data: DataRecipe, image_size: tuple[int, int]) -> ClassItems:
     Raises:
         UserError: `data` has no classes, or no test pictures.
     """
-    from trifocal.evaluate.zero_shot import ClassItems, items_to_test
+    from trifocal.evaluate.benchmarks.zero_shot import ClassItems, items_to_test
 
     if samples_of(data) != "classes":
         raise UserError(f"evaluation few_shot wants classes, but data.source is {data.source!r}.")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from trifocal import __version__
+from trifocal.version import __version__
 
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "tokenizers", "numpy", "pillow")
 _VARIABLES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "WORLD_SIZE", "CUBLAS_WORKSPACE_CONFIG")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trifocal.concepts.benchmarks.coop import read_dataset
-from trifocal.concepts.benchmarks.dataset import ImageClasses
-from trifocal.concepts.benchmarks.folders import read_folder
-from trifocal.concepts.benchmarks.sampling import sample_few_shot
+from trifocal.concepts.datasets.coop import read_dataset
+from trifocal.concepts.datasets.dataset import ImageClasses
+from trifocal.concepts.datasets.folders import read_folder
+from trifocal.concepts.tasks.sampling import sample_few_shot
 from trifocal.data.captions import CaptionDataset, present, read_captions
 from trifocal.data.labeled import LabeledPictures
 from trifocal.data.regions import RegionDataset

@@ -10,7 +10,7 @@ from trifocal.tuning.groups import decay_groups
 from trifocal.tuning.interpolate import interpolate
 from trifocal.tuning.lora import LoraConfig, apply_lora, merge_lora
 from trifocal.tuning.surgery import PositionConfig, Surgery, operate
-from trifocal.tuning.tuned import Encoded, TunedClip, Tuning, simple
+from trifocal.tuning.tuned_clip import Encoded, TunedClip, Tuning, simple
 
 __all__ = [
     "AdapterConfig",

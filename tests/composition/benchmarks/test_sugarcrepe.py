@@ -13,8 +13,8 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from trifocal.clip import ImageEmbedding, TextBatch, TextEmbedding
-from trifocal.composition.benchmarks import BENCHMARKS, SugarCrepe
-from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, pair_scores
+from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, SugarCrepe, pair_scores
+from trifocal.composition.registry import BENCHMARKS
 from trifocal.errors import UserError
 from trifocal.metrics import Benchmark
 

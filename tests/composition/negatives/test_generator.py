@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.composition.negatives.parses import van
 
 from trifocal.composition.negatives import HardNegatives, Parse, generator
 from trifocal.composition.negatives.textblob_parser import TextBlobParser
 from trifocal.errors import UserError
-
-from .parses import van
 
 CAPTION = "A small red ball to the left of a striped blue cup in a snowy field."
 KINDS = ("swap", "shuffle")

@@ -8,13 +8,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.composition.negatives.parses import cats, train, van
 
 from trifocal.composition.negatives import Parse, Parser, Span, make_parser, parsing
 from trifocal.composition.negatives.parsing import filter_spans, parse_all
 from trifocal.composition.negatives.textblob_parser import TextBlobParser
 from trifocal.errors import UserError
-
-from .parses import cats, train, van
 
 
 @pytest.mark.parametrize("parse", [van(), train(), cats(), Parse("", ())])

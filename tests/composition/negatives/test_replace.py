@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.composition.negatives.parses import assert_shares, make_parse, shares, train, van
 
 from trifocal.composition.negatives import HardNegatives, ParseStore
 from trifocal.composition.negatives.prepositions import PREPOSITIONS
@@ -15,8 +16,6 @@ from trifocal.composition.negatives.replace import (
     Vocabulary,
     draw_replace,
 )
-
-from .parses import assert_shares, make_parse, shares, train, van
 
 
 class SmallLexicon:

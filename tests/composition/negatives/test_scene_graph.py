@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.composition.negatives.parses import make_parse, train, van
 
 from trifocal.composition.negatives import Parse
 from trifocal.composition.negatives.scene_graph import SceneGraph, scene_graph
 from trifocal.composition.negatives.textblob_parser import TextBlobParser
-
-from .parses import make_parse, train, van
 
 
 def described(parse: Parse) -> tuple[dict[str, list[str]], list[str]]:

@@ -6,14 +6,13 @@ import pickle
 from typing import Any
 
 import pytest
+from tests.composition.negatives.parses import van
 
 from trifocal.composition.negatives import HardNegatives, Span, make_parser, spacy_pipelines
 from trifocal.composition.negatives.scene_graph import scene_graph
 from trifocal.composition.negatives.spacy_parser import SpacyParser, from_doc
 from trifocal.composition.negatives.swap import swap_spans
 from trifocal.errors import UserError
-
-from .parses import van
 
 spacy = pytest.importorskip("spacy", reason="spaCy is not installed (extra 'text')")
 

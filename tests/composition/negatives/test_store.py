@@ -9,12 +9,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.composition.negatives.parses import van
 
 from trifocal.composition.negatives import HardNegatives, Parse, ParseStore
 from trifocal.composition.negatives.store import caption_key
 from trifocal.errors import UserError
-
-from .parses import van
 
 
 class CountingParser:

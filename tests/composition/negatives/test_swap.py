@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.composition.negatives.parses import assert_shares, cats, make_parse, shares, train, van
 
 from trifocal.composition.negatives import Span
 from trifocal.composition.negatives.swap import (
@@ -14,8 +15,6 @@ from trifocal.composition.negatives.swap import (
     swap_spans,
     verb_phrases,
 )
-
-from .parses import assert_shares, cats, make_parse, shares, train, van
 
 
 def test_span_lists_of_the_published_example() -> None:

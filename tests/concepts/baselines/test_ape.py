@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near
 from trifocal.concepts.baselines import APE, APET, TipAdapter
 from trifocal.concepts.baselines.ape import criterion, divergence, similarity
-
-from .toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near
 
 
 def test_criterion() -> None:

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from trifocal.concepts import HEADS
 from trifocal.concepts.head import Head
+from trifocal.concepts.registry import HEADS
 from trifocal.errors import UserError
 
 NAMES = sorted(HEADS)

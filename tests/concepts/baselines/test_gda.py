@@ -6,11 +6,10 @@ import math
 
 import torch
 
+from tests.concepts.baselines.toy import LABELS, QUERY, SUPPORT, TEXT, near, rows
 from trifocal.concepts.baselines import GDA
 from trifocal.concepts.baselines.gda import COPIES, SCALES
 from trifocal.concepts.support import unit
-
-from .toy import LABELS, QUERY, SUPPORT, TEXT, near, rows
 
 
 def test_the_toy_set() -> None:

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.concepts.baselines.toy import LABELS, QUERY, SUPPORT, TEXT, near
 from trifocal.concepts.baselines import LPPlusPlus
 from trifocal.concepts.baselines.lp_plus_plus import starting_point
-
-from .toy import LABELS, QUERY, SUPPORT, TEXT, near
 
 
 def test_start() -> None:

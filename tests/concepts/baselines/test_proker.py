@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.concepts.baselines.toy import LABELS, QUERY, SUPPORT, TEXT_2, near
 from trifocal.concepts.baselines import ProKeR
-
-from .toy import LABELS, QUERY, SUPPORT, TEXT_2, near
 
 
 def test_the_toy_set() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.concepts.baselines.toy import LABELS
 from trifocal.concepts.baselines import ProLIP
 from trifocal.concepts.support import unit
 from trifocal.errors import UserError
-
-from .toy import LABELS
 
 GENERATOR = torch.Generator().manual_seed(0)
 SUPPORT = torch.randn(6, 5, generator=GENERATOR).double()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near, rows
 from trifocal.concepts.baselines import CLAP, ZSLP, CLIPAdapter, SSText, TaskRes
 from trifocal.concepts.baselines.clap import multipliers, penalty
 from trifocal.concepts.baselines.common import long_text
-
-from .toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near, rows
 
 BASE = rows((1.2, 0.9, 0), (0, 1.6, 1.2), (1.2, 0, 1.6))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.concepts.baselines.toy import LABELS, QUERY, SUPPORT, TEXT, near, rows
 from trifocal.concepts.baselines import TipAdapter, TipAdapterF
 from trifocal.concepts.head import Head
-
-from .toy import LABELS, QUERY, SUPPORT, TEXT, near, rows
 
 KEYS = rows((1, 0, 0), (0.8, 0.6, 0), (0, 1, 0), (0, 0.6, 0.8))
 OWN = torch.tensor([0, 0, 1, 1])

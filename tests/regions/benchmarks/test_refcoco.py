@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from trifocal.data.regions import Region, RegionItem
 from trifocal.data.sherlock_files import Instance, write_instances
 from trifocal.errors import UserError
-from trifocal.evaluate.runner import BENCHMARKS, make_job
+from trifocal.evaluate.registry import BENCHMARKS
+from trifocal.evaluate.runner import make_job
 from trifocal.metrics import Benchmark
-from trifocal.regions.benchmarks import RefCoco
-from trifocal.regions.benchmarks.refcoco import choose, convert_refs, iou, read_detections
+from trifocal.regions.benchmarks.refcoco import RefCoco, choose, convert_refs, iou, read_detections
 from trifocal.regions.benchmarks.refs_pickle import unpickle_plain
 
 BOXES = {1: [0, 0, 20, 20], 2: [30, 0, 20, 20], 3: [0, 30, 20, 20], 4: [10, 10, 30, 30]}

@@ -14,13 +14,14 @@ from trifocal.cli import main
 from trifocal.data.regions import Region, RegionItem
 from trifocal.data.sherlock_files import ImageRoots, Instance, read_instances, write_instances
 from trifocal.errors import UserError
-from trifocal.evaluate.runner import BENCHMARKS, make_job, parse_options
+from trifocal.evaluate.registry import BENCHMARKS
+from trifocal.evaluate.runner import make_job, parse_options
 from trifocal.metrics import Benchmark
-from trifocal.regions.benchmarks import Sherlock
 from trifocal.regions.benchmarks.annotated import annotated
 from trifocal.regions.benchmarks.localization import AutoPairs, localization_metrics, region_iou
 from trifocal.regions.benchmarks.pool import Embedded, Pool
 from trifocal.regions.benchmarks.retrieval import retrieval_metrics
+from trifocal.regions.benchmarks.sherlock import Sherlock
 
 MEMBER = "sherlock/sherlock_val_with_split_idxs_v1_1.json.zip"
 PUBLISHED = "sherlock_val_with_split_idxs_v1_1.json"

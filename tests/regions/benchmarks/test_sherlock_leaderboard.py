@@ -16,10 +16,11 @@ from scipy.stats import rankdata
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
-from trifocal.regions.benchmarks import Sherlock, check_submission
 from trifocal.regions.benchmarks.comparison import comparison_metrics
 from trifocal.regions.benchmarks.leaderboard import find_tasks, read_task
 from trifocal.regions.benchmarks.pool import Pool
+from trifocal.regions.benchmarks.sherlock import Sherlock
+from trifocal.regions.benchmarks.submission import check_submission
 
 PICTURES = ("VG_100K/1.jpg", "VG_100K_2/2.jpg", "vcr1images/film/3.jpg", "vcr1images/film/4.jpg")
 Triple = tuple[str, list[dict[str, int]], str]

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from trifocal.errors import UserError
-from trifocal.regions.benchmarks import check_submission, write_submission
-from trifocal.regions.benchmarks.submission import TEST_SIZES
+from trifocal.regions.benchmarks.submission import TEST_SIZES, check_submission, write_submission
 
 SIZES = {"comparison": 3, "localization": 5, "retrieval_0": 4, "retrieval_1": 9}
 

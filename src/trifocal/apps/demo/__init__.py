@@ -14,7 +14,7 @@ from rich.console import Console
 
 from trifocal.apps.demo import composition, concepts, regions
 from trifocal.errors import UserError, nearest
-from trifocal.evaluate.page import Chapter, Facts, Report, write_report
+from trifocal.report.page import Chapter, Facts, Report, write_report
 
 CHAPTERS: dict[str, Callable[[Path, int, Console], Chapter]] = {
     "composition": composition.run,
@@ -85,7 +85,7 @@ def _facts(folder: Path) -> list[tuple[str, str]]:
     import torch
     import transformers
 
-    from trifocal import __version__
+    from trifocal.version import __version__
 
     return [
         ("trifocal", __version__),

@@ -10,15 +10,15 @@ from rich.table import Table
 
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
-from trifocal.evaluate.contender import SUMMARY_NAMES, Contender
+from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import CurvePoint
-from trifocal.evaluate.page import Chapter
 from trifocal.evaluate.records import write_results
-from trifocal.evaluate.report import composition_chapter
-from trifocal.evaluate.shown import world_shown
-from trifocal.evaluate.table import signed
-from trifocal.evaluate.world import world_suite
 from trifocal.metrics.result import Result
+from trifocal.report.comparison import signed
+from trifocal.report.composition import composition_chapter
+from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.page import Chapter
+from trifocal.report.shown import world_shown
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")

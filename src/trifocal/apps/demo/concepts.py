@@ -21,21 +21,22 @@ from trifocal.apps.demo.concepts_page import (
 )
 from trifocal.apps.demo.concepts_reasons import reasons
 from trifocal.apps.demo.worded import Worded, mean_text
-from trifocal.apps.few_shot_sources import world_source
+from trifocal.apps.few_shot.sources import world_source
+from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip, load_clip
-from trifocal.concepts import CCLI, HEADS
-from trifocal.concepts.benchmarks.picture_source import PictureSource
-from trifocal.concepts.benchmarks.tasks import ValMode
 from trifocal.concepts.head import Head
+from trifocal.concepts.method import CCLI
+from trifocal.concepts.registry import HEADS
 from trifocal.concepts.support import Support
-from trifocal.evaluate import few_shot_table
-from trifocal.evaluate.few_shot import SHOTS, run_few_shot
-from trifocal.evaluate.few_shot_methods import few_shot_methods
-from trifocal.evaluate.few_shot_pairs import Answers
-from trifocal.evaluate.few_shot_rows import told_apart
-from trifocal.evaluate.few_shot_summary import Summary
-from trifocal.evaluate.page import Chapter
-from trifocal.evaluate.runner import ProgressBars
+from trifocal.concepts.tasks.picture_source import PictureSource
+from trifocal.concepts.tasks.task import ValMode
+from trifocal.evaluate.few_shot.methods import few_shot_methods
+from trifocal.evaluate.few_shot.pairs import Answers
+from trifocal.evaluate.few_shot.rows import told_apart
+from trifocal.evaluate.few_shot.run import SHOTS, run_few_shot
+from trifocal.evaluate.few_shot.summary import Summary
+from trifocal.report import few_shot_table
+from trifocal.report.page import Chapter
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
 
 

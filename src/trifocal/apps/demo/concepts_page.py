@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
-from trifocal.evaluate import few_shot_report, few_shot_report_tables
-from trifocal.evaluate.few_shot_pairs import Answers
-from trifocal.evaluate.few_shot_report_tables import percent
-from trifocal.evaluate.few_shot_rows import ACC, TEST
-from trifocal.evaluate.few_shot_summary import Summary
-from trifocal.evaluate.few_shot_table import seconds_text, shots_text, trained_text
-from trifocal.evaluate.page import (
+from trifocal.evaluate.benchmarks.world import NOTE
+from trifocal.evaluate.few_shot.pairs import Answers
+from trifocal.evaluate.few_shot.rows import ACC, TEST
+from trifocal.evaluate.few_shot.summary import Summary
+from trifocal.metrics.intervals import Difference
+from trifocal.report import concepts as few_shot_report
+from trifocal.report import few_shot_tables as few_shot_report_tables
+from trifocal.report.comparison import signed
+from trifocal.report.few_shot_table import seconds_text, shots_text, trained_text
+from trifocal.report.few_shot_tables import percent
+from trifocal.report.page import (
     Block,
     Chapter,
     Column,
@@ -29,9 +33,6 @@ from trifocal.evaluate.page import (
     Table,
     Tone,
 )
-from trifocal.evaluate.table import signed
-from trifocal.evaluate.world import NOTE
-from trifocal.metrics.intervals import Difference
 from trifocal.world import FEW_SHOT_CLASSES, WORLD_CONCEPTS
 
 NAMED, TOLD = "world/names", "world/told"

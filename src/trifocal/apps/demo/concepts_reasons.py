@@ -6,18 +6,15 @@ from pathlib import Path
 
 import torch
 
-from trifocal.apps.classify import Classifier
-from trifocal.apps.classify_answers import Because
-from trifocal.apps.classify_examples import content_key
-from trifocal.apps.classify_features import PictureFeatures, shown_for
-from trifocal.apps.classify_picture import explained_picture
-from trifocal.apps.classify_tables import percent, signed
+from trifocal.apps.classify.answers import Because
+from trifocal.apps.classify.classifier import Classifier
+from trifocal.apps.classify.examples import content_key
+from trifocal.apps.classify.features import PictureFeatures, shown_for
+from trifocal.apps.classify.picture import explained_picture
+from trifocal.apps.classify.tables import percent, signed
 from trifocal.apps.demo.worded import Worded
-from trifocal.apps.explain import GivenRegion
+from trifocal.apps.explain.explanation import GivenRegion
 from trifocal.clip import Clip
-from trifocal.concepts import HEADS
-from trifocal.concepts.benchmarks.picture_source import PictureSource
-from trifocal.concepts.benchmarks.tasks import FewShotTask
 from trifocal.concepts.head_files import (
     Backbone,
     SavedHead,
@@ -27,9 +24,12 @@ from trifocal.concepts.head_files import (
     save_head,
     thumbnail,
 )
+from trifocal.concepts.registry import HEADS
+from trifocal.concepts.tasks.picture_source import PictureSource
+from trifocal.concepts.tasks.task import FewShotTask
 from trifocal.data.images import open_image
-from trifocal.evaluate.few_shot import SHOTS
-from trifocal.evaluate.page import Picture
+from trifocal.evaluate.few_shot.run import SHOTS
+from trifocal.report.page import Picture
 from trifocal.world import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
 
 _METHOD, _SEED = "ccli", 1  # explained at the most shots of this draw

@@ -12,17 +12,16 @@ from rich.table import Table
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
 from trifocal.data.regions import Region
-from trifocal.evaluate.contender import Contender
-from trifocal.evaluate.page import Chapter
+from trifocal.evaluate.benchmarks.world import NOTE, world_suite
+from trifocal.evaluate.benchmarks.world_regions import PICTURE, world_regions
 from trifocal.evaluate.records import write_results
-from trifocal.evaluate.region_report import MEASURES, ShownRegion, region_chapter, thousands
-from trifocal.evaluate.table import compare
-from trifocal.evaluate.world import NOTE, world_suite
-from trifocal.evaluate.world_regions import PICTURE, world_regions
 from trifocal.metrics.result import Result
-from trifocal.regions import region_encoder
-from trifocal.regions.encoder import ZERO_SHOT
+from trifocal.regions.encoder import ZERO_SHOT, region_encoder
 from trifocal.regions.prompts import PromptConfig
+from trifocal.report.comparison import compare
+from trifocal.report.contender import Contender
+from trifocal.report.page import Chapter
+from trifocal.report.regions import MEASURES, ShownRegion, region_chapter, thousands
 from trifocal.train.logs import read_lines
 from trifocal.tuning import load_model
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings

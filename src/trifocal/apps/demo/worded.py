@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from trifocal.clip import encode
-from trifocal.concepts.benchmarks.tasks import FewShotTask, TaskSource, ValMode
 from trifocal.concepts.prompts import ensemble
+from trifocal.concepts.tasks.task import FewShotTask, TaskSource, ValMode
 
 
 @dataclass

@@ -18,11 +18,11 @@ from typing import Any
 from torch import Tensor
 
 from trifocal.errors import UserError
+from trifocal.features.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.choice import PAIR_CHANCE, pair_correct
-from trifocal.metrics.embed import Picture, encode_images, encode_texts
-from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "replace": ("replace_obj", "replace_att", "replace_rel"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
-from trifocal.metrics.progress import Progress, Quiet
+from trifocal.progress import Progress, Quiet
 from trifocal.regions.encoder import region_encoder
 
 

@@ -18,8 +18,8 @@ from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Missing, Sheet, require
-from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
 from trifocal.regions.benchmarks.arrays import as_array
 from trifocal.regions.benchmarks.pool import Pool, embed
 from trifocal.regions.benchmarks.refcoco_files import (

@@ -22,8 +22,8 @@ from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import Instance, read_instances, read_proposals
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Missing, Sheet, require
-from trifocal.metrics.progress import Progress
 from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
 from trifocal.regions.benchmarks.annotated import Annotated, annotated
 from trifocal.regions.benchmarks.answer_keys import (
     ComparisonKey,

@@ -1,0 +1,218 @@
+"""`trifocal classify`: a few-shot classifier is fitted, asked, explained and evaluated."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
+from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
+from trifocal.apps.classify.fit import fit_classifier
+from trifocal.apps.classify.picture import FORMATS, save_picture
+from trifocal.apps.classify.tables import (
+    evaluation_lines,
+    evaluation_tables,
+    explanation_table,
+    fit_lines,
+    prediction_table,
+)
+from trifocal.apps.eval.command import usable_device
+from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import (
+    Asked,
+    ListedRegion,
+    Record,
+    answered,
+    read_regions,
+    write_answers,
+)
+from trifocal.apps.terminal import ProgressBars
+from trifocal.concepts.head_files import FACTS, TENSORS, check_free
+from trifocal.concepts.prompts import PHOTO
+from trifocal.concepts.vocabulary import load_vocabulary
+from trifocal.errors import UserError
+from trifocal.evaluate.records import append_results
+from trifocal.evaluate.runner import parse_options
+from trifocal.features.pictures import default_cache
+from trifocal.progress import Progress
+from trifocal.regions.boxes import parse_box
+from trifocal.tuning import load_model
+
+
+def run_classify(arguments: argparse.Namespace) -> None:
+    """Do what the command line asks for.
+
+    Raises:
+        UserError: the pictures, the model, a setting, or where to write does not do.
+    """
+    actions: dict[str, Callable[[argparse.Namespace], None]] = {
+        "fit": _fit,
+        "predict": _predict,
+        "explain": _explain,
+        "evaluate": _evaluate,
+    }
+    try:
+        actions[arguments.action](arguments)
+    except BrokenPipeError:  # the reader, `head` say, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    """Fit; what costs nothing to check comes before the backbone."""
+    check_free(arguments.out)
+    examples = read_examples(arguments.folder)
+    names = class_names(examples.folders, arguments.names)
+    vocabulary = load_vocabulary(arguments.vocabulary) if arguments.vocabulary else None
+    settings = parse_options(arguments.set)
+    with ProgressBars() as bars:
+        fitted = fit_classifier(
+            examples,
+            _backbone(arguments),
+            method=arguments.method,
+            settings=settings,
+            names=names,
+            templates=tuple(arguments.template or PHOTO),
+            vocabulary=vocabulary,
+            shots=arguments.shots,
+            views=arguments.views,
+            holdout=arguments.holdout,
+            seed=arguments.seed,
+            backbone=arguments.model,
+            cache=default_cache(),
+            progress=bars,
+        )
+        fitted.save(arguments.out)
+    for line in fit_lines(fitted):
+        print(line)
+    print(
+        f"The classifier is in {arguments.out}; next: trifocal classify predict {arguments.out} "
+        "PICTURES"
+    )
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    check_top(arguments.top)
+    if arguments.out and Path(arguments.out).suffix.lower() in FORMATS:
+        raise UserError(f"--out {arguments.out} is a picture; predictions are .jsonl.")
+    listed = _listed(arguments.images, _boxes(arguments))
+    with ProgressBars() as bars:
+        classifier = _classifier(arguments)
+
+        def answer(regions: Sequence[GivenRegion], progress: Progress | None) -> list[Record]:
+            found = classifier.predict(regions, arguments.top, progress=progress)
+            return [
+                {**best[0].as_dict(), "top": [guess.as_dict() for guess in best]} for best in found
+            ]
+
+        records: list[Record] = []
+        if arguments.json or arguments.out:
+            run = _run(arguments, classifier)
+            asked = Asked(run, "trifocal classify predict", "another classifier or --top")
+            skip_bad, out = arguments.skip_bad, arguments.out
+            done = write_answers(listed, answer, asked, out, skip_bad=skip_bad, progress=bars)
+        else:
+            bars.start("pictures", len(listed))
+            chunks = answered(listed, answer, skip_bad=arguments.skip_bad, progress=bars)
+            records += [record for chunk in chunks for record in chunk]
+            done = len(records)
+    if records:
+        Console().print(prediction_table(records))
+    if arguments.out or done < len(listed):
+        told = f"{arguments.out or 'done'}: {done} of {len(listed)} pictures classified"
+        print(told, file=sys.stderr)
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    check_top(arguments.top)
+    out = arguments.out
+    if out and Path(out).suffix.lower() not in FORMATS:
+        raise UserError(f"--out {out} is to be a picture; end it in {', '.join(FORMATS)}.")
+    region = GivenRegion(Path(arguments.image), _boxes(arguments))
+    image, boxes = region.open()
+    with ProgressBars():
+        classifier = _classifier(arguments)
+        because = classifier.explain(
+            region, arguments.about, arguments.top, against=arguments.against
+        )
+    if arguments.json:
+        facts = {"image": arguments.image, "boxes": boxes, "model": arguments.classifier}
+        print(json.dumps({**facts, **because.as_dict()}))
+    else:
+        Console().print(explanation_table(because))
+    if out:
+        try:
+            save_picture(out, image, boxes if region.boxes else (), because, classifier.saved)
+        except OSError as error:
+            raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
+        print(f"The picture is in {out}", file=sys.stderr)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    examples = read_examples(arguments.folder)
+    with ProgressBars() as bars:
+        found = _classifier(arguments).evaluate(examples, cache=default_cache(), progress=bars)
+    if arguments.json:
+        print(json.dumps(found.as_dict()))
+    else:
+        console = Console()
+        for table in evaluation_tables(found):
+            console.print(table)
+        for line in evaluation_lines(found):
+            print(line)
+    if arguments.out:
+        append_results(arguments.out, found.rows)
+        print(f"The rows are in {arguments.out}", file=sys.stderr)
+
+
+def _listed(images: Sequence[str], boxes: tuple[Any, ...]) -> list[ListedRegion]:
+    """Return the regions that a command line names: pictures, folders, and lists of regions."""
+    lists = [path for path in images if Path(path).suffix.lower() == ".jsonl"]
+    if lists and boxes:
+        raise UserError("a list of regions holds their boxes itself; leave out --box.")
+    found = [one for path in lists for one in read_regions(path)]
+    others = [path for path in images if path not in lists]
+    for path in find_pictures(others) if others else []:
+        region = GivenRegion(Path(path), boxes, where=f"{path}: " if boxes else "")
+        found.append(ListedRegion(region, {"image": path, "boxes": [list(box) for box in boxes]}))
+    return found
+
+
+def _boxes(arguments: argparse.Namespace) -> tuple[Any, ...]:
+    return tuple(parse_box(text) for text in arguments.box)
+
+
+def _classifier(arguments: argparse.Namespace) -> Classifier:
+    with usable_device(arguments.device) as device:
+        return load_classifier(
+            arguments.classifier,
+            model=arguments.model,
+            force=arguments.force,
+            device=device,
+            **_bare(arguments),
+        )
+
+
+def _backbone(arguments: argparse.Namespace) -> Any:
+    with usable_device(arguments.device) as device:
+        return load_model(arguments.model, device=device, **_bare(arguments)).eval()
+
+
+def _bare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what bare weights do not say themselves."""
+    return {"activation": arguments.activation, "tokenizer": arguments.tokenizer}
+
+
+def _run(arguments: argparse.Namespace, classifier: Classifier) -> str:
+    """Return a hash of all that decides a prediction besides the picture."""
+    digest = hashlib.sha256(repr((classifier.features.fingerprint, arguments.top)).encode())
+    for name in (FACTS, TENSORS):
+        digest.update((Path(arguments.classifier) / name).read_bytes())
+    return digest.hexdigest()[:12]

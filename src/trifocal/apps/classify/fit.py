@@ -1,0 +1,279 @@
+"""Fitting a few-shot classifier to one's own pictures, and measuring it on some it has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trifocal.apps.classify.examples import Examples, Parts, class_names, content_key, split
+from trifocal.apps.classify.features import PictureFeatures, shown_for
+from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.concepts import registry
+from trifocal.concepts.head import Head
+from trifocal.concepts.head_files import (
+    Backbone,
+    SavedHead,
+    kept_images,
+    make_head,
+    save_head,
+    thumbnail,
+)
+from trifocal.concepts.prompts import PHOTO, class_text
+from trifocal.concepts.support import unit
+from trifocal.concepts.vocabulary import (
+    Vocabulary,
+    concept_prompts,
+    concept_text,
+    load_vocabulary,
+)
+from trifocal.errors import UserError
+from trifocal.features.embed import encoder_of
+from trifocal.features.store import KEY_BYTES, FeatureStore
+from trifocal.metrics.accuracy import accuracy
+from trifocal.metrics.intervals import wilson
+from trifocal.progress import Progress, Quiet
+from trifocal.regions.boxes import clip_box
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier that was just fitted.
+
+    Attributes:
+        saved: What goes to disk.
+        examples: What it was fitted to and measured on.
+        parts: Which is which.
+    """
+
+    saved: SavedHead
+    examples: Examples
+    parts: Parts
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model folder, with small pictures of the support.
+
+        Raises:
+            UserError: the folder holds something else, or cannot be written.
+        """
+        regions = [self.examples.regions[index] for index in self.parts.support]
+        small = {index: _small(regions[index]) for index in kept_images(self.saved.labels)}
+        save_head(folder, self.saved, small)
+
+
+def fit_classifier(
+    examples: Examples,
+    model: Any,
+    *,
+    method: str = "ccli",
+    settings: Mapping[str, Any] | None = None,
+    names: Sequence[str] | None = None,
+    templates: Sequence[str] = PHOTO,
+    vocabulary: Vocabulary | None = None,
+    shots: int | None = None,
+    views: int = 10,
+    holdout: float = 0.2,
+    seed: int = 1,
+    backbone: str | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit a head to labeled pictures, and measure it on some that it was not fitted to.
+
+    Args:
+        examples: The pictures.
+        model: A Clip, or what embeds as one does; it stays as it is.
+        method: A key of `trifocal.concepts.registry.HEADS`.
+        settings: The head's parameters that differ from its defaults.
+        names: D class names for the prompts, by default the examples' own.
+        templates: Prompts with "{}" for the class name.
+        vocabulary: Text concepts, for a head with concepts; by default the shipped ones.
+        shots: Pictures of a class to fit to; None for all.
+        views: Random views of each support picture; 0 for the plain one.
+        holdout: Share of each class to measure on; 0 measures nothing.
+        seed: Of all that is drawn.
+        backbone: What loads the model, by default its name.
+        cache: Where features are kept.
+        progress: Told how far it is.
+
+    Raises:
+        UserError: a picture cannot be read, or the method, its settings or the shares do not do.
+    """
+    progress, clip = progress or Quiet(), encoder_of(model)
+    if views < 0:
+        raise UserError(f"--views is {views}; give 0 for the plain picture, or more.")
+    params = {"scale": clip.logit_scale.item(), "seed": seed, **(settings or {})}
+    check_head(method, params)
+    parts = split(examples, shots, holdout, seed)
+    names = list(names or class_names(examples.folders))
+    shown = shown_for(clip, boxes=examples.have_boxes)
+    features = PictureFeatures(clip, shown)
+    regions, labels = examples.regions, torch.tensor(examples.labels)
+    # A file that cannot be read is found here, before the slow part.
+    keys = tuple(content_key(regions[index]) for index in parts.support)
+    text = class_text(clip, names, templates).float().cpu()
+    wants_concepts = make_head(registry.HEADS, method, params).wants_concepts
+    if vocabulary is not None and not wants_concepts:
+        raise UserError(f"{method} uses no concepts; leave out --vocabulary.")
+    known = (vocabulary or load_vocabulary()) if wants_concepts else None
+    words = None if known is None else _concept_text(features, known, cache, progress)
+    support = features(
+        _of(regions, parts.support), views=views, seed=seed, cache=cache, progress=progress
+    )
+
+    def fitted(chosen: Sequence[int]) -> tuple[Head, dict[str, Any]]:
+        rows = [parts.support.index(index) for index in chosen]
+        given = (support[rows], labels[list(chosen)], text, words)
+        return fit_head(method, params, *given, keep=tuple(settings or {}))
+
+    head, chosen = fitted(parts.fitted)
+    metrics: dict[str, Any] = {}
+    if parts.held_out:
+        asked = features(_of(regions, parts.held_out), cache=cache, progress=progress)[:, 0]
+        metrics = _measured(head, asked, labels[parts.held_out], unit(text), parts.protocol)
+    if parts.fitted != parts.support:
+        head, chosen = fitted(parts.support)
+    saved = SavedHead(
+        method=method,
+        head=head,
+        folders=examples.folders,
+        classes=tuple(names),
+        templates=tuple(templates),
+        concepts=known.names if known else (),
+        images=tuple(examples.names[index] for index in parts.support),
+        keys=keys,
+        labels=tuple(examples.labels[index] for index in parts.support),
+        backbone=Backbone(backbone or clip.name, features.fingerprint, shown),
+        drawn={"shots": shots, "views": views, "holdout": holdout, "seed": seed},
+        metrics=metrics,
+        note=_note(parts, chosen),
+    )
+    return Fitted(saved, examples, parts)
+
+
+def check_head(method: str, params: Mapping[str, Any]) -> None:
+    """Refuse a method or a parameter that does not do.
+
+    Raises:
+        UserError: there is no such method or parameter, or it needs other features.
+    """
+    if make_head(registry.HEADS, method, params).wants_projection:
+        raise UserError(
+            f"{method} works on features from before the projection, which a classifier folder "
+            "does not keep; choose another --method."
+        )
+
+
+def fit_head(
+    method: str,
+    params: Mapping[str, Any],
+    support: Tensor,
+    labels: Tensor,
+    text: Tensor,
+    words: Tensor | None = None,
+    *,
+    keep: Collection[str] = (),
+) -> tuple[Head, dict[str, Any]]:
+    """Fit a head; what it would select on validation data is selected inside the support.
+
+    A quarter of each class is held out for that, and the head is then fitted to everything with
+    what was chosen. A head that selects something by itself is left to do so.
+
+    Args:
+        method: A key of `trifocal.concepts.registry.HEADS`.
+        params: The head's parameters.
+        support: (N, V, d) features.
+        labels: (N,) classes.
+        text: (D, d) class texts.
+        words: (I, d) text concepts.
+        keep: Parameters that are not to be selected.
+
+    Returns:
+        The head, and what was chosen, by the names of its parameters.
+    """
+    head = make_head(registry.HEADS, method, params)
+    head.fit(support, labels, text, words)
+    given, selected = head.get_params(), _selected(head)
+    alone = any(value != given[name] for name, value in selected.items())
+    if not head.searches or not selected or alone or selected.keys() & set(keep):
+        return head, {}
+    rng = random.Random(head.seed)
+    groups = [(labels == label).nonzero().flatten().tolist() for label in labels.unique()]
+    judged = {i for group in groups for i in rng.sample(group, -(-(len(group) - 1) // 4))}
+    if not judged:
+        return head, {}
+    rows, rest = sorted(judged), [i for i in range(len(labels)) if i not in judged]
+    trial = make_head(registry.HEADS, method, params)
+    val = (support[rows].mean(1), labels[rows])
+    chosen = _selected(trial.fit(support[rest], labels[rest], text, words, val))
+    head = make_head(registry.HEADS, method, {**params, **chosen})
+    return head.fit(support, labels, text, words), chosen
+
+
+def _selected(head: Head) -> dict[str, Any]:
+    """Return the numbers that a fitted head has for parameters of its own: alpha_ for alpha."""
+    found = {name: getattr(head, f"{name}_", None) for name in head.get_params()}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def _concept_text(
+    features: PictureFeatures, known: Vocabulary, cache: Path | None, progress: Progress
+) -> Tensor:
+    """Return (I, d) text features of concepts, out of the cache where they are there.
+
+    Two thousand texts take longer than all the rest of a second fit to the same pictures.
+    """
+    clip = features.model
+    if cache is None:
+        return concept_text(clip, known, progress=progress)
+    texts = [text for group in concept_prompts(known) for text in group]
+    ids = clip.tokenize(texts).ids.contiguous().numpy()  # as the tower reads them
+    key = hashlib.sha256(repr(ids.shape).encode() + ids.tobytes()).digest()[:KEY_BYTES]
+    store = FeatureStore(cache, {"format": "trifocal-concepts-1", "weights": features.fingerprint})
+    row = store.find([key]).get(key)
+    if row is None:
+        row = store.keep([key], concept_text(clip, known, progress=progress)[None])[key]
+    return row[0][row[1]]
+
+
+def _note(parts: Parts, chosen: Mapping[str, Any]) -> str:
+    """Return what is to be known of a fit beside its numbers."""
+    told = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
+    return "; ".join(filter(None, [parts.note, told and f"chosen inside the support: {told}"]))
+
+
+def _measured(
+    head: Head, features: Tensor, labels: Tensor, text: Tensor, protocol: str
+) -> dict[str, Any]:
+    """Return how a head does on held-out pictures, and zero-shot CLIP on the same."""
+    logits = head.logits(features)
+    value = accuracy(logits, labels)
+    interval = wilson(value, len(labels))
+    return {
+        "acc1": value,
+        "low": interval.low,
+        "high": interval.high,
+        "n": len(labels),
+        "zero_shot_acc1": accuracy(unit(features) @ text.T, labels),
+        "chance": 1 / logits.shape[1],
+        "protocol": protocol,
+    }
+
+
+def _of(regions: Sequence[GivenRegion], chosen: Sequence[int]) -> list[GivenRegion]:
+    return [regions[index] for index in chosen]
+
+
+def _small(region: GivenRegion) -> Image.Image:
+    """Return what a region shows, as small as it is kept."""
+    image, boxes = region.open()
+    left, top, width, height = map(int, clip_box(boxes[0], image.size))
+    return thumbnail(image.crop((left, top, left + width, top + height)))

@@ -1,0 +1,99 @@
+"""`trifocal data`: what a benchmark is missing, and data written in the field's formats."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.progress import track
+
+from trifocal.composition.negatives import HardNegatives
+from trifocal.composition.negatives.table import prepare_table
+from trifocal.concepts.datasets.coop import DATASETS, check_dataset, read_dataset
+from trifocal.data.captions import read_captions
+from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
+from trifocal.evaluate.runner import make_job, parse_options
+from trifocal.world.export import ExportConfig, export_world
+
+
+def check(benchmark: str, root: str, images: str | None, options: Sequence[str] = ()) -> int:
+    """Print what is missing for a benchmark; return 0 where nothing is, else 1.
+
+    Args:
+        benchmark: Its name; or a few-shot data set's, or "few_shot" for all of these.
+        root: Folder of its data.
+        images: Folder of the photos, where it is not in the root.
+        options: Other settings of the benchmark, each as "key=value".
+    """
+    kind, _, dataset = benchmark.partition(":")
+    if kind == FEW_SHOT or benchmark in DATASETS:
+        return check_few_shot([dataset or benchmark] if benchmark != FEW_SHOT else DATASETS, root)
+    settings = parse_options(options)
+    if images:
+        settings["images"] = str(Path(images).resolve())
+    job = make_job(benchmark, root, **settings)
+    missing = job.benchmark.check(job.root)
+    for item in missing:
+        print(f"missing: {item}")
+    if not missing:
+        print(f"{benchmark}: everything is there ({len(job.benchmark.items(job.root))} items)")
+    return 1 if missing else 0
+
+
+def check_few_shot(datasets: Iterable[str], root: str) -> int:
+    """Print what is missing of few-shot data sets; return 0 where nothing is, else 1."""
+    lacking = 0
+    for name in datasets:
+        missing = check_dataset(name, root)
+        for item in missing:
+            print(f"{name}: missing: {item}")
+        if not missing:
+            parts = read_dataset(name, root)
+            sizes = f"{len(parts.train)} / {len(parts.val)} / {len(parts.test)}"
+            print(f"{name}: everything is there ({sizes} pictures for training, val, test)")
+        lacking += bool(missing)
+    return 1 if lacking else 0
+
+
+def negatives(arguments: argparse.Namespace) -> None:
+    """Write hard negatives of every caption ahead, as NegCLIP's table."""
+    items = read_captions(arguments.captions, images=arguments.images, split=arguments.split)
+    root = Path(arguments.images or Path(arguments.captions).parent)
+    pairs = [
+        (caption, _relative(Path(item.image), root)) for item in items for caption in item.captions
+    ]
+    maker = HardNegatives(
+        tuple(arguments.kinds.split(",")), parser=arguments.parser, seed=arguments.seed
+    )
+    shown = track(pairs, "hard negatives", disable=not sys.stderr.isatty())
+    done = prepare_table(shown, arguments.out, maker, count=arguments.count)
+    print(f"{arguments.out}: {done} captions with their hard negatives")
+
+
+def world(arguments: argparse.Namespace) -> None:
+    """Draw the built-in world and write it as its benchmarks' own files."""
+    part = max(arguments.scenes // 5, 1)
+    config = ExportConfig(
+        seed=arguments.seed,
+        size=arguments.size,
+        train=arguments.scenes,
+        val=part,
+        test=part,
+        composition=arguments.tests,
+        zero_shot=part,
+        abduction=part,
+        referring=part,
+        few_shot=max(part // 10, 1),  # 1000 scenes: 20 a class, enough for 16 shots
+    )
+    folder = export_world(arguments.out, config)
+    print(
+        f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, "
+        "zero_shot/, sherlock/, refcoco/, few_shot/ (CoOp), few_shot_domains/"
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Return `path` seen from `root`, as tables hold it, or as it is where it lies elsewhere."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

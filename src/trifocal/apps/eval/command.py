@@ -1,0 +1,160 @@
+"""`trifocal eval`: models on benchmarks, side by side, with what they gained and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from trifocal.apps.terminal import ProgressBars
+from trifocal.clip import Clip
+from trifocal.errors import UserError
+from trifocal.evaluate.benchmarks.world import NAME as WORLD
+from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
+from trifocal.evaluate.records import export_clip_benchmark, read_results
+from trifocal.evaluate.runner import Job, evaluate, make_job, parse_options
+from trifocal.metrics.result import Result
+from trifocal.report.comparison import comparison_table
+from trifocal.tuning import interpolate, load_model
+
+_DRAWINGS = (
+    "The built-in base is tiny and was trained on drawings alone, so its scores on photos, and what "
+    "they become, mean little; start from a real CLIP for numbers that do."
+)
+
+
+def pick_device(name: str) -> str:
+    """Return the device to use for `name`; "auto" takes a GPU where there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextmanager
+def usable_device(name: str) -> Iterator[str]:
+    """Yield the device to load a model onto; one that cannot be used is a user's error.
+
+    Raises:
+        UserError: the block could not put anything there.
+    """
+    device = pick_device(name)
+    try:
+        yield device
+    except (RuntimeError, AssertionError) as error:
+        if device == "cpu":
+            raise
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"the device {device!r} cannot be used ({reason}); try cpu.") from None
+
+
+def run_eval(arguments: argparse.Namespace) -> list[Result]:
+    """Score, print the table, and write what was asked for.
+
+    Raises:
+        UserError: A model, a benchmark or its data cannot be had.
+    """
+    settings = parse_options(arguments.option)
+    if arguments.images:
+        settings["images"] = str(Path(arguments.images).resolve())
+    if arguments.captions:
+        settings["captions"] = str(Path(arguments.captions).resolve())
+    if arguments.available_only:
+        settings["available_only"] = True
+    jobs = [make_job(name, arguments.root, **settings) for name in arguments.benchmarks]
+    rows: list[Result] = []
+    curves: dict[str, list[CurvePoint]] = {}
+    pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report
+    names = _names(arguments)
+    with ProgressBars() as bars:
+        for name in names:
+            model = _load(name, arguments)
+            if arguments.interpolate:
+                start = arguments.base or _base_of(name)
+                base = _load(start, arguments)
+                if name == names[0]:
+                    pictured[start] = base
+                curve = wise_ft_curve(
+                    lambda alpha, base=base, model=model: interpolate(base, model, alpha),
+                    lambda mixed: evaluate(mixed, jobs, results=arguments.out, progress=bars),
+                    parse_alphas(arguments.interpolate),
+                )
+                curves[name] = curve
+                rows += [row for point in curve for row in point.rows]
+            else:
+                rows += evaluate(model, jobs, name=name, results=arguments.out, progress=bars)
+            if name in (names[0], names[-1]):
+                pictured[name] = model
+    compared = [row for file in arguments.compare for row in read_results(file)]
+    Console().print(comparison_table([*compared, *rows]))
+    if arguments.clip_benchmark:
+        export_clip_benchmark(arguments.clip_benchmark, rows)
+    if arguments.report:
+        _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
+    return rows
+
+
+def _write_report(
+    path: str,
+    jobs: Sequence[Job],
+    rows: Sequence[Result],
+    curves: dict[str, list[CurvePoint]],
+    models: dict[str, Clip],
+) -> None:
+    """Write the report; the first of the models is what the others are compared with."""
+    from trifocal.report.composition import results_report, write_report
+    from trifocal.report.shown import shown_of
+
+    base = next(iter(models))
+    scored = {*curves, *(row.model for row in rows)}
+    size = models[base].image_size
+    report = results_report(
+        rows,
+        curves,
+        base=base,
+        models=models,
+        logs={name: log for name in scored if (log := Path(name) / "metrics.jsonl").is_file()},
+        shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
+        remark=_DRAWINGS if base == "builtin" and _on_photos(jobs) else "",
+    )
+    write_report(path, report)
+    print(f"The report is in {path}")
+
+
+def _on_photos(jobs: Sequence[Job]) -> bool:
+    return any(job.benchmark.name != WORLD for job in jobs)
+
+
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """Return the models to score."""
+    names = [name for name in arguments.model.split(",") if name]
+    if arguments.base and not arguments.interpolate and arguments.base not in names:
+        names.insert(0, arguments.base)  # what was gained and lost is seen against the base
+    return names
+
+
+def _load(name: str, arguments: argparse.Namespace) -> Clip:
+    return load_model(
+        name,
+        device=pick_device(arguments.device),
+        activation=arguments.activation,
+        tokenizer=arguments.tokenizer,
+    ).eval()
+
+
+def _base_of(name: str) -> str:
+    """Return the model a run started from, as its recipe says."""
+    import yaml
+
+    recipe = Path(name) / "recipe.yaml"
+    if not recipe.is_file():
+        raise UserError(
+            f"{name} is not a run folder, so the model it was tuned from is unknown; give --base."
+        )
+    return yaml.safe_load(recipe.read_text())["model"]["name"]

@@ -1,0 +1,116 @@
+"""`trifocal explain`: ranked explanations of a region of a picture, or of a list of regions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trifocal.apps.eval.command import usable_device
+from trifocal.apps.explain.explanation import Explanation, GivenRegion, check_top, explain
+from trifocal.apps.explain.listed import explain_listed
+from trifocal.apps.explain.picture import FORMATS, save_picture
+from trifocal.apps.region_lists import read_regions
+from trifocal.apps.terminal import ProgressBars
+from trifocal.data.regions import Region
+from trifocal.errors import UserError
+from trifocal.regions.bank import load_bank, read_bank
+from trifocal.regions.boxes import parse_box
+from trifocal.regions.encoder import RegionEncoder, region_encoder
+from trifocal.tuning import load_model
+
+
+def run_explain(arguments: argparse.Namespace) -> None:
+    """Explain what the command line names, and show it.
+
+    Raises:
+        UserError: the picture, a box, the bank, the model, or where to write does not do.
+    """
+    check_top(arguments.top)
+    try:
+        if Path(arguments.image).suffix.lower() == ".jsonl":
+            _many(arguments)
+        else:
+            _single(arguments)
+    except BrokenPipeError:  # the reader, `head` say, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _single(arguments: argparse.Namespace) -> None:
+    """Explain one region; what costs nothing to check comes before the model."""
+    boxes = tuple(parse_box(text) for text in arguments.box)
+    region = Region(*GivenRegion(Path(arguments.image), boxes).open())
+    out = arguments.out
+    if out and Path(out).suffix.lower() not in FORMATS:
+        raise UserError(
+            f"--out {out} of a single picture is a picture too; end it in {', '.join(FORMATS)}."
+        )
+    texts = read_bank(arguments.bank)
+    with ProgressBars() as bars:
+        encoder = _encoder(arguments)
+        bank = load_bank(arguments.bank, encoder, texts=texts, progress=bars)
+        found = explain(encoder, [region], bank, arguments.top, progress=bars)[0]
+    if arguments.json:
+        facts = {"image": arguments.image, "boxes": region.boxes, "model": encoder.name}
+        print(json.dumps({**facts, "explanations": [one.as_dict() for one in found]}))
+    else:
+        Console().print(_table(found))
+    if out:
+        note = f"{encoder.name} · {len(bank.texts):,} explanations in {Path(arguments.bank).name}"
+        image, shown = region.open()
+        try:
+            save_picture(out, image, shown, found, note)
+        except OSError as error:
+            raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
+        print(f"The picture is in {out}", file=sys.stderr)
+
+
+def _many(arguments: argparse.Namespace) -> None:
+    """Explain a list of regions."""
+    out = arguments.out
+    if arguments.box:
+        raise UserError("a list of regions holds their boxes itself; leave out --box.")
+    if out and Path(out).suffix.lower() in FORMATS:
+        raise UserError(f"--out {out} is a picture; a list's explanations are .jsonl.")
+    listed = read_regions(arguments.image)
+    texts = read_bank(arguments.bank)
+    with ProgressBars() as bars:
+        encoder = _encoder(arguments)
+        bank = load_bank(arguments.bank, encoder, texts=texts, progress=bars)
+        done = explain_listed(
+            encoder,
+            listed,
+            bank,
+            arguments.top,
+            out,
+            skip_bad=arguments.skip_bad,
+            progress=bars,
+        )
+    print(f"{out or 'done'}: {done} of {len(listed)} regions explained", file=sys.stderr)
+
+
+def _encoder(arguments: argparse.Namespace) -> RegionEncoder:
+    """Load the model onto its device."""
+    with usable_device(arguments.device) as device:
+        clip = load_model(
+            arguments.model,
+            device=device,
+            activation=arguments.activation,
+            tokenizer=arguments.tokenizer,
+        )
+    return region_encoder(clip.eval())
+
+
+def _table(found: Sequence[Explanation]) -> Table:
+    table = Table("rank", "score", "explanation", box=None, pad_edge=False)
+    table.columns[0].justify = table.columns[1].justify = "right"
+    for one in found:
+        table.add_row(str(one.rank), f"{one.score:.3f}", Text(one.text, overflow="fold"))
+    return table

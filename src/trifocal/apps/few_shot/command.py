@@ -1,0 +1,137 @@
+"""`trifocal eval few-shot`: few-shot methods over shots, seeds and data sets."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from trifocal.apps.few_shot.sources import open_sources
+from trifocal.apps.terminal import ProgressBars
+from trifocal.concepts.registry import HEADS
+from trifocal.errors import Stopped, UserError
+from trifocal.evaluate.few_shot.methods import few_shot_methods
+from trifocal.evaluate.few_shot.pairs import Answers
+from trifocal.evaluate.few_shot.rows import FIT, told_apart
+from trifocal.evaluate.few_shot.run import run_few_shot
+from trifocal.evaluate.few_shot.summary import Summary, reference_of
+from trifocal.evaluate.records import read_results
+from trifocal.evaluate.runner import parse_options
+from trifocal.metrics.result import Result
+from trifocal.report.concepts import few_shot_report
+from trifocal.report.few_shot_table import few_shot_tables
+from trifocal.report.page import write_report
+
+
+def run_eval_few_shot(arguments: argparse.Namespace) -> list[Result]:
+    """Run the protocol, print the tables, and write what was asked for.
+
+    Raises:
+        UserError: A method, a data set or its files cannot be had.
+        Stopped: It was interrupted; what was done is in the results file.
+    """
+    if not arguments.debug:  # what each of hundreds of fits tells of itself
+        logging.getLogger("trifocal.concepts").setLevel(logging.WARNING)
+    names = list(HEADS) if arguments.methods == "all" else listed(arguments.methods)
+    methods = few_shot_methods(names, HEADS, head_options(arguments.option))
+    shots, seeds = numbers(arguments.shots, "--shots", 1), numbers(arguments.seeds, "--seeds", 0)
+    compared = [row for file in arguments.compare for row in read_results(file)]
+    with TemporaryDirectory() as folder:
+        results = Path(arguments.out or Path(folder) / "results.jsonl")
+        with ProgressBars() as bars:
+            sources = open_sources(
+                arguments,
+                listed(arguments.datasets),
+                most_shots=shots[-1],
+                concepts=any(method.head().wants_concepts for method in methods),
+                progress=ProgressBars(within=bars),
+            )
+            try:
+                rows = run_few_shot(
+                    sources,
+                    methods,
+                    shots,
+                    seeds,
+                    arguments.val,
+                    results=results,
+                    progress=bars,
+                )
+            except KeyboardInterrupt:
+                if arguments.out is None:
+                    raise
+                raise Stopped(signal.SIGINT, _fits(results), arguments.out) from None
+        _show([*compared, *rows], arguments, [*arguments.compare, results])
+    return rows
+
+
+def _show(
+    rows: Iterable[Result], arguments: argparse.Namespace, files: Sequence[str | Path]
+) -> None:
+    """Print the tables and write the report; what was right is read from beside the files."""
+    measured = told_apart(rows)
+    summary, answers = Summary(measured), Answers(measured, files)
+    reference = reference_of(summary.methods, arguments.baseline)
+    console = Console()
+    for table in few_shot_tables(summary, answers, reference):
+        console.print(table)
+        console.print()
+    if arguments.report:
+        typed = f"trifocal {shlex.join(sys.argv[1:])}"
+        write_report(arguments.report, few_shot_report(summary, answers, reference, [typed]))
+        print(f"The report is in {arguments.report}")
+
+
+def _fits(results: Path) -> int:
+    """Return how many fits a results file holds."""
+    if not results.is_file():
+        return 0
+    return sum(row.metric == FIT for row in read_results(results))
+
+
+def listed(text: str) -> list[str]:
+    """Return the names in "a,b,c"."""
+    return [name for name in (part.strip() for part in text.split(",")) if name]
+
+
+def numbers(text: str, option: str, least: int) -> tuple[int, ...]:
+    """Return the numbers in "1,2,4", in increasing order.
+
+    Raises:
+        UserError: They are not whole numbers from `least` on.
+    """
+    try:
+        found = sorted({int(part) for part in listed(text)})
+    except ValueError:
+        found = []
+    if not found or found[0] < least:
+        raise UserError(
+            f"{option} takes whole numbers from {least} on, with commas (1,2,4), not {text!r}"
+        )
+    return tuple(found)
+
+
+def head_options(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return parameters of methods, by method, from texts such as "tip-adapter.alpha=2".
+
+    Raises:
+        UserError: A text is not of this form.
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, equals, value = text.partition("=")
+        method, dot, key = place.rpartition(".")
+        if not equals or not dot or not method or not key.isidentifier():
+            raise UserError(
+                f"{text!r} is no parameter of a method; write METHOD.KEY=VALUE, "
+                "e.g. tip-adapter.alpha=2"
+            )
+        options.setdefault(method, {}).update(parse_options([f"{key}={value}"]))
+    return options

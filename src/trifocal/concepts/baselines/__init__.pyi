@@ -1,0 +1,15 @@
+from .ape import APE as APE
+from .ape import APET as APET
+from .clap import CLAP as CLAP
+from .clap import ZSLP as ZSLP
+from .clip_adapter import CLIPAdapter as CLIPAdapter
+from .gda import GDA as GDA
+from .linear_probe import LinearProbe as LinearProbe
+from .lp_plus_plus import LPPlusPlus as LPPlusPlus
+from .proker import ProKeR as ProKeR
+from .prolip import ProLIP as ProLIP
+from .ss_text import SSText as SSText
+from .taskres import TaskRes as TaskRes
+from .tip_adapter import TipAdapter as TipAdapter
+from .tip_adapter import TipAdapterF as TipAdapterF
+from .zero_shot import ZeroShot as ZeroShot

@@ -1,0 +1,54 @@
+"""What the focus on concepts offers, by the names of recipes and of the command line.
+
+Heads learn from features and take seconds; methods train inside the backbone, on the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from trifocal.concepts.baselines.ape import APE, APET
+from trifocal.concepts.baselines.clap import CLAP, ZSLP
+from trifocal.concepts.baselines.clip_adapter import CLIPAdapter
+from trifocal.concepts.baselines.gda import GDA
+from trifocal.concepts.baselines.linear_probe import LinearProbe
+from trifocal.concepts.baselines.lp_plus_plus import LPPlusPlus
+from trifocal.concepts.baselines.proker import ProKeR
+from trifocal.concepts.baselines.prolip import ProLIP
+from trifocal.concepts.baselines.ss_text import SSText
+from trifocal.concepts.baselines.taskres import TaskRes
+from trifocal.concepts.baselines.tip_adapter import TipAdapter, TipAdapterF
+from trifocal.concepts.baselines.zero_shot import ZeroShot
+from trifocal.concepts.head import Head
+from trifocal.concepts.low_rank import ClipLora, ClipLoraConfig
+from trifocal.concepts.method import CCLI
+from trifocal.concepts.prompt_learning import Coop, CoopConfig
+
+# Those with "ccli-" are CCLI's other readings, and the two controls: the same inference without
+# visual concepts.
+HEADS: dict[str, Callable[..., Head]] = {
+    "ccli": CCLI,
+    "ccli-tf": partial(CCLI, head="tf"),
+    "ccli-linear": partial(CCLI, head="linear"),
+    "ccli-full": partial(CCLI, head="full"),
+    "ccli-text": partial(CCLI, visual="text"),
+    "ccli-raw": partial(CCLI, visual="raw"),
+    "zero-shot": ZeroShot,
+    "linear-probe": LinearProbe,
+    "tip-adapter": TipAdapter,
+    "tip-adapter-f": TipAdapterF,
+    "clip-adapter": CLIPAdapter,
+    "taskres": TaskRes,
+    "ape": APE,
+    "ape-t": APET,
+    "gda": GDA,
+    "proker": ProKeR,
+    "lp++": LPPlusPlus,
+    "zs-lp": ZSLP,
+    "clap": CLAP,
+    "ss-text": SSText,
+    "prolip": ProLIP,
+}
+
+METHODS = {"coop": (CoopConfig, Coop), "clip_lora": (ClipLoraConfig, ClipLora)}

@@ -1,0 +1,83 @@
+"""Base-to-new: fit to half of the classes, test on these and on the other half.
+
+CoCoOp (Zhou et al., arXiv 2203.05557): of D sorted classes the first ceil(D/2) are base, the rest
+new. Each half is tested among its own classes only. Both are summed up by their harmonic mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from trifocal.concepts.datasets.dataset import PARTS, ImageClasses, LabeledImage
+from trifocal.errors import UserError
+
+
+def halves(classes: int) -> tuple[range, range]:
+    """Return the labels of the base classes and of the new ones, of `classes` in all.
+
+    Raises:
+        UserError: there are fewer than two.
+    """
+    if classes < 2:
+        raise UserError(f"base-to-new needs at least two classes, not {classes}.")
+    middle = (classes + 1) // 2
+    return range(middle), range(middle, classes)
+
+
+def restrict(items: Iterable[LabeledImage], labels: Sequence[int]) -> list[LabeledImage]:
+    """Return the pictures of some classes, numbered from 0 on in the order of `labels`."""
+    numbers = {label: number for number, label in enumerate(labels)}
+    return [replace(one, label=numbers[one.label]) for one in items if one.label in numbers]
+
+
+def base_and_new(dataset: ImageClasses) -> tuple[ImageClasses, ImageClasses]:
+    """Return both halves of a data set, each with its own labels from 0 on.
+
+    CoOp's draw is made from the whole data set and then restricted to the base classes; to have the
+    same support, call `sample_few_shot` on the whole and `restrict` what it gives.
+    """
+    base, new = halves(len(dataset.classnames))
+    return _half(dataset, base), _half(dataset, new)
+
+
+def harmonic(base: float, new: float) -> float:
+    """Return H = 2 b n / (b + n) of two accuracies; 0 if both are 0."""
+    return 2 * base * new / (base + new) if base + new else 0.0
+
+
+@dataclass(frozen=True)
+class Averages:
+    """What a table of base-to-new accuracies comes to.
+
+    Attributes:
+        base: Mean over data sets.
+        new: Mean over data sets.
+        h_of_averages: H of these two means, as CoOp, CoCoOp and MaPLe report it.
+        average_of_h: Mean of the data sets' H, which some tables print in its place.
+    """
+
+    base: float
+    new: float
+    h_of_averages: float
+    average_of_h: float
+
+
+def averages(pairs: Sequence[tuple[float, float]]) -> Averages:
+    """Average base and new accuracies, a pair a data set.
+
+    Raises:
+        UserError: there is no pair.
+    """
+    if not pairs:
+        raise UserError("there are no base and new accuracies to average.")
+    count = len(pairs)
+    base = sum(b for b, _ in pairs) / count
+    new = sum(n for _, n in pairs) / count
+    mean_h = sum(harmonic(b, n) for b, n in pairs) / count
+    return Averages(base, new, harmonic(base, new), mean_h)
+
+
+def _half(dataset: ImageClasses, labels: range) -> ImageClasses:
+    parts = {part: restrict(getattr(dataset, part), labels) for part in PARTS}
+    return replace(dataset, classnames=tuple(dataset.classnames[i] for i in labels), **parts)

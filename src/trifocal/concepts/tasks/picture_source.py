@@ -1,0 +1,255 @@
+"""Few-shot tasks from pictures and a frozen backbone.
+
+The support is drawn as CoOp draws it (Zhou et al., arXiv 2109.01134) and embedded, in one view or
+in several random ones (ten in Tip-Adapter, Zhang et al., arXiv 2207.09519). Test pictures are
+embedded once for all tasks, when the first task is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trifocal.concepts.class_tuned import trained_template
+from trifocal.concepts.datasets.dataset import ImageClasses, LabeledImage
+from trifocal.concepts.datasets.folders import list_classes
+from trifocal.concepts.datasets.imagenet_shifts import ShiftedTest
+from trifocal.concepts.prompts import Order, class_name, class_text
+from trifocal.concepts.tasks.base_to_new import halves, restrict
+from trifocal.concepts.tasks.sampling import ValFrom, sample_few_shot
+from trifocal.concepts.tasks.task import VAL_MODES, FewShotTask, TestSet, ValMode
+from trifocal.concepts.vocabulary import Vocabulary, concept_text
+from trifocal.data.classes import class_folders, readable
+from trifocal.errors import UserError
+from trifocal.features.embed import encoder_of
+from trifocal.features.pictures import OnBad, image_features
+from trifocal.progress import Progress
+
+Labeled = tuple[Tensor, Tensor]
+
+
+class PictureSource:
+    """Makes the tasks of one data set under one backbone.
+
+    Args:
+        dataset: The pictures.
+        model: A Clip, a method, or another model that embeds as a Clip does. It must not change
+            while the source is used.
+        concepts: Text concepts; None for tasks without them.
+        shifts: Further test sets with the classes of the data set.
+        base_to_new: Fit to the first half of the classes; test on these ("base") and on the
+            others ("new").
+        views: Random views of each support picture; 0 for one view, as in testing.
+        view_scale: Bounds of a random view's share of the picture.
+        order: Of averaging and normalizing the prompts of a class (see `prompts.ensemble`).
+        pad: Repeat support pictures of classes that have too few.
+        val_from: "train" to draw the "few" validation pictures from the training ones, for a data
+            set without validation pictures.
+        cache: Folder of the feature store; None keeps nothing between runs.
+        batch_size: Pictures in one pass.
+        threads: How many pictures are opened at a time.
+        progress: Told of pictures and texts that are embedded.
+        on_bad: What a picture that cannot be read does: "raise", or "skip" with a warning.
+
+    Attributes:
+        name: Of the data set.
+        templates: The prompts of its classes; a backbone trained on classes keeps to its own.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageClasses,
+        model: Any,
+        *,
+        concepts: Vocabulary | None = None,
+        shifts: Sequence[ShiftedTest] = (),
+        base_to_new: bool = False,
+        views: int = 0,
+        view_scale: tuple[float, float] = (0.5, 1.0),
+        order: Order = "tip",
+        pad: bool = False,
+        val_from: ValFrom = "val",
+        cache: Path | None = None,
+        batch_size: int = 64,
+        threads: int = 4,
+        progress: Progress | None = None,
+        on_bad: OnBad = "raise",
+    ) -> None:
+        if base_to_new and shifts:
+            raise UserError("base-to-new and shifted tests do not go together; choose one.")
+        self.dataset, self.model, self.concepts = dataset, encoder_of(model), concepts
+        self.shifts, self.base_to_new = shifts, base_to_new
+        self.name, self.views, self.view_scale, self.pad = dataset.name, views, view_scale, pad
+        self.order: Order = order
+        self.val_from: ValFrom = val_from
+        template = trained_template(self.model)
+        self.templates = (template,) if template else dataset.templates
+        self._options: dict[str, Any] = {
+            "cache": cache,
+            "batch_size": batch_size,
+            "threads": threads,
+            "progress": progress,
+            "on_bad": on_bad,
+        }
+        if cache is not None and hasattr(self.model, "fingerprint"):
+            self._options["fingerprint"] = self.model.fingerprint()
+        labels = range(len(dataset.classnames))
+        self._base, self._new = halves(len(labels)) if base_to_new else (labels, labels)
+        self._progress = progress
+        self._known: dict[Any, Any] = {}  # what every task shares
+
+    def task(
+        self, shots: int, seed: int, val_mode: ValMode, *, before_projection: bool = False
+    ) -> FewShotTask:
+        """Return one task; its picture features from before the projection, if so asked.
+
+        Raises:
+            UserError: a picture cannot be read, a class has none, there are no validation or test
+                pictures, or the backbone offers pooled features only.
+        """
+        if val_mode not in VAL_MODES:
+            raise UserError(f"there is no validation {val_mode!r}; choose {', '.join(VAL_MODES)}.")
+        val_from: ValFrom = self.val_from if val_mode == "few" else "val"
+        # CoOp draws from all classes, and keeps the base classes then.
+        drawn, few = sample_few_shot(self.dataset, shots, seed, pad=self.pad, val_from=val_from)
+        chosen = restrict(drawn, self._base)
+        support, kept = self._embedded(self.dataset.images, chosen, before_projection, self.views)
+        images = [chosen[i] for i in kept]
+        return FewShotTask(
+            dataset=self.name,
+            shots=shots,
+            seed=seed,
+            support=support,
+            labels=_labels(images),
+            class_text=self._class_text(self._base),
+            concept_text=self._concept_text(),
+            val=self._val(val_mode, few, before_projection),
+            val_mode=val_mode,
+            tests=self._tests(before_projection),
+            classnames=self._names(self._base),
+            concepts=self.concepts.names if self.concepts else (),
+            images=[one.path for one in images],
+            scale=float(torch.as_tensor(getattr(self.model, "logit_scale", 100.0)).detach()),
+            backbone=str(getattr(self.model, "name", "")),
+            projection=self._projection() if before_projection else None,
+        )
+
+    # --- pictures ---------------------------------------------------------------------------
+
+    def _embedded(
+        self, folder: Path, items: Sequence[LabeledImage], before: bool, views: int = 0
+    ) -> tuple[Tensor, list[int]]:
+        """Return features (n, V, d) of the pictures that can be read, and which these are."""
+        made = image_features(
+            self.model,
+            [folder / one.path for one in items],
+            views=views,
+            view_scale=self.view_scale,
+            projected=not before,
+            **self._options,
+        )
+        return made.features, made.kept
+
+    def _part(self, key: str, folder: Path, items: Iterable[LabeledImage], before: bool) -> Labeled:
+        """Return features (n, d) and labels of a part that all tasks share."""
+        if (key, before) not in self._known:
+            listed = list(items)
+            features, kept = self._embedded(folder, listed, before)
+            self._known[key, before] = features[:, 0], _labels([listed[i] for i in kept])
+        return self._known[key, before]
+
+    def _tests(self, before: bool) -> dict[str, TestSet]:
+        folder, test = self.dataset.images, self.dataset.test
+        if not test:
+            raise UserError(f"{self.name} has no test pictures; add a test part.")
+        if self.base_to_new:
+            base = self._part("base", folder, restrict(test, self._base), before)
+            new = self._part("new", folder, restrict(test, self._new), before)
+            return {
+                "base": TestSet(*base),
+                "new": TestSet(*new, new_text=self._class_text(self._new)),
+            }
+        tests = {"test": TestSet(*self._part("test", folder, test, before))}
+        for shift in self.shifts:
+            rows = self._part(f"shift {shift.name}", shift.images, shift.test, before)
+            among = None if shift.candidates is None else torch.tensor(shift.candidates)
+            tests[shift.name] = TestSet(*rows, candidates=among)
+        return tests
+
+    def _val(self, mode: ValMode, few: Sequence[LabeledImage], before: bool) -> Labeled | None:
+        if mode == "none":
+            return None
+        if mode == "full":
+            every = restrict(self.dataset.val, self._base)
+            if not every:
+                raise UserError(f"{self.name} has no validation pictures; select on none or few.")
+            return self._part("val", self.dataset.images, every, before)
+        chosen = restrict(few, self._base)
+        if not chosen:
+            raise UserError(
+                f"{self.name} has no validation pictures; select on none, or draw them from the "
+                'training pictures (val_from="train").'
+            )
+        features, kept = self._embedded(self.dataset.images, chosen, before)
+        return features[:, 0], _labels([chosen[i] for i in kept])
+
+    # --- texts ------------------------------------------------------------------------------
+
+    def _names(self, labels: range) -> tuple[str, ...]:
+        return tuple(self.dataset.classnames[label] for label in labels)
+
+    def _class_text(self, labels: range) -> Tensor:
+        """Return (D, d) text features of some classes."""
+        if labels not in self._known:
+            made = class_text(self.model, self._names(labels), self.templates, self.order)
+            self._known[labels] = made.float().cpu()
+        return self._known[labels]
+
+    def _concept_text(self) -> Tensor | None:
+        """Return (I, d) text features of the concepts."""
+        if self.concepts is None:
+            return None
+        if "concepts" not in self._known:
+            made = concept_text(self.model, self.concepts, progress=self._progress)
+            self._known["concepts"] = made
+        return self._known["concepts"]
+
+    def _projection(self) -> Tensor:
+        return self.model.image_projection.float().cpu()
+
+
+def read_shift_folder(folder: str | Path, dataset: ImageClasses) -> ShiftedTest:
+    """Return a folder of class folders as a shifted test of a data set.
+
+    Args:
+        folder: Its class folders are named after classes of the data set; where some classes have
+            none, the others alone compete.
+        dataset: What heads are fitted to.
+
+    Raises:
+        UserError: there are no class folders, one is not named after a class, or has no picture.
+    """
+    folder = Path(folder)
+    labels = {name: label for label, name in enumerate(dataset.classnames)}
+    places: dict[str, int] = {}
+    for place in class_folders(folder):
+        names = (place.name, readable(place.name), class_name(place.name, dataset.name))
+        found = next((labels[name] for name in names if name in labels), None)
+        if found is None:
+            raise UserError(
+                f"{place} is no class of {dataset.name}; name its folders after the classes."
+            )
+        places[place.name] = found
+    if not places:
+        raise UserError(f"{folder} has no class folders; make one folder per class.")
+    items = list_classes(folder, places)[1]
+    present = tuple(sorted(set(places.values())))
+    return ShiftedTest(folder.name, folder, items, present if len(present) < len(labels) else None)
+
+
+def _labels(items: Sequence[LabeledImage]) -> Tensor:
+    return torch.tensor([one.label for one in items], dtype=torch.long)

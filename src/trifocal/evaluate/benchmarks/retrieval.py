@@ -1,0 +1,180 @@
+"""Image and text retrieval over pictures with captions: recall@k in both directions.
+
+Karpathy & Fei-Fei (CVPR 2015) and CLIP (Radford et al., 2021): every caption looks for its picture
+among all pictures, every picture for any of its captions among all captions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trifocal.data.caption_files import read_rows
+from trifocal.data.captions import CaptionItem, missing_images, read_captions
+from trifocal.errors import UserError
+from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.ranks import retrieval_ranks
+from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
+
+TASK = "zeroshot_retrieval"
+RECALLS = (1, 5, 10)
+# Names under which the field keeps its caption files, looked for in this order.
+_CAPTION_FILES = (
+    "dataset_coco.json",
+    "dataset_flickr30k.json",
+    "dataset_flickr8k.json",
+    "coco_karpathy_test.json",
+    "captions.jsonl",
+    "captions.tsv",
+    "captions.csv",
+    "captions.json",
+    "coco.json",
+)
+
+
+@dataclass(frozen=True)
+class RetrievalItems:
+    """Pictures, texts, and whose each text is.
+
+    Attributes:
+        dataset: Name under which results are filed.
+        images: N pictures or their paths.
+        texts: M captions.
+        owner: M indices into the pictures.
+    """
+
+    dataset: str
+    images: Sequence[Picture] | Tensor
+    texts: Sequence[str]
+    owner: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass
+class Retrieval:
+    """The benchmark over any caption file that `read_captions` knows.
+
+    Attributes:
+        dataset: Name under which results are filed, by default the caption file's.
+        captions: The caption file, relative to the root; by default one of the usual names. The
+            root may also be the file itself.
+        images: Folder of the pictures, by default where the caption file says.
+        split: Part of a file that has parts; by default "test", if there is one.
+        captions_per_image: Use only the first so many captions of each picture.
+        batch_size: Pictures in one pass.
+    """
+
+    dataset: str = ""
+    captions: str | Path | None = None
+    images: str | Path | None = None
+    split: str | None = None
+    captions_per_image: int | None = None
+    batch_size: int = 128
+    name = "retrieval"
+    source = "a table or JSON of captions; Karpathy's COCO and Flickr30k files are the usual ones"
+    version = 1
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing: the caption file, or pictures (one entry with their count)."""
+        path = self._file(Path(root))
+        return self._no_file(Path(root)) if path is None else self._missing(self._read(path))
+
+    def items(self, root: str | Path) -> RetrievalItems:
+        """Read the caption file.
+
+        Raises:
+            UserError: Files are missing or cannot be read.
+        """
+        path = self._file(Path(root))
+        if path is None:
+            raise UserError(f"{self.name} cannot run; {self._no_file(Path(root))[0]}")
+        found = self._read(path)
+        require(self._missing(found), self.name)
+        by_image: dict[str, list[str]] = {}
+        for item in found:  # a table has one row a caption
+            by_image.setdefault(item.image, []).extend(item.captions)
+        images, texts, owner = list(by_image), [], []
+        for number, image in enumerate(images):
+            chosen = by_image[image][: self.captions_per_image]
+            texts += chosen
+            owner += [number] * len(chosen)
+        return RetrievalItems(self.dataset or path.stem, images, texts, owner)
+
+    def score(
+        self, model: Any, items: RetrievalItems, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Return `image_retrieval_recall@k` and `text_retrieval_recall@k` for k = 1, 5, 10."""
+        return score_retrieval(model, items, batch_size=self.batch_size, progress=progress)
+
+    def _file(self, root: Path) -> Path | None:
+        if root.is_file():
+            return root
+        names = _CAPTION_FILES if self.captions is None else (str(self.captions),)
+        return next((root / name for name in names if (root / name).is_file()), None)
+
+    def _no_file(self, root: Path) -> list[Missing]:
+        wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"
+        remedy = "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
+        return [Missing(str(root / str(wanted)), remedy)]
+
+    @staticmethod
+    def _missing(items: Sequence[CaptionItem]) -> list[Missing]:
+        absent = missing_images(items)
+        remedy = "put the pictures there, or say with `images` in which folder they are"
+        return [Missing(absent[0], remedy, len(absent))] if absent else []
+
+    def _read(self, path: Path) -> list[CaptionItem]:
+        """Return the captioned pictures of the split."""
+        split = self.split
+        if split is None:
+            splits = {row.split for row in read_rows(path, "auto", None, None)}
+            split = "test" if "test" in splits else None
+        return read_captions(path, images=self.images, split=split)
+
+
+def score_retrieval(
+    model: Any,
+    items: RetrievalItems,
+    *,
+    batch_size: int = 128,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Return the rows of one retrieval set (see `Retrieval.score`).
+
+    Args:
+        model: A Clip or a method.
+        items: Pictures, texts and ownership.
+        batch_size: Pictures in one pass.
+        progress: Told of distinct pictures and texts.
+    """
+    protocol = retrieval_protocol(len(items.images), len(items.texts))
+    sheet = Sheet(items.dataset, model_name(model), protocol, version=Retrieval.version)
+    images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
+    texts = encode_texts(model, items.texts, batch_size=2 * batch_size, progress=progress)
+    add_recalls(sheet, images, texts, items.owner)
+    return sheet.done()
+
+
+def retrieval_protocol(images: int, texts: int) -> str:
+    """Return how retrieval is measured, in words."""
+    return (
+        f"{images} pictures, {texts} captions; any caption of the picture counts; "
+        "ties as in random order"
+    )
+
+
+def add_recalls(sheet: Sheet, images: Tensor, texts: Tensor, owner: Sequence[int] | Tensor) -> None:
+    """Append recall@1, 5 and 10 of both directions for (N, D) and (M, D) unit embeddings."""
+    directions = retrieval_ranks(images, texts, owner)
+    for way, ranks in zip(("image", "text"), directions, strict=True):
+        for k in RECALLS:
+            metric = f"{way}_retrieval_recall@{k}"
+            sheet.add(TASK, metric, ranks.recall(k), len(ranks), ranks.chance(k))

@@ -1,0 +1,274 @@
+"""Zero-shot classification: class names in prompts become a classifier.
+
+CLIP (Radford et al., 2021, section 3.1.4): a class is the mean of the unit embeddings of its
+prompts, made unit again; a picture belongs to the class with the highest cosine. All prompts of
+all classes are encoded in one sorted batch. Names and templates come from the user, from
+CLIP_benchmark's files, or from the folders' own names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from trifocal.concepts.class_tuned import trained_template
+from trifocal.concepts.datasets.dataset import ImageClasses
+from trifocal.data.classes import class_folders, pictures, prompts, readable
+from trifocal.errors import UserError, nearest
+from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
+from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
+
+TASK = "zeroshot_classification"
+DEFAULT_TEMPLATES = ("a photo of a {c}.",)
+CLASSNAMES_FILE = "classnames.txt"
+TEMPLATES_FILE = "zeroshot_classification_templates.txt"
+
+
+def zero_shot_classifier(
+    model: Any,
+    classnames: Sequence[str],
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
+    *,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return (C, D) float32 unit vectors, one a class.
+
+    Args:
+        model: A Clip or a method.
+        classnames: C names.
+        templates: Prompts with a place for the name; their embeddings are averaged.
+        batch_size: Most prompts in one pass.
+        progress: Told of every distinct prompt.
+    """
+    texts = [prompts(name, templates) for name in classnames]
+    return prompt_classifier(model, texts, batch_size=batch_size, progress=progress)
+
+
+def prompt_classifier(
+    model: Any,
+    texts: Sequence[Sequence[str]],
+    *,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return (C, D) float32 unit vectors of C classes with the same number of prompts each."""
+    if not texts or not texts[0]:
+        raise UserError("a zero-shot classifier needs at least one class name and one template")
+    flat = [text for group in texts for text in group]
+    embedded = encode_texts(model, flat, batch_size=batch_size, progress=progress)
+    means = embedded.reshape(len(texts), len(texts[0]), -1).mean(dim=1)
+    return normalize(means, dim=1)
+
+
+@dataclass(frozen=True)
+class ClassItems:
+    """Pictures with classes.
+
+    Attributes:
+        dataset: Name under which results are filed.
+        images: N pictures or their paths.
+        labels: N class indices.
+        classnames: C names, as the prompts say them.
+        templates: The prompts.
+    """
+
+    dataset: str
+    images: Sequence[Picture] | Tensor
+    labels: Sequence[int]
+    classnames: Sequence[str]
+    templates: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class ZeroShot:
+    """The benchmark over a folder of class folders.
+
+    Attributes:
+        dataset: Its name, by default the root folder's; also the key in CLIP_benchmark's files.
+        classnames: Names in the sorted order of the class folders, or a mapping from folder to
+            name, or a file with either: text (a name a line), or JSON (that, or CLIP_benchmark's
+            mapping from data set to names). By default `classnames.txt` at the root or beside it,
+            or else the folders' names.
+        templates: Prompts, or a file of them in the same forms; by default
+            `zeroshot_classification_templates.txt`, or else "a photo of a {c}.". A model that was
+            trained on classes keeps to its own prompt unless some are given here.
+        split: Subfolder that holds the class folders, used if it exists.
+        batch_size: Pictures in one pass.
+    """
+
+    dataset: str = ""
+    classnames: Sequence[str] | Mapping[str, str] | str | Path | None = None
+    templates: Sequence[str] | str | Path | None = None
+    split: str = "test"
+    batch_size: int = 128
+    name = "zero_shot"
+    source = "any folder of class folders, or a data set of CLIP_benchmark (MIT) unpacked so"
+    version = 1
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing: the folder, or pictures in a class folder."""
+        folder = self._folder(Path(root))
+        classes = class_folders(folder)
+        if len(classes) < 2:
+            remedy = "put one folder per class there, with JPEG, PNG or WebP pictures in each"
+            return [Missing(str(folder), remedy)]
+        remedy = "put its pictures (JPEG, PNG or WebP) there, or remove the folder"
+        return [Missing(str(path), remedy) for path in classes if not pictures(path)]
+
+    def items(self, root: str | Path) -> ClassItems:
+        """List pictures and classes.
+
+        Raises:
+            UserError: Files are missing, or names and folders do not fit together.
+        """
+        require(self.check(root), self.name)
+        root = Path(root)
+        folders = class_folders(self._folder(root))
+        images, labels = [], []
+        for label, folder in enumerate(folders):
+            found = pictures(folder)
+            images += found
+            labels += [label] * len(found)
+        dataset = self.dataset or root.resolve().name
+        names = self._names(root, dataset, [folder.name for folder in folders])
+        templates = self._templates(root, dataset)
+        return ClassItems(dataset, images, labels, names, templates)
+
+    def score(
+        self, model: Any, items: ClassItems, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`."""
+        if self.templates is None:
+            items = as_trained(model, items)
+        return score_classes(model, items, batch_size=self.batch_size, progress=progress)
+
+    def _folder(self, root: Path) -> Path:
+        inner = root / self.split
+        return inner if self.split and inner.is_dir() else root
+
+    def _names(self, root: Path, dataset: str, folders: list[str]) -> list[str]:
+        given = self.classnames
+        if given is None:
+            given = _beside(root, CLASSNAMES_FILE)
+        if given is None:
+            return [readable(name) for name in folders]
+        source = f"{given}: " if isinstance(given, str | Path) else ""
+        names = _load(Path(given), dataset) if isinstance(given, str | Path) else given
+        if isinstance(names, Mapping):
+            absent = [folder for folder in folders if folder not in names]
+            if absent:
+                hint = nearest(absent[0], names)
+                raise UserError(f"{source}no class name for the folder {absent[0]!r}.{hint}")
+            return [names[folder] for folder in folders]
+        if len(names) != len(folders):
+            raise UserError(
+                f"{source}{len(names)} class names for {len(folders)} class folders; give one "
+                "name per folder in sorted order, or a mapping from folder to name"
+            )
+        return list(names)
+
+    def _templates(self, root: Path, dataset: str) -> list[str]:
+        given = self.templates
+        if given is None:
+            given = _beside(root, TEMPLATES_FILE)
+        if given is None:
+            return list(DEFAULT_TEMPLATES)
+        return list(_load(Path(given), dataset) if isinstance(given, str | Path) else given)
+
+
+def as_trained(model: Any, items: ClassItems) -> ClassItems:
+    """Return the items with the prompt that a model's classes were trained with, if they were."""
+    template = trained_template(model)
+    return items if template is None else replace(items, templates=[template])
+
+
+def items_to_test(dataset: ImageClasses) -> ClassItems:
+    """Return the test pictures of a data set, with its own names and prompts.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not dataset.test:
+        raise UserError(f"{dataset.name} has no test pictures; put a folder test/ beside train/.")
+    labels = [one.label for one in dataset.test]
+    files = dataset.files(dataset.test)
+    return ClassItems(dataset.name, files, labels, dataset.classnames, dataset.templates)
+
+
+def score_classes(
+    model: Any,
+    items: ClassItems,
+    *,
+    batch_size: int = 128,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Return the rows of one classification set (see `ZeroShot.score`).
+
+    Args:
+        model: A Clip or a method.
+        items: Pictures, labels, names, templates.
+        batch_size: Pictures in one pass.
+        progress: Told of distinct prompts and pictures.
+    """
+    classes, count = len(items.classnames), len(items.templates)
+    protocol = f"{classes} classes, {count} prompt{'s' * (count != 1)} each, mean of prompts"
+    sheet = Sheet(items.dataset, model_name(model), protocol, version=ZeroShot.version)
+    classifier = zero_shot_classifier(
+        model, items.classnames, items.templates, batch_size=2 * batch_size, progress=progress
+    )
+    images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
+    add_accuracies(sheet, images @ classifier.T, torch.tensor(list(items.labels)))
+    return sheet.done()
+
+
+def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
+    """Append the field's three rows of (N, C) logits and (N,) labels."""
+    n, classes = logits.shape
+    sheet.add(TASK, "acc1", accuracy(logits, labels), n, 1 / classes)
+    if classes > 5:
+        sheet.add(TASK, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
+    sheet.add(TASK, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes)
+
+
+def _beside(root: Path, name: str) -> Path | None:
+    """Return a file at the root or in the folder above it, if there is one."""
+    found = [folder / name for folder in (root, root.resolve().parent) if (folder / name).is_file()]
+    return found[0] if found else None
+
+
+def _load(path: Path, dataset: str) -> list[str] | dict[str, str]:
+    """Read names or templates: a text file, a JSON list or mapping, or CLIP_benchmark's JSON."""
+    if not path.is_file():
+        raise UserError(f"{path} not found; it should hold class names or templates")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix.lower() != ".json":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error})") from error
+    if isinstance(content, dict) and any(isinstance(value, list) for value in content.values()):
+        if dataset not in content:
+            raise UserError(
+                f"{path} has no data set {dataset!r}.{nearest(dataset, content)} "
+                "Name one of its data sets."
+            )
+        content = content[dataset]
+    strings = content.values() if isinstance(content, dict) else content
+    if not isinstance(content, dict | list) or not all(isinstance(x, str) for x in strings):
+        raise UserError(f"{path} must hold a list of texts, or one for each data set")
+    return content

@@ -1,0 +1,21 @@
+"""All benchmarks by name: those of the three foci, and those of a CLIP as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trifocal.composition.registry import BENCHMARKS as COMPOSITION
+from trifocal.evaluate.benchmarks.retrieval import Retrieval
+from trifocal.evaluate.benchmarks.world import World
+from trifocal.evaluate.benchmarks.world_regions import WorldRegions
+from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
+from trifocal.regions.registry import BENCHMARKS as REGIONS
+
+BENCHMARKS: dict[str, type[Any]] = {
+    World.name: World,
+    WorldRegions.name: WorldRegions,
+    ZeroShot.name: ZeroShot,
+    Retrieval.name: Retrieval,
+    **COMPOSITION,
+    **REGIONS,
+}

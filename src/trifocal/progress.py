@@ -1,0 +1,41 @@
+"""How a long job tells whoever watches how far it is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Is told how a long job goes."""
+
+    def start(self, what: str, total: int) -> None:
+        """Begin a job of `total` steps."""
+        ...
+
+    def advance(self, count: int) -> None:
+        """Note that `count` more steps are done."""
+        ...
+
+
+class Quiet:
+    """Progress that nobody watches."""
+
+    def start(self, what: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, count: int) -> None:
+        """Say nothing."""
+
+
+class Onward:
+    """Progress of a part of a job: moves the whole job's bar, and starts none of its own."""
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def start(self, what: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, count: int) -> None:
+        """Move the whole job on."""
+        self._whole.advance(count)

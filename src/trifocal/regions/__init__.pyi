@@ -1,0 +1,12 @@
+from .baselines import RegionEdges as RegionEdges
+from .baselines import RegionEdgesConfig as RegionEdgesConfig
+from .baselines import RegionFinetune as RegionFinetune
+from .baselines import RegionFinetuneConfig as RegionFinetuneConfig
+from .baselines import RegionLora as RegionLora
+from .baselines import RegionLoraConfig as RegionLoraConfig
+from .baselines import RegionPrompts as RegionPrompts
+from .baselines import RegionPromptsConfig as RegionPromptsConfig
+from .encoder import RegionEncoder as RegionEncoder
+from .encoder import region_encoder as region_encoder
+from .rca import Rca as Rca
+from .rca import RcaConfig as RcaConfig

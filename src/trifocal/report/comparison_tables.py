@@ -1,0 +1,117 @@
+"""The report's tables: models by measures, in the groups of what is gained and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS
+from trifocal.evaluate.benchmarks.retrieval import TASK as RETRIEVAL
+from trifocal.evaluate.benchmarks.world import NAME as WORLD
+from trifocal.evaluate.benchmarks.zero_shot import TASK as ZERO_SHOT
+from trifocal.metrics.result import Result
+from trifocal.report import figures
+from trifocal.report.comparison import Cell, chance_of, compare, signed
+from trifocal.report.page import Block, Column, Entry, Plot, Plots, Row, Table, Tone
+
+GAINED, COST = "what is to be gained", "what it must not cost"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of the main table."""
+
+    label: str
+    group: str
+    key: tuple[str, str, str]
+
+
+def main_table(rows: Sequence[Result], models: Sequence[str]) -> Table:
+    """Return the table of models by measures, in the groups of what is gained and what it costs."""
+    measures = _measures(rows)
+    compared = compare(rows, models[0])
+    body = [
+        Row(
+            model,
+            [entry_of(compared[measure.key].get(model)) for measure in measures],
+            "strong" if model == models[-1] and len(models) > 1 else "",
+        )
+        for model in models
+    ]
+    chances = [chance_of(next(iter(compared[m.key].values())).row) for m in measures]
+    body.append(Row("chance", [Entry(chance) for chance in chances], "faint"))
+    runs = max(cell.runs for cells in compared.values() for cell in cells.values())
+    seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
+    return Table(
+        "Before and after",
+        "model",
+        [Column(measure.label, measure.group, " · ".join(measure.key)) for measure in measures],
+        body,
+        f"Percent right; below it the change against {models[0]} in points, colored where it is "
+        f"larger than the noise of the test (95 %), gray where it is not.{seeds}",
+    )
+
+
+def _measures(rows: Sequence[Result]) -> list[Measure]:
+    """Choose the columns: groups of composition, then zero-shot accuracy, then recall@1."""
+    keys = list(dict.fromkeys(row.key for row in rows))
+    several = len({key[0] for key in keys if key[2] == "acc" and key[1] == "mean"}) > 1
+    found: list[Measure] = []
+    for benchmark, task, metric in keys:
+        if metric == "acc" and (task in GROUPS or task == "mean"):
+            label = f"{benchmark} {task}" if several else task
+            found.append(Measure(label, GAINED, (benchmark, task, metric)))
+    if not found:  # too few items for groups, or another benchmark of choices
+        found = [Measure(f"{k[0]} {k[1]}", GAINED, k) for k in keys if k[2] == "acc"]
+    for key in keys:
+        if key[1:] == (ZERO_SHOT, "acc1"):
+            found.append(Measure(key[0].removeprefix(f"{WORLD}/"), COST, key))
+    for key in keys:
+        if key[1] == RETRIEVAL and key[2].endswith("@1"):
+            way = "text R@1" if key[2].startswith("text") else "image R@1"
+            name = key[0].removeprefix(f"{WORLD}/")
+            found.append(Measure(way if name == "retrieval" else f"{name} {way}", COST, key))
+    return found or [Measure(" ".join(key), "", key) for key in keys]
+
+
+def entry_of(cell: Cell | None) -> Entry:
+    """Return the table entry of one measure of one model."""
+    if cell is None:
+        return Entry("–")
+    scale = 1 if cell.row.is_rank else 100
+    low, high = scale * cell.interval.low, scale * cell.interval.high
+    hint = f"95 % interval {low:.1f} to {high:.1f}, n = {cell.row.n}"
+    if cell.gain is None:
+        return Entry(cell.row.shown(), hint=hint)
+    tone: Tone = "flat"
+    if cell.beyond_noise:
+        tone = "gain" if cell.gain > 0 else "cost"
+    return Entry(cell.row.shown(), signed(cell.gain), tone, hint)
+
+
+def subset_blocks(rows: Sequence[Result], models: Sequence[str]) -> list[Block]:
+    blocks: list[Block] = []
+    compared = compare(rows, models[0])
+    for benchmark in dict.fromkeys(row.benchmark for row in rows if row.task in SUBSETS):
+        keys = [key for key in compared if key[0] == benchmark and key[1] in SUBSETS]
+        cells = [compared[key] for key in keys]
+        if not all(model in by_model for by_model in cells for model in models):
+            continue  # a results file that holds only a part
+        series = [
+            figures.Series(
+                model, [100 * by_model[model].row.value for by_model in cells], [], place=place
+            )
+            for place, model in enumerate(models)
+        ]
+        names = [key[1].replace("_", " ") for key in keys]
+        figure = figures.dots(names, series, "percent right", 50.0)
+        body = [
+            Row(name, [entry_of(compared[key][model]) for model in models])
+            for name, key in zip(names, keys, strict=True)
+        ]
+        count = sum(by_model[models[0]].row.n for by_model in cells)
+        table = Table("Subset by subset, in numbers", "subset", [Column(m) for m in models], body)
+        caption = f"{benchmark}: {count} questions, two captions each; guessing gets half of them."
+        plot = Plot(figure, "Percent right in each subset; the table beside it has the numbers.")
+        blocks.append(Plots("Subset by subset", [plot], caption, table))
+    return blocks

@@ -1,0 +1,183 @@
+"""What a report says of a comparison before and after learning composition.
+
+`composition_chapter` makes the chapter of one comparison; `results_report` a whole report from
+results files alone. The page itself is in `page.py`, its tables and pictures in `report_tables.py`
+and `report_pictures.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trifocal.evaluate.benchmarks.world import NAME as WORLD
+from trifocal.evaluate.benchmarks.world import NOTE as WORLD_NOTE
+from trifocal.evaluate.curve import CurvePoint
+from trifocal.metrics.result import Result
+from trifocal.report.comparison import signed
+from trifocal.report.comparison_tables import main_table, subset_blocks
+from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.page import (
+    Block,
+    Chapter,
+    Facts,
+    Highlight,
+    Highlights,
+    Note,
+    Report,
+    write_report,
+)
+from trifocal.report.pictures import examples, heat_maps, loss_blocks, trade_off_blocks
+from trifocal.report.shown import Shown
+
+_TERMS = (
+    "Each term as it is trained (weighted). Contrastive terms over different numbers of captions, "
+    "as NegCLIP's, are not comparable in height."
+)
+
+__all__ = [
+    "Chapter",
+    "Contender",
+    "Report",
+    "composition_chapter",
+    "results_report",
+    "write_report",
+]
+
+
+def composition_chapter(
+    contenders: Sequence[Contender],
+    *,
+    title: str = "Composition",
+    lead: str | None = None,
+    shown: Sequence[Shown] = (),
+    mapped: int = 3,
+    featured: str | None = None,
+    remark: str = "",
+) -> Chapter:
+    """Return the chapter that compares models before and after learning composition.
+
+    Args:
+        contenders: The base first; the others are compared with it.
+        title: Heading.
+        lead: What was done and what came out; by default the numbers in a sentence.
+        shown: Questions with pictures, for the contenders whose model is given.
+        mapped: For how many of these the words are mapped, by the base and the featured one.
+        featured: Label of the contender that the large numbers are about, by default the last.
+        remark: What a reader must know to read the numbers rightly.
+    """
+    by_label = {one.label: one for one in contenders}
+    featured = featured or contenders[-1].label
+    if featured not in by_label:
+        raise ValueError(f"{featured!r} is none of {', '.join(by_label)}")
+    chosen = by_label[featured]
+    rows = [row for contender in contenders for row in contender.rows]
+    highlights = _highlights(contenders[0], chosen)
+    blocks: list[Block] = [highlights] if highlights.items else []
+    if remark:
+        blocks.append(Note(remark))
+    blocks.append(main_table(rows, [one.label for one in contenders]))
+    blocks += trade_off_blocks(contenders)
+    blocks += subset_blocks(rows, [one.label for one in contenders])
+    blocks += loss_blocks(contenders, _TERMS)
+    with_model = [one for one in contenders if one.model is not None]
+    if shown and with_model:
+        blocks.append(examples(with_model, shown))
+        told = [question for question in shown if len(question.words) > 1][:mapped]
+        before_and_after = [one for one in with_model if one in (contenders[0], chosen)]
+        if told and before_and_after:
+            blocks.append(heat_maps(before_and_after, told))
+    worlds = {row.benchmark.startswith(f"{WORLD}/") for row in rows}
+    label = WORLD_NOTE if worlds == {True} else ""
+    if worlds == {True, False}:
+        label = f"rows named {WORLD}/… were measured {WORLD_NOTE}"
+    return Chapter(title, lead or _lead(contenders[0], chosen), blocks, label)
+
+
+def results_report(
+    rows: Sequence[Result],
+    curves: Mapping[str, Sequence[CurvePoint]] | None = None,
+    *,
+    base: str | None = None,
+    models: Mapping[str, Any] | None = None,
+    logs: Mapping[str, Path] | None = None,
+    shown: Sequence[Shown] = (),
+    remark: str = "",
+    title: str = "Results",
+) -> Report:
+    """Return a report of results alone, as `trifocal eval` makes them.
+
+    Args:
+        rows: Results of any number of models; the first model is the reference.
+        curves: WiSE-FT curves by the name of the tuned model.
+        base: Name of the model that the curves start from.
+        models: Models by name, to be asked the questions of `shown`.
+        logs: Training logs by the name of the model that came of them.
+        shown: Questions with pictures.
+        remark: What a reader must know to read the numbers rightly.
+        title: Heading.
+    """
+    curves, models, logs = curves or {}, models or {}, logs or {}
+    on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
+    contenders = [
+        Contender(
+            name,
+            [[row for row in rows if row.model == name]],
+            models.get(name),
+            _listed(logs, name),
+        )
+        for name in dict.fromkeys(row.model for row in rows)
+        if name not in on_curves
+    ]
+    for name, curve in curves.items():
+        first, last = curve[0], curve[-1]
+        if not contenders:
+            start = models.get(base) if base and first.alpha == 0 else None
+            contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows], start))
+        end = models.get(name) if last.alpha == 1 else None
+        label = f"{name}, α = {last.alpha:g}"
+        contenders.append(Contender(label, [last.rows], end, _listed(logs, name), curve))
+    chapter = composition_chapter(contenders, title="Comparison", shown=shown, remark=remark)
+    protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
+    named = ", ".join(dict.fromkeys(row.model for row in rows))
+    return Report(
+        title,
+        f"{len(rows)} results of {named}.",
+        [chapter],
+        facts=[Facts("How it was measured", list(protocols))],
+    )
+
+
+def _listed(logs: Mapping[str, Path], name: str) -> list[Path]:
+    return [logs[name]] if name in logs else []
+
+
+def _highlights(base: Contender, chosen: Contender) -> Highlights:
+    before, after = base.summary(), chosen.summary()
+    items = []
+    for name, label in SUMMARY_NAMES.items():
+        if name not in after:
+            continue
+        value, detail, tone = after[name], "", ""
+        if chosen is not base and name in before:
+            start = before[name]
+            change = value.value - start.value
+            detail = f"{signed(change)} points against {base.label} ({start.value:.1f} %)"
+            if abs(change) > math.hypot(value.half, start.half):
+                tone = "gain" if change > 0 else "cost"
+        items.append(Highlight(f"{chosen.label}: {label}", f"{value.value:.1f} %", detail, tone))
+    return Highlights(items)
+
+
+def _lead(base: Contender, chosen: Contender) -> str:
+    if chosen is base:
+        return f"{base.label} in numbers."
+    before, after = base.summary(), chosen.summary()
+    parts = [
+        f"{label} {signed(after[name].value - before[name].value)}"
+        for name, label in SUMMARY_NAMES.items()
+        if name in before and name in after
+    ]
+    return f"{chosen.label} against {base.label}, in points: {', '.join(parts)}."

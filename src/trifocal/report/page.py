@@ -1,0 +1,347 @@
+"""The report: one HTML file that explains itself, opens anywhere, and loads nothing.
+
+A report is a list of chapters, a chapter a list of blocks, and a block plain data that the
+template knows how to show. Another focus adds its results by adding a chapter. All text is
+escaped by the template; only figures (`figures.py`) enter as markup. Pictures are inlined.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+from torch import Tensor
+
+from trifocal.files import atomic_write
+from trifocal.version import __version__
+
+Tone = Literal["gain", "cost", "flat", ""]
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs."""
+
+    paragraphs: Sequence[str]
+    title: str = ""
+    kind: ClassVar[str] = "prose"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark that must not be overlooked."""
+
+    text: str
+    kind: ClassVar[str] = "note"
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One large number: what it is, its value, and the change behind it."""
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """A row of large numbers."""
+
+    items: Sequence[Highlight]
+    kind: ClassVar[str] = "highlights"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table's cell: a value, and how it compares with the reference."""
+
+    value: str
+    change: str = ""
+    tone: Tone = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; neighbors of one group share a heading above theirs."""
+
+    label: str
+    group: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table's row."""
+
+    label: str
+    entries: Sequence[Entry]
+    emphasis: Literal["strong", "faint", ""] = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers side by side.
+
+    Attributes:
+        title: Heading.
+        corner: What the rows are.
+        columns: One for each entry of a row.
+        rows: The rows.
+        caption: How to read it, below.
+    """
+
+    title: str
+    corner: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    caption: str = ""
+    kind: ClassVar[str] = "table"
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Return headings over neighboring columns and how many columns each spans."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with its caption; `summary` says in words what it shows."""
+
+    figure: Markup
+    summary: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Figures side by side, or one above the other where there is no room.
+
+    `beside` is a table of the same numbers.
+    """
+
+    title: str
+    plots: Sequence[Plot]
+    caption: str = ""
+    beside: Table | None = None
+    kind: ClassVar[str] = "plots"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A model's scores of a caption and of a false one."""
+
+    model: str
+    caption: float
+    negative: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the caption scores strictly higher."""
+        return self.caption > self.negative
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture with its caption, a false caption, and what each model prefers."""
+
+    picture: Image.Image | Tensor
+    subject: str
+    caption: str
+    negative: str
+    verdicts: Sequence[Verdict]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Example pictures."""
+
+    title: str
+    items: Sequence[Example]
+    caption: str = ""
+    kind: ClassVar[str] = "examples"
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A picture, words of its caption, and for each model the overlay of each word."""
+
+    picture: Image.Image | Tensor
+    caption: str
+    words: Sequence[str]
+    overlays: Sequence[tuple[str, Sequence[Image.Image]]]
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Heat maps."""
+
+    title: str
+    items: Sequence[HeatMap]
+    caption: str = ""
+    kind: ClassVar[str] = "heat_maps"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An answer of a model, its score, and whether it is the right one."""
+
+    text: str
+    score: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A picture, what is true of it, and for each model its best answers and where it looked."""
+
+    picture: Image.Image | Tensor
+    truth: str
+    answers: Sequence[tuple[str, Sequence[Ranked], Image.Image | None]]
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Ranked answers to pictures."""
+
+    title: str
+    items: Sequence[Ranking]
+    caption: str = ""
+    kind: ClassVar[str] = "rankings"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that speaks for itself, what it is of, and in `summary` all that is in it."""
+
+    picture: Image.Image
+    text: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as wide as the page, one below the other."""
+
+    title: str
+    items: Sequence[Picture]
+    caption: str = ""
+    kind: ClassVar[str] = "pictures"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values, then commands that can be typed."""
+
+    title: str
+    entries: Sequence[tuple[str, str]]
+    commands: Sequence[str] = ()
+    kind: ClassVar[str] = "facts"
+
+
+Block = (
+    Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Rankings | Pictures | Facts
+)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the report.
+
+    Attributes:
+        title: Heading.
+        lead: The paragraph that says what was done and what came out.
+        blocks: What it shows, in order.
+        label: Where the numbers come from, if that must be said ("on the built-in drawn world").
+    """
+
+    title: str
+    lead: str
+    blocks: Sequence[Block]
+    label: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Return the name that links to the chapter use."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "chapter"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it.
+
+    Attributes:
+        title: Heading of the page.
+        summary: What the page is, in a sentence or two.
+        chapters: Its parts.
+        facts: What was run, and in which environment; at the end.
+        next_steps: What to try next, as (text, command).
+    """
+
+    title: str
+    summary: str
+    chapters: Sequence[Chapter]
+    facts: Sequence[Facts] = field(default_factory=tuple)
+    next_steps: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def write_report(path: str | Path, report: Report) -> Path:
+    """Write a report as one HTML file, wholly or not at all; return its path."""
+    with atomic_write(path) as aside:
+        aside.write_text(render(report), encoding="utf-8")
+    return Path(path)
+
+
+def render(report: Report) -> str:
+    """Return a report as HTML."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = data_uri
+    environment.filters["score"] = score
+    text = resources.files("trifocal.report").joinpath("report.html").read_text("utf-8")
+    return environment.from_string(text).render(report=report, version=__version__)
+
+
+def score(value: float) -> str:
+    """Return a cosine with three decimals and no leading zero: ".312", "−.050"."""
+    return re.sub(r"^(−?)0\.", r"\1.", f"{value:.3f}".replace("-", "−"))
+
+
+def data_uri(picture: Image.Image | Tensor, size: int | None = None) -> str:
+    """Return a picture as a `data:` address, WebP.
+
+    Args:
+        picture: A PIL image or a (3, H, W) uint8 tensor.
+        size: Longer side at most; larger pictures are reduced.
+    """
+    if isinstance(picture, Tensor):
+        array = picture.permute(1, 2, 0).contiguous().cpu().numpy()
+        picture = Image.fromarray(array.astype(np.uint8))
+    picture = picture.convert("RGB")
+    if size is not None and max(picture.size) > size:
+        picture.thumbnail((size, size), Image.Resampling.LANCZOS)  # `convert` made a copy
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=88, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

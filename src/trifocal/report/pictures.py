@@ -1,0 +1,186 @@
+"""The report's pictures: trade-offs, loss curves, examples, and where words look."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from trifocal.evaluate.summary import summarize
+from trifocal.features.embed import encode_images, encode_texts, encoder_of
+from trifocal.report import figures
+from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.page import (
+    Block,
+    Example,
+    Examples,
+    HeatMap,
+    HeatMaps,
+    Plot,
+    Plots,
+    Verdict,
+)
+from trifocal.report.shown import Shown
+from trifocal.report.word_maps import maps_of, word_maps
+
+logger = logging.getLogger(__name__)
+
+_WORDS = 6  # heat maps of a picture; as many as fit beside each other
+
+# Numbers of a training log that are no loss terms.
+_NO_TERMS = {
+    "step",
+    "epoch",
+    "loss",
+    "gradient_norm",
+    "logit_scale",
+    "lr",
+    "samples_per_second",
+    "waiting",
+}
+
+
+def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
+    plots = []
+    for cost in ("zero_shot", "retrieval"):
+        paths = [_path(one, cost, place) for place, one in enumerate(contenders)]
+        series = [path for path in paths if path is not None]
+        if len(series) < 2:
+            continue
+        figure = figures.trade_off(
+            series,
+            f"{SUMMARY_NAMES[cost]}, %",
+            f"{SUMMARY_NAMES['composition']}, % (mean of three groups)",
+        )
+        told = "; ".join(f"{s.label}: {s.y[-1]:.1f} at {s.x[-1]:.1f}" for s in series)
+        plots.append(Plot(figure, f"Composition against {SUMMARY_NAMES[cost]}. {told}."))
+    if not plots:
+        return []
+    runs = max(len(one.runs) for one in contenders)
+    bars = f"over {runs} runs, and over questions where there is one run" if runs > 1 else ""
+    text = (
+        f"Up is gained, left is lost; dashed lines mark {contenders[0].label}. Bars are 95 % "
+        f"intervals {bars or 'over questions'}."
+    )
+    if any(one.curve for one in contenders):
+        text += " Lines are the way from the base in weight space (WiSE-FT)."
+    return [Plots("Gained and lost", plots, text)]
+
+
+def _path(one: Contender, cost: str, place: int) -> figures.Series | None:
+    """Return the points of a contender, the model itself last."""
+    summary = one.summary()
+    if "composition" not in summary or cost not in summary:
+        return None
+    on_way = [summarize(point.rows) for point in one.curve if point.alpha < 1]
+    x = [*(100 * point[cost] for point in on_way), summary[cost].value]
+    y = [*(100 * point["composition"] for point in on_way), summary["composition"].value]
+    spread = (summary[cost].half, summary["composition"].half)
+    return figures.Series(one.label, x, y, spread, place)
+
+
+def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
+    """Return the curves of every loss term; `text` says how to read them."""
+    logs = [
+        (one.label, place, log)
+        for place, one in enumerate(contenders)
+        for path in one.logs
+        if (log := read_log(path))
+    ]
+    terms: dict[str, None] = {}
+    for _, _, log in logs:
+        terms.update(dict.fromkeys(name for name in log[-1] if name not in _NO_TERMS))
+    plots = []
+    for term in terms:
+        series = [
+            figures.Series(label, [r["step"] for r in kept], [r[term] for r in kept], place=place)
+            for label, place, log in logs
+            if (kept := [record for record in log if record.get(term) is not None])
+        ]
+        words = term.replace("_", " ")
+        plots.append(Plot(figures.lines(series, "step", f"{words} loss"), f"{words} loss by step"))
+    if not plots:
+        return []
+    return [Plots("Training", plots, text)]
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the numbers of a `metrics.jsonl`'s training records; broken lines are skipped."""
+    records = []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record.get("event", "train") == "train" and "step" in record:
+            records.append({k: v for k, v in record.items() if isinstance(v, int | float)})
+    if not records:
+        logger.warning("%s has no training records; its curves are left out", path)
+    return records
+
+
+def examples(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Examples:
+    verdicts: list[list[Verdict]] = [[] for _ in shown]
+    for one in contenders:
+        images = encode_images(one.model, [question.picture for question in shown])
+        texts = [question.caption for question in shown] + [q.negative for q in shown]
+        true, false = encode_texts(one.model, texts).chunk(2)
+        scores = torch.stack([(images * true).sum(1), (images * false).sum(1)], dim=1).tolist()
+        for place, (caption, negative) in enumerate(scores):
+            verdicts[place].append(Verdict(one.label, caption, negative))
+    items = [
+        Example(q.display, q.subject, q.caption, q.negative, found)
+        for q, found in zip(shown, verdicts, strict=True)
+    ]
+    text = (
+        "Cosine of the picture with its true and with its false caption; ✓ where the true one is "
+        "higher. The first question of each subset with a picture of its own, whatever came out."
+    )
+    return Examples("What each model prefers", items, text)
+
+
+def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMaps:
+    items = []
+    for question in shown:
+        found = [
+            maps_of(
+                word_maps(one.model, question.picture, question.caption), question.words[:_WORDS]
+            )
+            for one in contenders
+        ]
+        words = [entry.word for entry in found[0]]
+        overlays = [
+            (one.label, [figures.heat_overlay(_seen(one.model, question), m.weights) for m in maps])
+            for one, maps in zip(contenders, found, strict=True)
+            if [entry.word for entry in maps] == words
+        ]
+        items.append(HeatMap(question.display, question.caption, words, overlays))
+    text = (
+        "The local alignment that FSC-CLIP trains: how similar each patch is to a word, from its "
+        "least similar patch (dark) to its most similar (bright)."
+    )
+    return HeatMaps("Where words look", items, text)
+
+
+def _seen(model: Any, question: Shown) -> Image.Image:
+    """Return the part of the shown picture that the model's patches cover."""
+    encoder = encoder_of(model)
+    if isinstance(question.picture, Tensor) or encoder.preprocess.resize == "squash":
+        return question.display
+    height, width = encoder.image_size
+    return ImageOps.fit(question.display, _largest(question.display.size, width / height))
+
+
+def _largest(size: tuple[int, int], ratio: float) -> tuple[int, int]:
+    """Return the largest (width, height) of this ratio inside `size`."""
+    width, height = size
+    if width > height * ratio:
+        return max(1, round(height * ratio)), height
+    return width, max(1, round(width / ratio))

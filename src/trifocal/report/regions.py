@@ -1,0 +1,228 @@
+"""What a report says of a comparison of models on regions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from trifocal.data.regions import Region
+from trifocal.features.embed import encoder_of
+from trifocal.metrics.intervals import Interval
+from trifocal.regions.attention import cls_attention
+from trifocal.regions.encoder import region_encoder
+from trifocal.regions.prompts import PromptConfig, prompts
+from trifocal.report import figures
+from trifocal.report.comparison import chance_of, compare, signed
+from trifocal.report.comparison_tables import entry_of
+from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.page import (
+    Block,
+    Chapter,
+    Column,
+    Entry,
+    Highlight,
+    Highlights,
+    Note,
+    Ranked,
+    Ranking,
+    Rankings,
+    Row,
+    Table,
+)
+from trifocal.report.pictures import loss_blocks
+
+# Metrics as Sherlock names them, in the order of its leaderboard, with what they are.
+MEASURES = {
+    "im2txt": ("im→txt", "retrieval"),
+    "txt2im": ("txt→im", "retrieval"),
+    "P@1": ("P@1", "retrieval"),
+    "GT-Box": ("GT-Box", "localization"),
+    "Auto-Box": ("Auto-Box", "localization"),
+    "Human Acc": ("agreement", "comparison"),
+}
+COSTS = ("zero_shot", "retrieval")  # what the base could do, of `summarize`
+_TOP = 3  # answers shown of each model
+
+
+@dataclass(frozen=True)
+class ShownRegion:
+    """A region to look at, with what is true of it.
+
+    Attributes:
+        region: The picture and the boxes.
+        truth: What follows from it, in words.
+        right: The answers that count as right.
+    """
+
+    region: Region
+    truth: str
+    right: frozenset[str]
+
+
+def region_chapter(
+    contenders: Sequence[Contender],
+    *,
+    title: str = "Regions",
+    lead: str,
+    trained: Mapping[str, int],
+    shown: Sequence[ShownRegion] = (),
+    bank: Sequence[str] = (),
+    remark: str = "",
+    label: str = "",
+) -> Chapter:
+    """Return the chapter that compares models on regions.
+
+    Args:
+        contenders: The frozen base first; the others are compared with it.
+        title: Heading.
+        lead: What was done and what came out.
+        trained: Number of trained parameters by contender.
+        shown: Regions to look at, for the contenders whose model is given.
+        bank: Explanations that are ranked for them.
+        remark: What a reader must know to read the numbers rightly.
+        label: Where the numbers come from.
+    """
+    blocks: list[Block] = [_highlights(contenders, trained)]
+    if remark:
+        blocks.append(Note(remark))
+    blocks.append(measures_table(contenders, trained))
+    blocks += loss_blocks(contenders, "Each term as it is trained (weighted).")
+    with_model = [one for one in contenders if one.model is not None]
+    if shown and with_model:
+        blocks.append(rankings(with_model, shown, bank))
+    return Chapter(title, lead, blocks, label)
+
+
+def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Table:
+    """Return the table of models by Sherlock's measures."""
+    rows = [row for one in contenders for row in one.rows]
+    compared = compare(rows, contenders[0].label)
+    keys = [key for metric in MEASURES for key in compared if key[2] == metric]
+    body = []
+    base = contenders[0].summary()
+    costs = [name for name in COSTS if name in base]
+    for one in contenders:
+        entries = [entry_of(compared[key].get(one.label)) for key in keys]
+        entries += [_cost(base[name], one.summary().get(name)) for name in costs]
+        count = trained.get(one.label, 0)
+        body.append(Row(one.label, [*entries, Entry(thousands(count))]))
+    chances = [chance_of(next(iter(compared[key].values())).row) for key in keys]
+    blank = [Entry("")] * (len(costs) + 1)
+    body.append(Row("chance", [*(Entry(chance) for chance in chances), *blank], "faint"))
+    columns = [Column(*MEASURES[key[2]], " · ".join(key)) for key in keys]
+    columns += [Column(SUMMARY_NAMES[name], "cost: whole pictures") for name in costs]
+    runs = max(len(one.runs) for one in contenders)
+    seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
+    return Table(
+        "Before and after",
+        "model",
+        [*columns, Column("trained")],
+        body,
+        "im→txt: the mean rank of a region's own inference, txt→im: of an inference's own region; "
+        "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
+        "where the order is always right. Costs: zero-shot accuracy and retrieval with whole "
+        f"pictures. Trained: parameters. Below: the change against {contenders[0].label}, colored "
+        f"where it is larger than the noise of the test (95 %).{seeds}",
+    )
+
+
+def _cost(base: Interval, found: Interval | None) -> Entry:
+    """Return the entry of something that training on regions was not asked for."""
+    if found is None:
+        return Entry("–")
+    change = found.value - base.value
+    if not change:
+        return Entry(f"{found.value:.1f}")
+    beyond = abs(change) > math.hypot(found.half, base.half)
+    tone = "flat" if not beyond else "gain" if change > 0 else "cost"
+    return Entry(f"{found.value:.1f}", signed(change), tone)
+
+
+def thousands(count: int) -> str:
+    """Return a number of parameters for a table: 174,721 as "175 K"; a dash for none."""
+    if not count:
+        return "–"
+    return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} K"
+
+
+def rankings(
+    contenders: Sequence[Contender], shown: Sequence[ShownRegion], bank: Sequence[str]
+) -> Rankings:
+    """Return pictures with their region, ranked explanations, and where attention went."""
+    answers: list[list[tuple[str, list[Ranked], Image.Image | None]]] = [[] for _ in shown]
+    bank, regions = list(bank), [each.region for each in shown]
+    for one in contenders:
+        encoder = region_encoder(one.model)
+        scores = encoder.encode_regions(regions) @ encoder.encode_inferences(bank).T
+        for place, each in enumerate(shown):
+            best = scores[place].topk(min(_TOP, len(bank)))
+            ranked = [
+                Ranked(bank[k], value, bank[k] in each.right)
+                for value, k in zip(best.values.tolist(), best.indices.tolist())
+            ]
+            answers[place].append((one.label, ranked, attention_picture(one.model, each.region)))
+    items = [
+        Ranking(marked(each.region), each.truth, found)
+        for each, found in zip(shown, answers, strict=True)
+    ]
+    text = (
+        f"The best of {len(bank)} explanations, cosines beside them. The small pictures show how "
+        "the last block's CLS spreads its attention over the magnified region (top) and the whole "
+        "picture (bottom), brightest where it is highest."
+    )
+    return Rankings("What each model concludes, and where it looks", items, text)
+
+
+def attention_picture(model: Any, region: Region) -> Image.Image:
+    """Return region and context, one above the other, with the model's attention laid over."""
+    clip = encoder_of(model)
+    image, boxes = region.open()
+    size = region_encoder(model).prompt.size
+    config = PromptConfig(variant="r-ctx", boxes="largest", size=size)
+    pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
+    weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
+    picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
+    return figures.heat_overlay(picture, weights, size=192)
+
+
+def marked(region: Region, width: int = 256) -> Image.Image:
+    """Return the picture with the region's boxes drawn on it, `width` pixels wide."""
+    image, boxes = region.open()
+    scale = width / image.width
+    picture = image.resize((width, round(image.height * scale)), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    for left, top, across, down in boxes:
+        corners = [scale * left, scale * top, scale * (left + across), scale * (top + down)]
+        pen.rectangle(corners, outline=(255, 255, 255), width=5)
+        pen.rectangle(corners, outline=(200, 20, 60), width=3)
+    return picture
+
+
+def _highlights(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Highlights:
+    base, chosen = contenders[0], contenders[-1]
+    compared = compare([*base.rows, *chosen.rows], base.label)
+    items = []
+    for metric, (label, _) in MEASURES.items():
+        cells = next((cells for key, cells in compared.items() if key[2] == metric), None)
+        if cells is None or chosen.label not in cells or metric not in ("im2txt", "P@1", "GT-Box"):
+            continue
+        cell, start = cells[chosen.label], cells[base.label]
+        unit = "" if cell.row.is_rank else " %"
+        detail = f"{signed(cell.gain or 0)} against {base.label} ({start.row.shown()}{unit})"
+        tone = "" if not cell.beyond_noise else "gain" if (cell.gain or 0) > 0 else "cost"
+        items.append(
+            Highlight(f"{chosen.label}: {label}", f"{cell.row.shown()}{unit}", detail, tone)
+        )
+    every = max(trained.values(), default=0)
+    if every and trained.get(chosen.label):
+        share = 100 * trained[chosen.label] / every
+        items.append(
+            Highlight(
+                f"{chosen.label}: trained", f"{share:.1f} %", "of what full fine-tuning trains"
+            )
+        )
+    return Highlights(items)
