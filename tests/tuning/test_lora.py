@@ -8,10 +8,12 @@ from typing import Literal
 import pytest
 import torch
 from torch import nn
+from transformers import CLIPModel
 
-from trifocal.clip import ClipShape, build_clip, train_tokenizer
+from trifocal.clip import SHAPES, Clip, ClipShape, build_clip, train_tokenizer
 from trifocal.errors import UserError
 from trifocal.tuning import LoraConfig, apply_lora, merge_lora
+from trifocal.tuning.lora import ConvFactors
 
 
 def wave(shape: tuple[int, ...], a: float, b: float) -> torch.Tensor:
@@ -114,6 +116,80 @@ def test_one_tower_alone(tower: Literal["vision", "text"]) -> None:
     trained = [name for name, p in clip.network.named_parameters() if p.requires_grad]
     assert all(name.startswith(f"{tower}_model.") for name in trained)
     assert len(trained) == 2 * 2 * {"vision": 2, "text": 3}[tower]
+
+
+def tiny(layout: Literal["separate", "published"]) -> Clip:
+    shape = ClipShape(
+        image_size=32, patch_size=16, vision_width=32, vision_layers=2, vision_heads=2,
+        text_width=32, text_layers=2, text_heads=2, embed_dim=16, context_length=32,
+    )  # fmt: skip
+    clip = build_clip(shape, train_tokenizer(["a red ball"], 520, context_length=32))
+    apply_lora(clip.network, LoraConfig(layout=layout))
+    return clip
+
+
+def test_the_published_convolution() -> None:
+    """loralib's form, written out: the update is scaling (B A), read as the kernel."""
+    base = nn.Conv2d(2, 3, 2, stride=2)
+    layer = ConvFactors(base, rank=2, scaling=0.5)
+    assert layer.lora_A.shape == (4, 4)
+    assert layer.lora_B.shape == (6, 4)
+    pixels = wave((1, 2, 4, 4), 0.7, 0.2)
+    torch.testing.assert_close(layer(pixels), base(pixels), rtol=0, atol=0)
+    with torch.no_grad():
+        layer.lora_A.copy_(wave((4, 4), 0.9, 0.1))
+        layer.lora_B.copy_(wave((6, 4), 1.1, 0.4))
+    kernel = base.weight.clone()
+    update = layer.lora_B @ layer.lora_A
+    for out in range(3):
+        for into in range(2):
+            for row in range(2):
+                for column in range(2):
+                    flat = ((out * 2 + into) * 2 + row) * 2 + column
+                    kernel[out, into, row, column] += 0.5 * update.reshape(-1)[flat]
+    wanted = nn.functional.conv2d(pixels, kernel, base.bias, stride=2)
+    torch.testing.assert_close(layer(pixels), wanted)
+
+
+def test_the_published_layout_trains_as_many_numbers_as_theirs() -> None:
+    with torch.device("meta"):
+        network = CLIPModel(SHAPES["ViT-B-32"].config())
+    apply_lora(network, LoraConfig(layout="published"))
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    assert trained == 4_141_056
+
+
+def test_the_separate_layout_is_smaller() -> None:
+    with torch.device("meta"):
+        network = CLIPModel(SHAPES["ViT-B-32"].config())
+    apply_lora(network, LoraConfig())
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == 1_105_920
+
+
+def test_the_published_layout_starts_at_zero_and_merges() -> None:
+    clip = tiny("published")
+    plain = copy.deepcopy(clip)
+    merge_lora(plain.network)
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            clip.encode_image(pixels).pooled, plain.encode_image(pixels).pooled, rtol=0, atol=0
+        )
+        for name, parameter in clip.network.named_parameters():
+            if parameter.requires_grad:
+                parameter.add_(wave(tuple(parameter.shape), 0.3, len(name)), alpha=0.1)
+        attached = clip.encode_image(pixels).pooled, clip.encode_text(["a red ball"]).pooled
+        merge_lora(clip.network)
+        merged = clip.encode_image(pixels).pooled, clip.encode_text(["a red ball"]).pooled
+        moved = (merged[0] - plain.encode_image(pixels).pooled).abs().max()
+    torch.testing.assert_close(merged, attached)
+    assert moved > 1e-3
+    assert clip.network.state_dict().keys() == plain.network.state_dict().keys()
+
+
+def test_the_published_layout_has_no_other_targets() -> None:
+    with pytest.raises(UserError, match="leave lora.targets"):
+        LoraConfig(layout="published", targets=("fc1",))
 
 
 def test_slips() -> None:

@@ -5,19 +5,26 @@ What acts is the scaling alpha / rank, not alpha alone: FSC-CLIP uses rank 4 and
 1/4, with ten times the learning rate of full fine-tuning (arXiv 2410.05210, training details). The
 rank-stabilized form divides by sqrt(rank) instead (Kalajdzievski 2023, arXiv 2312.03732); CLIP-LoRA
 uses it.
+
+FSC-CLIP's released code places the factors otherwise than peft (`layout="published"`): queries, keys
+and values of a block share one A, since open_clip packs them into one projection, and the patch
+convolution gets loralib's form, which is not of low rank.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trifocal.errors import UserError
 
 _TOWERS = ("vision", "text")
-_LINEAR = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+_PACKED = ("q_proj", "k_proj", "v_proj")  # one in-projection in open_clip
+_LINEAR = (*_PACKED, "out_proj", "fc1", "fc2")
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class LoraConfig:
             1x1 one, which is truly low-rank).
         targets: The linear layers that get factors, by their name in a block.
         towers: Whose blocks get them.
+        layout: "separate" gives every layer factors of its own; "published" is that of FSC-CLIP's
+            released code: one A for queries, keys and values, and the patch convolution in
+            loralib's form (4 141 056 trained numbers at ViT-B/32 and rank 4, 1 105 920 without
+            either). Both start at exactly zero.
     """
 
     rank: int = 4
@@ -42,6 +53,7 @@ class LoraConfig:
     targets: tuple[str, ...] = _LINEAR
     rank_stabilized: bool = False
     towers: tuple[Literal["vision", "text"], ...] = _TOWERS
+    layout: Literal["separate", "published"] = "separate"
 
     def __post_init__(self) -> None:
         strange = [name for name in self.targets if name not in _LINEAR]
@@ -51,6 +63,48 @@ class LoraConfig:
             )
         if set(self.towers) - set(_TOWERS) or not self.towers:
             raise UserError(f"lora.towers is {list(self.towers)}; name vision, text, or both.")
+        if self.layout == "published" and (self.patch_embedding or set(self.targets) != {*_LINEAR}):
+            raise UserError(
+                "lora.layout 'published' adapts every linear layer and the patches in its own way; "
+                "leave lora.targets and lora.patch_embedding out."
+            )
+
+    @property
+    def scaling(self) -> float:
+        """What an update is multiplied by."""
+        return self.alpha / (self.rank**0.5 if self.rank_stabilized else self.rank)
+
+
+class ConvFactors(nn.Module):
+    """A frozen convolution and its update in loralib's form.
+
+    With k x k kernels the factors are A (r k, in k) and B (out k, r k); the update B A, read as the
+    kernel's (out, in, k, k), has a rank of up to min(r, in) k.
+
+    Args:
+        base: The convolution, square and without groups.
+        rank: r.
+        scaling: What the update is multiplied by.
+    """
+
+    def __init__(self, base: nn.Conv2d, rank: int, scaling: float) -> None:
+        super().__init__()
+        self.base_layer, self.scaling = base, scaling
+        inner, kernel = rank * base.kernel_size[0], base.kernel_size[0]
+        self.lora_A = nn.Parameter(base.weight.new_empty(inner, base.in_channels * kernel))
+        self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_channels * kernel, inner))
+        nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernel with its update, (out, in, k, k)."""
+        update = (self.lora_B @ self.lora_A).view_as(self.base_layer.weight)
+        return self.base_layer.weight + self.scaling * update
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Convolve."""
+        base: Any = self.base_layer
+        return F.conv2d(pixels, self.weight, base.bias, base.stride, base.padding)
 
 
 def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
@@ -83,9 +137,25 @@ def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     peft.inject_adapter_in_model(settings, network)
+    if config.layout == "published":
+        _as_published(network, config)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_("lora_" in name)
     return network
+
+
+def _as_published(network: nn.Module, config: LoraConfig) -> None:
+    """Let queries, keys and values share their first factor; adapt the patch convolution."""
+    for block in list(network.modules()):
+        layers = [layer for name in _PACKED if (layer := getattr(block, name, None)) is not None]
+        factors: list[Any] = [
+            layer.lora_A["default"] for layer in layers if hasattr(layer, "lora_A")
+        ]
+        for factor in factors[1:]:
+            factor.weight = factors[0].weight
+        patches = getattr(block, "patch_embedding", None)
+        if "vision" in config.towers and isinstance(patches, nn.Conv2d):
+            block.patch_embedding = ConvFactors(patches, config.rank, config.scaling)
 
 
 def merge_lora(network: nn.Module) -> nn.Module:
@@ -99,8 +169,15 @@ def merge_lora(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()  # pyright: ignore[reportCallIssue]  # every concrete LoRA layer has it
-            parent_name, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent_name), child, module.get_base_layer())
+            base = module.get_base_layer()
+        elif isinstance(module, ConvFactors):
+            base = module.base_layer
+            with torch.no_grad():
+                base.weight.copy_(module.weight)
+        else:
+            continue
+        parent_name, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent_name), child, base)
     for module in network.modules():
         if hasattr(module, "peft_config"):
             del module.peft_config
