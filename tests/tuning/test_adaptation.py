@@ -64,7 +64,7 @@ def test_it_goes_by_its_own_name(saved: Path) -> None:
 
 def test_a_changed_format_is_named(saved: Path) -> None:
     path = saved / "adapted" / "adapter.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 99'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 99'))
     with pytest.raises(UserError, match="format 99"):
         load_model(saved / "adapted")
 

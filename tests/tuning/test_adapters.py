@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
@@ -380,19 +380,29 @@ def test_any_shape_and_ratio(
     torch.testing.assert_close(plain, own, rtol=1e-11, atol=1e-11)
 
 
-def test_a_narrow_attention_is_the_textbook_one() -> None:
-    adapter = MshaAdapter(12, 3, 0.5)
+@pytest.mark.parametrize(("scale", "width"), [("tower", 4), ("own", 2)])
+def test_a_narrow_attention_is_the_textbook_one(scale: Literal["tower", "own"], width: int) -> None:
+    """Logits are divided by the root of the width of the tower's heads (4), as published."""
+    adapter = MshaAdapter(12, 3, 0.5, scale)
     randomize(list(adapter.parameters()))
     x = torch.randn(2, 5, 12)
     queries, keys, values = (
         torch.stack(part.chunk(3, dim=-1), dim=1) for part in adapter.project(x).chunk(3, dim=-1)
     )
     for causal in (False, True):
-        logits = queries @ keys.mT / math.sqrt(2)  # its own heads have two units
+        logits = queries @ keys.mT / math.sqrt(width)
         if causal:
             logits = logits.masked_fill(torch.ones(5, 5).bool().triu(1), -math.inf)
         mixed = torch.cat((logits.softmax(-1) @ values).unbind(1), dim=-1)
         torch.testing.assert_close(adapter(x, None, causal), x + adapter.up(mixed))
+
+
+def test_a_narrow_attention_starts_as_published() -> None:
+    torch.manual_seed(0)
+    adapter = MshaAdapter(768, 12)
+    assert adapter.project.weight.std().item() == pytest.approx(0.00125, rel=0.02)
+    assert not adapter.project.bias.any()
+    assert not adapter.up.weight.any()
 
 
 class LargestResult(TorchDispatchMode):

@@ -188,7 +188,7 @@ def test_the_published_layout_starts_at_zero_and_merges() -> None:
 
 
 def test_the_published_layout_has_no_other_targets() -> None:
-    with pytest.raises(UserError, match="leave lora.targets"):
+    with pytest.raises(UserError, match=r"leave lora\.targets"):
         LoraConfig(layout="published", targets=("fc1",))
 
 

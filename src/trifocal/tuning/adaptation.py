@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from trifocal.errors import UserError
 from trifocal.files import atomic_folder
 from trifocal.tuning.surgery import Surgery, merge, operate
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save_adaptation(
@@ -99,12 +100,14 @@ def _load_adaptation(
     folder: Path, base: Clip | str | None, force: bool, device: str, options: dict[str, Any]
 ) -> Clip:
     facts = json.loads((folder / "adapter.json").read_text())
-    if facts.get("format") != FORMAT:
+    if facts.get("format") not in (2, FORMAT):
         raise UserError(
             f"{folder / 'adapter.json'} has format {facts.get('format')!r}; this version reads "
-            f"format {FORMAT}."
+            f"formats 2 and {FORMAT}."
         )
     surgery = config.build(Surgery, facts["surgery"])
+    if facts["format"] == 2 and surgery.adapters is not None:
+        surgery = replace(surgery, adapters=replace(surgery.adapters, msha_scale="own"))
     if isinstance(base, Clip):
         clip = base
     else:

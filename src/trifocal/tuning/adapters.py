@@ -48,6 +48,8 @@ class AdapterConfig:
         drop_path_axis: What is left out at once: a "sample", or, as in the authors' code, a
             "position" in all samples.
         map_start: Start the map adapter at "zero", or, as published, "near_zero".
+        msha_scale: The narrow attention divides its logits by the square root of the width of the
+            "tower"'s heads, as published, or of its "own" (as adaptations of format 2 do).
     """
 
     modules: tuple[Module, ...] = ("mlp", "attention", "map")
@@ -56,6 +58,7 @@ class AdapterConfig:
     drop_path: float = 0.2
     drop_path_axis: Literal["sample", "position"] = "sample"
     map_start: Literal["zero", "near_zero"] = "zero"
+    msha_scale: Literal["tower", "own"] = "tower"
 
     def __post_init__(self) -> None:
         for what, given, known in (
@@ -140,18 +143,31 @@ class MapAdapter(nn.Module):
 class MshaAdapter(nn.Module):
     """x -> x + a narrow multi-head self-attention of x, whose last projection starts at zero.
 
+    As published, logits are divided by sqrt(d_h) of the tower's heads (d_h = D / H) and queries,
+    keys and values start from N(0, (0.01 / sqrt(d_h))^2), their biases at zero.
+
     Args:
         dim: Width D of the tower.
-        heads: Attention heads.
+        heads: Attention heads H.
         ratio: The attention is floor(ratio * D) wide.
+        scale: Whose heads' width the logits are divided by the root of: the "tower"'s or its "own".
     """
 
-    def __init__(self, dim: int, heads: int, ratio: float = 0.25) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        ratio: float = 0.25,
+        scale: Literal["tower", "own"] = "tower",
+    ) -> None:
         super().__init__()
         width = shared_width(dim, heads, ratio)
         self.heads, self.width = heads, width // heads
+        self.scale = (dim / heads if scale == "tower" else self.width) ** -0.5
         self.project = nn.Linear(dim, 3 * width)
         self.up = nn.Linear(width, dim)
+        nn.init.normal_(self.project.weight, std=0.01 / math.sqrt(dim / heads))
+        nn.init.zeros_(self.project.bias)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
@@ -160,7 +176,7 @@ class MshaAdapter(nn.Module):
         parts = self.project(states).unflatten(-1, (3, self.heads, self.width))
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal
+            queries, keys, values, attn_mask=mask, is_causal=causal, scale=self.scale
         )
         return states + self.up(mixed.transpose(1, 2).flatten(2))
 
@@ -237,7 +253,7 @@ class AdaptedLayer(GradientCheckpointingLayer):
             "mlp": lambda: BottleneckAdapter(dim, config.ratio, skip=False),
             "attention": lambda: BottleneckAdapter(dim, config.ratio, skip=True),
             "map": lambda: MapAdapter(dim, heads, config.ratio, config.map_start),
-            "msha": lambda: MshaAdapter(dim, heads, config.ratio),
+            "msha": lambda: MshaAdapter(dim, heads, config.ratio, config.msha_scale),
         }
         made = {f"{name}_adapter": makers[name]() for name in config.modules}
         self.adapters = nn.ModuleDict(made)
