@@ -23,6 +23,7 @@ from trifocal.clip import (
     load_clip,
     save_open_clip,
     save_pretrained,
+    writing,
 )
 from trifocal.clip import (
     open_clip as layout,
@@ -411,7 +412,7 @@ def test_a_failed_save_leaves_the_old_folder(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(writing, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         save_pretrained(tiny_clip, tmp_path / "a")
     assert same(load_clip(tmp_path / "a"), tiny_clip)

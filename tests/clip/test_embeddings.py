@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +12,8 @@ from trifocal.clip.embeddings import length_groups
 
 def test_mask_of_the_published_example() -> None:
     # FSC-CLIP (arXiv 2410.05210): SOT and padding are dropped, content and EOT kept.
-    batch = TextBatch.from_ids(torch.tensor([[49406, 320, 1929, 49407, 0, 0]]), eot_id=49407)
+    batch = TextBatch(torch.tensor([[49406, 320, 1929, 49407, 0, 0]]), torch.tensor([4]))
     assert batch.mask.int().tolist() == [[0, 1, 1, 1, 0, 0]]
-    assert batch.lengths.tolist() == [4]
 
 
 def test_mask_does_not_look_at_ids() -> None:
@@ -23,11 +21,6 @@ def test_mask_does_not_look_at_ids() -> None:
     ids = torch.tensor([[5, 0, 0, 6, 6, 6], [5, 6, 0, 0, 0, 0]])
     batch = TextBatch(ids, torch.tensor([4, 2]))
     assert batch.mask.int().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 0, 0, 0, 0]]
-
-
-def test_a_row_without_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="end of text"):
-        TextBatch.from_ids(torch.tensor([[1, 2, 3]]), eot_id=9)
 
 
 @given(st.lists(st.integers(2, 12), min_size=1, max_size=6), st.integers(0, 5))

@@ -1,4 +1,4 @@
-"""Checkpoints in and out: folders, open_clip files, Hub models, the built-in one.
+"""Checkpoints by their names: folders, open_clip files, Hub models, the built-in one.
 
 A checkpoint is a table of tensors, the architecture, the activation, the preprocessing and a
 tokenizer; `load_clip` finds all five or says in one sentence which is missing. Weights are always
@@ -7,19 +7,13 @@ loaded in float32, which holds float16 and bfloat16 values exactly.
 
 from __future__ import annotations
 
-import copy
-import json
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
-from transformers import CLIPModel
 
-from trifocal.clip import hub, open_clip
+from trifocal.clip import hub
 from trifocal.clip.model import Clip
 from trifocal.clip.names import (
     Architecture,
@@ -31,22 +25,10 @@ from trifocal.clip.names import (
 )
 from trifocal.clip.open_clip_backbone import PREFIX as OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD
-from trifocal.clip.reading import (
-    CONVENTIONS,
-    OPEN_CLIP_CONFIG,
-    OPEN_CLIP_WEIGHTS,
-    SUFFIXES,
-    Request,
-    load_folder,
-    load_path,
-    weights_names,
-)
-from trifocal.clip.shape import CLIP_VOCABULARY, SHAPES, ClipShape
+from trifocal.clip.reading import SUFFIXES, Request, load_folder, load_path, weights_names
+from trifocal.clip.shape import SHAPES
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.errors import UserError
-from trifocal.files import atomic_folder, atomic_write
-
-__all__ = ["canonical_name", "load_clip", "save_open_clip", "save_pretrained"]
 
 
 def load_clip(
@@ -141,75 +123,3 @@ def _load_builtin(request: Request) -> Clip:
                 "or train one with recipes/world/pretrain.yaml."
             )
         return load_folder(folder, replace(request, source="builtin"))
-
-
-def save_pretrained(clip: Clip, folder: str | Path) -> None:
-    """Write a folder that `load_clip` and plain transformers read; an older one is replaced.
-
-    Raises:
-        UserError: something is still attached to the towers.
-    """
-    state = {key: value.contiguous() for key, value in _plain_state(clip).items()}
-    config = copy.deepcopy(clip.network.config)
-    config.architectures = ["CLIPModel"]
-    config.dtype = clip.network.dtype
-    with atomic_folder(folder) as aside:
-        config.save_pretrained(aside)
-        save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
-        clip.tokenizer.save(aside)
-        clip.preprocess.save(aside)
-        if clip.conventions:
-            _write_json(aside / CONVENTIONS, clip.conventions)
-
-
-def save_open_clip(clip: Clip, path: str | Path) -> None:
-    """Write an open_clip state dict, and beside it what a state dict does not tell.
-
-    Args:
-        clip: the model.
-        path: `NAME.pt` or `NAME.safetensors`; `NAME.json` is written beside it (activation,
-            heads, preprocessing, in the form of open_clip's open_clip_config.json). A path
-            without a suffix becomes a folder that open_clip loads as `local-dir:PATH`.
-
-    Raises:
-        UserError: another suffix, or towers that open_clip does not have.
-    """
-    path = Path(path)
-    if path.suffix not in ("", ".pt", ".safetensors"):
-        raise UserError(f"{path.name} should end in .pt or .safetensors, or be a folder's name.")
-    described = open_clip.model_config(ClipShape.of(clip.network.config), clip.preprocess)
-    state = open_clip.to_open_clip(_plain_state(clip))
-    if path.suffix == "":
-        if clip.tokenizer.vocab_size != CLIP_VOCABULARY:
-            # open_clip takes CLIP's tokenizer unless told that another lies in the folder.
-            described["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "."
-        with atomic_folder(path) as aside:
-            _write_json(aside / OPEN_CLIP_CONFIG, described)
-            save_file(state, aside / OPEN_CLIP_WEIGHTS[0], metadata={"format": "pt"})
-            clip.tokenizer.save(aside)
-        return
-    with atomic_write(path.with_suffix(".json")) as aside:
-        _write_json(aside, described)
-    with atomic_write(path) as aside:
-        if path.suffix == ".pt":
-            torch.save(state, aside)
-        else:
-            save_file(state, aside, metadata={"format": "pt"})
-
-
-def _plain_state(clip: Clip) -> dict[str, Tensor]:
-    """Return the tensors of a Clip on the CPU, if they are exactly a CLIP's."""
-    state = {key: value.detach().cpu() for key, value in clip.network.state_dict().items()}
-    with torch.device("meta"):
-        expected = CLIPModel(clip.network.config).state_dict()
-    extra = [key for key in [*state, *expected] if key not in expected or key not in state]
-    if extra:
-        raise UserError(
-            f"the towers are not plain CLIP's ({extra[0]!r}); only low-rank updates can be merged "
-            "and written so."
-        )
-    return state
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

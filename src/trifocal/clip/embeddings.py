@@ -57,18 +57,6 @@ class TextBatch:
     lengths: Tensor
     longest: int | None = None
 
-    @classmethod
-    def from_ids(cls, ids: Tensor, eot_id: int) -> TextBatch:
-        """Wrap (T, L) ids made elsewhere; a text ends at its first `eot_id`.
-
-        Raises:
-            ValueError: a row has no end of text.
-        """
-        ends = ids == eot_id
-        if not bool(ends.any(dim=1).all()):
-            raise ValueError(f"every row of ids needs an end of text (id {eot_id})")
-        return cls(ids.long(), ends.int().argmax(dim=1) + 1)
-
     @property
     def mask(self) -> Tensor:
         """(T, L) bool: True for content and end of text, by position, whatever the ids are."""

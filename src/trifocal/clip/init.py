@@ -1,4 +1,7 @@
-"""Starts for a training from few pictures: positions as waves, a text tower drawn anew."""
+"""A CLIP with random weights, and starts for a training from few pictures.
+
+Positions may start as waves, and a text tower may be drawn anew.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,29 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel
 
+from trifocal.clip.model import Clip
+from trifocal.clip.preprocess import Preprocess
+from trifocal.clip.shape import ClipShape
+from trifocal.clip.tokenizer import Tokenizer
+
 _AMPLITUDE = 0.5  # against patch embeddings of about unit size
 _TEXT_GAIN = 3.0  # of the layers' matrices; with 1 a random tower hears little of word order
 _LONGEST_WAVE = 100.0  # in patches, over 2 pi; grids of small models are a few patches wide
+
+
+def build_clip(
+    shape: ClipShape,
+    tokenizer: Tokenizer,
+    preprocess: Preprocess | None = None,
+    *,
+    seed: int = 0,
+    name: str = "random",
+) -> Clip:
+    """Build a Clip of `shape` with random weights that depend on `seed` alone."""
+    clip = Clip.from_config(shape.config(tokenizer), tokenizer, preprocess, seed=seed, name=name)
+    if shape.positions == "waves":
+        start_with_waves(clip.network, seed)
+    return clip
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from trifocal.clip import towers
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, length_groups
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.writing import save_pretrained
 from trifocal.errors import UserError
 
 
@@ -250,8 +251,6 @@ class Clip(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `load_clip` and plain transformers read."""
-        from trifocal.clip.checkpoint import save_pretrained
-
         save_pretrained(self, folder)
 
     @property

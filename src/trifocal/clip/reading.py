@@ -26,17 +26,16 @@ from trifocal.clip.shape import SHAPES, Activation
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
 from trifocal.clip.vocabulary import find_tokenizer
+from trifocal.clip.writing import CONVENTIONS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from trifocal.errors import UserError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-OPEN_CLIP_WEIGHTS = (
-    "open_clip_model.safetensors",
+OPEN_CLIP_FILES = (
+    OPEN_CLIP_WEIGHTS,
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-OPEN_CLIP_CONFIG = "open_clip_config.json"
-CONVENTIONS = "conventions.json"  # how a focus makes the model's inputs; see `Clip.conventions`
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +100,7 @@ def weights_names(folder: Path) -> tuple[str, ...]:
     config = read_json(folder / "config.json")
     if config is not None and config.get("model_type") == "clip":
         return TRANSFORMERS_WEIGHTS
-    return OPEN_CLIP_WEIGHTS if (folder / OPEN_CLIP_CONFIG).is_file() else ()
+    return OPEN_CLIP_FILES if (folder / OPEN_CLIP_CONFIG).is_file() else ()
 
 
 def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:

@@ -1,4 +1,4 @@
-"""A CLIP's architecture in a few numbers, and a randomly initialized CLIP of that shape.
+"""A CLIP's architecture in a few numbers.
 
 The layout is OpenAI's (Radford et al. 2021): two pre-norm transformers, heads of 64 dimensions
 unless said otherwise, an MLP four times the width.
@@ -11,9 +11,6 @@ from typing import Any, Literal
 
 from transformers import CLIPConfig
 
-from trifocal.clip.init import start_with_waves
-from trifocal.clip.model import Clip
-from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
 from trifocal.errors import UserError
@@ -149,18 +146,3 @@ SHAPES = {
         embed_dim=768,
     ),
 }
-
-
-def build_clip(
-    shape: ClipShape,
-    tokenizer: Tokenizer,
-    preprocess: Preprocess | None = None,
-    *,
-    seed: int = 0,
-    name: str = "random",
-) -> Clip:
-    """Build a Clip of `shape` with random weights that depend on `seed` alone."""
-    clip = Clip.from_config(shape.config(tokenizer), tokenizer, preprocess, seed=seed, name=name)
-    if shape.positions == "waves":
-        start_with_waves(clip.network, seed)
-    return clip

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from trifocal.composition.negatives.generator import KINDS, HardNegatives
 from trifocal.composition.negatives.normalize import normalize_caption
-from trifocal.composition.negatives.parsing import (
-    PARSERS,
-    Parse,
-    Parser,
-    Span,
-    Token,
-    make_parser,
-    spacy_pipelines,
-)
+from trifocal.composition.negatives.parse import Parse, Parser, Span, Token
+from trifocal.composition.negatives.parsers import PARSERS, make_parser
+from trifocal.composition.negatives.spacy_parser import spacy_pipelines
 from trifocal.composition.negatives.store import ParseStore
 from trifocal.composition.negatives.table import (
     TableRow,

@@ -18,7 +18,8 @@ import numpy as np
 
 from trifocal.composition.negatives import inflection
 from trifocal.composition.negatives.normalize import normalize_caption
-from trifocal.composition.negatives.parsing import Parse, Parser, make_parser, parse_all
+from trifocal.composition.negatives.parse import Parse, Parser, parse_all
+from trifocal.composition.negatives.parsers import make_parser
 from trifocal.composition.negatives.replace import (
     ReplaceCandidates,
     Replacer,

@@ -18,7 +18,7 @@ from operator import sub
 from typing import Protocol
 
 from trifocal.composition.negatives.inflection import Inflect
-from trifocal.composition.negatives.parsing import Parse
+from trifocal.composition.negatives.parse import Parse
 from trifocal.composition.negatives.prepositions import PREPOSITIONS
 from trifocal.composition.negatives.scene_graph import Element, scene_graph
 from trifocal.composition.negatives.swap import Uniform

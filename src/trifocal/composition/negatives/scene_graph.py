@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from trifocal.composition.negatives.parsing import Parse, Span
+from trifocal.composition.negatives.parse import Parse, Span
 
 
 def _phrases(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trifocal.composition.negatives.parsing import Parse
+from trifocal.composition.negatives.parse import Parse
 from trifocal.composition.negatives.swap import Uniform
 
 _DRAWS = 10  # until one differs from the caption

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from trifocal.composition.negatives.parsing import Parse, Span, Token, spacy_pipelines
+from trifocal.composition.negatives.parse import Parse, Span, Token
 from trifocal.errors import UserError, nearest
 
 _BATCH = 256  # captions parsed together
 _NEEDED = ("parser", "tagger")
+
+
+def spacy_pipelines() -> list[str]:
+    """Names of the installed English spaCy pipelines, the paper's `en_core_web_sm` first."""
+    if importlib.util.find_spec("spacy") is None:
+        return []
+    entries = importlib.metadata.entry_points(group="spacy_models")
+    names = sorted({entry.name for entry in entries if entry.name.startswith("en_")})
+    return sorted(names, key=lambda name: not name.startswith("en_core_web_sm"))
 
 
 class SpacyParser:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trifocal.composition.negatives.parsing import Parse, Span, filter_spans
+from trifocal.composition.negatives.parse import Parse, Span, filter_spans
 
 _LETTERS = {"VERB": "V", "ADV": "R", "AUX": "A"}
 _VERB_PHRASE = re.compile("V?R*A*V+")

@@ -10,7 +10,7 @@ import importlib.metadata
 import re
 from collections.abc import Sequence
 
-from trifocal.composition.negatives.parsing import Parse, Span, Token
+from trifocal.composition.negatives.parse import Parse, Span, Token
 from trifocal.composition.negatives.tagging import BE, penn_tags
 from trifocal.composition.negatives.tokens import is_punctuation, tokenize
 

@@ -1,4 +1,4 @@
-"""Parses as data, choosing a parser, and overlapping spans."""
+"""Parses as data, and overlapping spans."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.composition.negatives.parses import cats, train, van
 
-from trifocal.composition.negatives import Parse, Parser, Span, make_parser, parsing
-from trifocal.composition.negatives.parsing import filter_spans, parse_all
+from trifocal.composition.negatives import Parse, Span
+from trifocal.composition.negatives.parse import filter_spans, parse_all
 from trifocal.composition.negatives.textblob_parser import TextBlobParser
-from trifocal.errors import UserError
 
 
 @pytest.mark.parametrize("parse", [van(), train(), cats(), Parse("", ())])
@@ -58,32 +57,6 @@ def test_filtered_spans_are_disjoint_and_maximal(pairs: list[tuple[int, int]]) -
 def test_longest_span_first() -> None:
     assert filter_spans([Span(0, 2), Span(1, 4), Span(4, 5)]) == [Span(1, 4), Span(4, 5)]
     assert filter_spans([Span(0, 2), Span(1, 3)]) == [Span(0, 2)]
-
-
-def test_parsers_by_name() -> None:
-    assert isinstance(make_parser("textblob"), TextBlobParser)
-    parser = TextBlobParser()
-    assert make_parser(parser) is parser
-    assert isinstance(parser, Parser)
-    with pytest.raises(UserError, match="Did you mean 'textblob'"):
-        make_parser("textblb")
-    with pytest.raises(UserError, match="unknown caption parser"):
-        make_parser("textblob:en")
-
-
-def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "spacy_pipelines", lambda: [])
-    assert isinstance(make_parser("auto"), TextBlobParser)
-
-
-def test_spacy_without_a_pipeline_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trifocal.composition.negatives import spacy_parser
-
-    monkeypatch.setattr(spacy_parser, "spacy_pipelines", lambda: [])
-    with pytest.raises(UserError, match="python -m spacy download en_core_web_sm"):
-        make_parser("spacy")
-    with pytest.raises(UserError, match="'en_core_web_xl' is not installed"):
-        make_parser("spacy:en_core_web_xl")
 
 
 def test_parse_all_uses_batches_where_it_can() -> None:

@@ -1,21 +1,16 @@
 """What the rule-based hard negatives need to know about a caption: tokens, tags and noun chunks.
 
-One small interface with two implementations. `spacy_parser` uses any installed English spaCy
-pipeline, as FSC-CLIP does (Oh et al., EMNLP 2024, arXiv 2410.05210); `textblob_parser` needs no
-download. A `Parser` is any object with `name` and `parse(caption) -> Parse`.
+A `Parser` is any object with `name` and `parse(caption) -> Parse`; `parsers.py` names those that
+come with the package.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
-
-from trifocal.errors import UserError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,45 +135,6 @@ class Parser(Protocol):
     def name(self) -> str: ...
 
     def parse(self, caption: str) -> Parse: ...
-
-
-PARSERS = ("auto", "spacy", "textblob")
-
-
-def spacy_pipelines() -> list[str]:
-    """Names of the installed English spaCy pipelines, the paper's `en_core_web_sm` first."""
-    if importlib.util.find_spec("spacy") is None:
-        return []
-    entries = importlib.metadata.entry_points(group="spacy_models")
-    names = sorted({entry.name for entry in entries if entry.name.startswith("en_")})
-    return sorted(names, key=lambda name: not name.startswith("en_core_web_sm"))
-
-
-def make_parser(name: str | Parser = "auto") -> Parser:
-    """Build a parser by name, or pass one through.
-
-    Args:
-        name: `spacy` (an installed English pipeline), `spacy:<pipeline>`, `textblob` (nothing to
-            download), `auto` (spaCy where a pipeline is installed, else textblob), or a `Parser`.
-
-    Raises:
-        UserError: the name is unknown, or no such spaCy pipeline is installed.
-    """
-    if not isinstance(name, str):
-        return name
-    kind, _, pipeline = name.partition(":")
-    if kind not in PARSERS or (pipeline and kind != "spacy"):
-        raise UserError(
-            f"unknown caption parser {name!r}; choose one of {', '.join(PARSERS)}, "
-            f"spacy:<pipeline>.{nearest(name, PARSERS)}"
-        )
-    if kind == "textblob" or (kind == "auto" and not spacy_pipelines()):
-        from trifocal.composition.negatives.textblob_parser import TextBlobParser
-
-        return TextBlobParser()
-    from trifocal.composition.negatives.spacy_parser import SpacyParser
-
-    return SpacyParser(pipeline or None)
 
 
 def parse_all(parser: Parser, captions: Iterable[str]) -> Iterator[Parse]:
