@@ -19,7 +19,6 @@ from trifocal.data.sherlock_files import (
     Instance,
     missing_images,
     read_instances,
-    read_sherlock,
     source_of,
     write_instances,
 )
@@ -76,12 +75,11 @@ def test_every_field(tmp_path):
     assert (one.url, one.fold, one.confidence, one.observation) == (VG_URL, 0, 2.0, 1)
 
 
-def test_items_for_training_and_fields_that_may_lack(tmp_path):
+def test_fields_that_may_lack(tmp_path):
     sparse = entry(split_idx=None, inputs__confidence=None, inputs__obs_idx=None, inputs__clue=None)
     path = write(tmp_path / "a.json", sparse)
     (one,) = read_instances(path)
     assert (one.fold, one.confidence, one.observation, one.item.clue) == (None, None, None, "")
-    assert read_sherlock(path) == [one.item]
 
 
 def test_boxes_stay_as_annotated(tmp_path):
@@ -89,14 +87,14 @@ def test_boxes_stay_as_annotated(tmp_path):
         {"left": -5, "top": 370, "width": 600, "height": 90},
         {"left": 3, "top": 4, "width": 1, "height": 2},
     ]
-    (item,) = read_sherlock(write(tmp_path / "a.json", entry(inputs__bboxes=boxes)))
-    assert item.region.boxes == ((-5, 370, 600, 90), (3, 4, 1, 2))
+    (one,) = read_instances(write(tmp_path / "a.json", entry(inputs__bboxes=boxes)))
+    assert one.item.region.boxes == ((-5, 370, 600, 90), (3, 4, 1, 2))
 
 
 def test_proposals(tmp_path):
     boxes = [[1, 2, 30, 40.5], [0, 0, 0, 9]]
-    (item,) = read_sherlock(write(tmp_path / "a.json", entry(yolo_box=boxes)))
-    assert item.proposals == ((1, 2, 30, 40.5),)  # the other has no area
+    (one,) = read_instances(write(tmp_path / "a.json", entry(yolo_box=boxes)))
+    assert one.item.proposals == ((1, 2, 30, 40.5),)  # the other has no area
 
 
 @pytest.mark.parametrize(

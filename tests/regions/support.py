@@ -9,6 +9,7 @@ from PIL import Image
 
 from trifocal.clip import Clip, ClipShape, Tokenizer, build_clip, train_tokenizer
 from trifocal.data.regions import Box, RegionSample
+from trifocal.tuning import TunedClip
 
 CLUES = ["a red ball", "two small cats.", "a blue cup", "an open door"]
 INFERENCES = ["a game is on", "someone left milk", "it is tea time.", "a guest has come"]
@@ -26,6 +27,13 @@ def tiny_clip(seed: int = 0, **shape: Any) -> Clip:
         "context_length": 32,
     }  # fmt: skip
     return build_clip(ClipShape(**{**options, **shape}), _TOKENIZER[0], seed=seed)
+
+
+def trained_counts(method: TunedClip) -> dict[str, int]:
+    """How many parameters are trained: of what the surgery added, and pretrained ones."""
+    trained = [p for p in method.parameters() if p.requires_grad]
+    added = sum(p.numel() for p in trained if p in set(method.added))
+    return {"adapters": added, "pretrained": sum(p.numel() for p in trained) - added}
 
 
 def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:

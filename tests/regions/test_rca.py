@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.regions.support import CLUES, INFERENCES, noise, tiny_clip
+from tests.regions.support import CLUES, INFERENCES, noise, tiny_clip, trained_counts
 from trifocal.clip import ImageEmbedding, TextEmbedding
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.data.regions import Region, RegionDataset, RegionItem
@@ -141,7 +141,7 @@ def test_groups_tell_adapters_from_pretrained_parameters() -> None:
     assert not any(".layers." in name or "pre_layrnorm" in name for name in names)
     assert "clip.network.logit_scale" in names
     assert len(names) == 12
-    assert method.trained_counts() == {
+    assert trained_counts(method) == {
         "adapters": sum(p.numel() for g in (adapters, adapter_biases) for p in g["params"]),
         "pretrained": sum(p.numel() for g in (edges, plain) for p in g["params"]),
     }
@@ -151,7 +151,7 @@ def test_a_strictly_frozen_backbone_has_one_learning_rate() -> None:
     method = rca(trains="strict_frozen")
     optimizer = make_optimizer(method, OptimizerRecipe(lr=2e-4))
     assert {group["base_lr"] for group in optimizer.param_groups} == {2e-4}
-    assert method.trained_counts()["pretrained"] == 1
+    assert trained_counts(method)["pretrained"] == 1
 
 
 @pytest.mark.parametrize(

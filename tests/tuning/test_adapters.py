@@ -30,7 +30,8 @@ from trifocal.tuning.adapters import (
     Tower,
     attach_adapters,
     drop_path,
-    mapped_attention,
+    joined_heads,
+    mixed_heads,
 )
 
 MODULES: tuple[Module, ...] = get_args(Module)
@@ -100,6 +101,11 @@ def explicit(attention: Any, adapter: MapAdapter, states: Tensor, causal: bool) 
         logits = logits.masked_fill(later, -math.inf)
     mixed = logits.softmax(dim=-1) @ values
     return attention.out_proj(torch.cat(mixed.unbind(1), dim=-1))
+
+
+def mapped_attention(attention: Any, adapter: MapAdapter, states: Tensor, **mask: Any) -> Tensor:
+    """The fused form, as a block puts it together."""
+    return joined_heads(attention, mixed_heads(attention, states, *adapter(states), **mask))
 
 
 # Known values

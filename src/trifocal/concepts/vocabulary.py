@@ -3,7 +3,7 @@
 CCLI (Zhang et al., arXiv 2307.15460) is driven by a set of semantic text concepts: materials,
 colors, shapes and the like. Its list is not public. `concepts.txt` beside this file was written for
 trifocal: about 2,000 attributes and parts, each with a family, and no names of things to classify
-(`vocabulary_lint` checks that). A user's list takes its place whatever its length.
+(a test checks that). A user's list takes its place whatever its length.
 """
 
 from __future__ import annotations

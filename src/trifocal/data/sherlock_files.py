@@ -142,16 +142,6 @@ def read_instances(
     return [one for one in found if one.item.region.image not in absent]
 
 
-def read_sherlock(
-    path: str | os.PathLike[str],
-    *,
-    roots: ImageRoots | None = None,
-    missing: Literal["keep", "drop", "error"] = "keep",
-) -> list[RegionItem]:
-    """Read an annotation file as regions for training; see `read_instances`."""
-    return [one.item for one in read_instances(path, roots=roots, missing=missing)]
-
-
 def missing_images(instances: Iterable[Instance]) -> list[Path]:
     """Return the pictures that are not there, sorted; each is looked for once."""
     images = (one.item.region.image for one in instances)

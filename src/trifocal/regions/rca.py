@@ -68,13 +68,6 @@ class Rca(RegionTuned):
         edges = decay_groups(self._named(added=False), weight_decay)
         return [*groups, *({**group, **rate} for group in edges)]
 
-    def trained_counts(self) -> dict[str, int]:
-        """Return how many parameters are trained: of the adapters, and pretrained ones."""
-        return {
-            kind: sum(p.numel() for _, p in self._named(added=added) if p.requires_grad)
-            for kind, added in (("adapters", True), ("pretrained", False))
-        }
-
     def _named(self, *, added: bool) -> list[tuple[str, Any]]:
         new = set(self.added)
         return [(n, p) for n, p in self.named_parameters() if (p in new) == added]

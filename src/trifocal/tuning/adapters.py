@@ -196,18 +196,6 @@ def shared_width(dim: int, heads: int, ratio: float) -> int:
     return width
 
 
-def mapped_attention(attention: Any, adapter: MapAdapter, states: Tensor, **mask: Any) -> Tensor:
-    """Return what a frozen attention (transformers' `CLIPAttention`) gives with a map adapter.
-
-    Args:
-        attention: The frozen projections.
-        adapter: Adds to its logits.
-        states: (B, L, D), normalized.
-        mask: `attn_mask` and `is_causal` of the fused attention.
-    """
-    return joined_heads(attention, mixed_heads(attention, states, *adapter(states), **mask))
-
-
 def mixed_heads(
     attention: Any, states: Tensor, more_queries: Tensor, more_keys: Tensor, **mask: Any
 ) -> Tensor:

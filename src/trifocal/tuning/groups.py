@@ -50,14 +50,13 @@ def hidden_matrices(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> lis
     ]
 
 
-def image_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
-    """Return the image tower's parameters and those of its projection into the joint space."""
-    return _within(named_parameters, "vision_model", "visual_projection")
-
-
 def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
     """Return the text tower's parameters and those of its projection into the joint space."""
-    return _within(named_parameters, "text_model", "text_projection")
+    return [
+        parameter
+        for name, parameter in named_parameters
+        if not {"text_model", "text_projection"}.isdisjoint(name.split("."))
+    ]
 
 
 def edge_parameters(network: CLIPModel) -> list[nn.Parameter]:
@@ -74,13 +73,3 @@ def edge_parameters(network: CLIPModel) -> list[nn.Parameter]:
     ]  # fmt: skip
     found = [parameter for part in parts for parameter in part.parameters()]
     return [*found, network.logit_scale]
-
-
-def _within(
-    named_parameters: Iterable[tuple[str, nn.Parameter]], *parts: str
-) -> list[nn.Parameter]:
-    return [
-        parameter
-        for name, parameter in named_parameters
-        if not set(parts).isdisjoint(name.split("."))
-    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from trifocal.concepts.datasets.dataset import PARTS, ImageClasses, LabeledImage
+from trifocal.concepts.datasets.dataset import LabeledImage
 from trifocal.errors import UserError
 
 
@@ -29,16 +29,6 @@ def restrict(items: Iterable[LabeledImage], labels: Sequence[int]) -> list[Label
     """Return the pictures of some classes, numbered from 0 on in the order of `labels`."""
     numbers = {label: number for number, label in enumerate(labels)}
     return [replace(one, label=numbers[one.label]) for one in items if one.label in numbers]
-
-
-def base_and_new(dataset: ImageClasses) -> tuple[ImageClasses, ImageClasses]:
-    """Return both halves of a data set, each with its own labels from 0 on.
-
-    CoOp's draw is made from the whole data set and then restricted to the base classes; to have the
-    same support, call `sample_few_shot` on the whole and `restrict` what it gives.
-    """
-    base, new = halves(len(dataset.classnames))
-    return _half(dataset, base), _half(dataset, new)
 
 
 def harmonic(base: float, new: float) -> float:
@@ -76,8 +66,3 @@ def averages(pairs: Sequence[tuple[float, float]]) -> Averages:
     new = sum(n for _, n in pairs) / count
     mean_h = sum(harmonic(b, n) for b, n in pairs) / count
     return Averages(base, new, harmonic(base, new), mean_h)
-
-
-def _half(dataset: ImageClasses, labels: range) -> ImageClasses:
-    parts = {part: restrict(getattr(dataset, part), labels) for part in PARTS}
-    return replace(dataset, classnames=tuple(dataset.classnames[i] for i in labels), **parts)
