@@ -7,7 +7,7 @@ import pytest
 from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import DEFAULT_ALPHAS, parse_alphas, wise_ft_curve
-from trifocal.metrics import Result
+from trifocal.metrics.result import Result
 from trifocal.tuning import interpolate
 
 

@@ -15,7 +15,7 @@ from trifocal.evaluate.records import (
     read_results,
     write_results,
 )
-from trifocal.metrics import Result
+from trifocal.metrics.result import Result
 
 ROWS = [
     Result(

@@ -18,7 +18,8 @@ from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
 from trifocal.evaluate.records import read_results
 from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.evaluate.runner import Job, evaluate, make_job
-from trifocal.metrics import Benchmark, Missing, Result, require
+from trifocal.metrics.benchmark import Benchmark, Missing, require
+from trifocal.metrics.result import Result
 
 
 @dataclass

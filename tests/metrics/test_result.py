@@ -8,7 +8,8 @@ import pytest
 
 from trifocal import __version__
 from trifocal.errors import UserError
-from trifocal.metrics import Missing, Result, Sheet, find, model_name, require, task_version
+from trifocal.metrics.benchmark import Missing, Sheet, find, require
+from trifocal.metrics.result import Result, model_name, task_version
 
 
 def row(**changes) -> Result:

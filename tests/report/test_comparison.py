@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from trifocal.metrics import Result
+from trifocal.metrics.result import Result
 from trifocal.report.comparison import compare, comparison_table, signed
 
 

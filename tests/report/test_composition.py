@@ -14,7 +14,7 @@ from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem, SugarC
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World, world_suite
 from trifocal.evaluate.curve import CurvePoint
-from trifocal.metrics import Result
+from trifocal.metrics.result import Result
 from trifocal.report.composition import composition_chapter, results_report, write_report
 from trifocal.report.contender import Contender
 from trifocal.report.page import (

@@ -16,7 +16,7 @@ from trifocal.clip import ImageEmbedding, TextBatch, TextEmbedding
 from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, SugarCrepe, pair_scores
 from trifocal.composition.registry import BENCHMARKS
 from trifocal.errors import UserError
-from trifocal.metrics import Benchmark
+from trifocal.metrics.benchmark import Benchmark
 
 COLORS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 

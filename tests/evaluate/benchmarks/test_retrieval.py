@@ -11,7 +11,7 @@ from PIL import Image
 
 from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems, score_retrieval
-from trifocal.metrics import Benchmark
+from trifocal.metrics.benchmark import Benchmark
 
 CAPTIONS = [
     ["a red ball", "there is a red ball"],

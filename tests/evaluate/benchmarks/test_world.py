@@ -7,7 +7,7 @@ import torch
 
 from trifocal.evaluate.benchmarks.world import World, world_suite
 from trifocal.evaluate.summary import summarize
-from trifocal.metrics import Result
+from trifocal.metrics.result import Result
 from trifocal.world import composition_items, draw, make_scene, to_tensor, zero_shot_task
 
 SMALL = {"classification": 40, "retrieval": 25, "composition": 6}

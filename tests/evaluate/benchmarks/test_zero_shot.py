@@ -24,7 +24,7 @@ from trifocal.evaluate.benchmarks.zero_shot import (
     score_classes,
     zero_shot_classifier,
 )
-from trifocal.metrics import Benchmark
+from trifocal.metrics.benchmark import Benchmark
 
 NAMES = ["red ball", "umbrella", "two cats on a street"]
 TEMPLATES = ["a photo of a {c}.", "an image of {}", "{c}"]

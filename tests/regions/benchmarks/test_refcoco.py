@@ -18,7 +18,7 @@ from trifocal.data.sherlock_files import Instance, write_instances
 from trifocal.errors import UserError
 from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.evaluate.runner import make_job
-from trifocal.metrics import Benchmark
+from trifocal.metrics.benchmark import Benchmark
 from trifocal.regions.benchmarks.refcoco import RefCoco, choose, convert_refs, iou, read_detections
 from trifocal.regions.benchmarks.refs_pickle import unpickle_plain
 

@@ -16,7 +16,7 @@ from trifocal.data.sherlock_files import ImageRoots, Instance, read_instances, w
 from trifocal.errors import UserError
 from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.evaluate.runner import make_job, parse_options
-from trifocal.metrics import Benchmark
+from trifocal.metrics.benchmark import Benchmark
 from trifocal.regions.benchmarks.annotated import annotated
 from trifocal.regions.benchmarks.localization import AutoPairs, localization_metrics, region_iou
 from trifocal.regions.benchmarks.pool import Embedded, Pool

@@ -1,0 +1,17 @@
+from .adaptation import load_model as load_model
+from .adaptation import save_adaptation as save_adaptation
+from .adapters import AdapterConfig as AdapterConfig
+from .context import ContextConfig as ContextConfig
+from .deep_prompts import DeepPromptConfig as DeepPromptConfig
+from .groups import decay_groups as decay_groups
+from .interpolation import interpolate as interpolate
+from .lora import LoraConfig as LoraConfig
+from .lora import apply_lora as apply_lora
+from .lora import merge_lora as merge_lora
+from .surgery import PositionConfig as PositionConfig
+from .surgery import Surgery as Surgery
+from .surgery import operate as operate
+from .tuned_clip import Encoded as Encoded
+from .tuned_clip import TunedClip as TunedClip
+from .tuned_clip import Tuning as Tuning
+from .tuned_clip import simple as simple
