@@ -15,6 +15,29 @@ class UserError(ValueError):
     """
 
 
+class UnknownKey(UserError):
+    """A key that a configuration does not have.
+
+    Attributes:
+        key: The key, whole ("method.gama").
+        near: The nearest one that it has, whole; empty where nothing is close.
+        known: The keys that stand where it stood, to be told where nothing is close.
+    """
+
+    def __init__(self, key: str, near: str = "", known: Iterable[str] = ()) -> None:
+        super().__init__(key, near, known)
+        self.key, self.near, self.known = key, near, tuple(known)
+
+    def __str__(self) -> str:
+        return self.told("unknown key")
+
+    def told(self, what: str, dashes: str = "") -> str:
+        """Return the sentence for a reader who calls keys something else, such as "--key"."""
+        listed = f"Known keys: {', '.join(self.known)}." if self.known else "There are none here."
+        hint = f"Did you mean '{dashes}{self.near}'?" if self.near else listed
+        return f"{what} '{dashes}{self.key}'. {hint}"
+
+
 class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did
     """A run left early, on request, after saving.
 
@@ -40,7 +63,12 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to sto
         )
 
 
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Return the one of `known` that is most like `name`, or "" where nothing is close."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest of `known`, or "" where nothing is close."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {match[0]!r}?" if match else ""
+    match = closest(name, known)
+    return f" Did you mean {match!r}?" if match else ""

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.regions.support import CLUES, INFERENCES, noise, region_sample, tiny_clip
+from trifocal.data.boxes import clip_box, iou
 from trifocal.data.regions import Box, RegionSample
 from trifocal.errors import UserError
 from trifocal.regions.augment import OFF, Augmentation
 from trifocal.regions.batching import Loss, RegionBatch, RegionBatching
-from trifocal.regions.boxes import clip_box, iou
 from trifocal.regions.prompts import PromptConfig, train_prompt
 from trifocal.regions.texts import clue_text, inference_text
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from trifocal.data.boxes import edges
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.regions.boxes import edges
 from trifocal.regions.marking import MARKS, box, ellipse, highlight, line_width
 
 GRAY = (128, 128, 128)

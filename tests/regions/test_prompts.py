@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.clip.preprocess import Preprocess
+from trifocal.data.boxes import clip_box
 from trifocal.data.regions import Box, RegionSample, scaled
 from trifocal.errors import UserError
 from trifocal.regions.augment import Augmentation
-from trifocal.regions.boxes import clip_box
 from trifocal.regions.marking import MARKS, highlight
 from trifocal.regions.prompts import (
     VARIANTS,

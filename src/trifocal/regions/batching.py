@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from trifocal.data.batching import Tokenize
+from trifocal.data.boxes import wrong_region
 from trifocal.data.samples import Skipped
 from trifocal.errors import UserError
 from trifocal.regions.augment import Augmentation
-from trifocal.regions.boxes import wrong_region
 from trifocal.regions.prompts import PromptConfig, train_prompt, views
 from trifocal.regions.texts import clue_text, inference_text
 

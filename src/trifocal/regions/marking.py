@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageDraw
 
+from trifocal.data.boxes import edges
 from trifocal.data.regions import Box
-from trifocal.regions.boxes import edges
 
 _FILL, _OUTLINE, _OUTLINE_WIDTH = (255, 5, 205, 60), (5, 255, 55, 255), 3
 _RED = (255, 0, 0)

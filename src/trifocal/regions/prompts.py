@@ -18,11 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.clip.preprocess import Preprocess
+from trifocal.data.boxes import clip_box, edges
 from trifocal.data.images import to_rgb
 from trifocal.data.regions import Box, RegionSample
 from trifocal.errors import UserError, nearest
 from trifocal.regions.augment import OFF, Augmentation
-from trifocal.regions.boxes import clip_box, edges
 from trifocal.regions.marking import MARKS
 
 Layout = Literal["stacked", "side_by_side", "separate"]

@@ -38,12 +38,12 @@ from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.head_files import FACTS, TENSORS, check_free
 from trifocal.concepts.prompts import PHOTO
 from trifocal.concepts.vocabulary import load_vocabulary
+from trifocal.data.boxes import parse_box
 from trifocal.errors import UserError
 from trifocal.evaluate.records import append_results
 from trifocal.evaluate.runner import parse_options
 from trifocal.features.pictures import default_cache
 from trifocal.progress import Progress
-from trifocal.regions.boxes import parse_box
 from trifocal.tuning import load_model
 
 

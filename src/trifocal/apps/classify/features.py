@@ -22,11 +22,11 @@ from trifocal import config
 from trifocal.apps.classify.examples import file_of
 from trifocal.apps.explain.explanation import GivenRegion
 from trifocal.clip import encode
+from trifocal.data.boxes import clip_box
 from trifocal.errors import UserError
 from trifocal.features.embed import encoder_of, read_ahead
 from trifocal.features.pictures import image_features
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.boxes import clip_box
 from trifocal.regions.encoder import CONVENTION, RegionEncoder, region_encoder
 from trifocal.regions.prompts import PromptConfig
 

@@ -35,13 +35,13 @@ from trifocal.concepts.vocabulary import (
     concept_text,
     load_vocabulary,
 )
+from trifocal.data.boxes import clip_box
 from trifocal.errors import UserError
 from trifocal.features.embed import encoder_of
 from trifocal.features.store import KEY_BYTES, FeatureStore
 from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.boxes import clip_box
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from trifocal.apps.explain.listed import explain_listed
 from trifocal.apps.explain.picture import FORMATS, save_picture
 from trifocal.apps.region_lists import read_regions
 from trifocal.apps.terminal import ProgressBars
+from trifocal.data.boxes import parse_box
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
-from trifocal.regions.boxes import parse_box
 from trifocal.regions.encoder import RegionEncoder, region_encoder
 from trifocal.tuning import load_model
 

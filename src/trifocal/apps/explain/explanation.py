@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trifocal.data.boxes import check_box
 from trifocal.data.images import BadImage
 from trifocal.data.regions import Box, Region
 from trifocal.errors import UserError
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
-from trifocal.regions.boxes import check_box
 from trifocal.regions.encoder import region_encoder
 
 if TYPE_CHECKING:

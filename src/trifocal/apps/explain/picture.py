@@ -11,9 +11,9 @@ import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
 from trifocal.apps.explain.explanation import Explanation
+from trifocal.data.boxes import edges
 from trifocal.data.regions import Box, scaled
 from trifocal.files import atomic_write
-from trifocal.regions.boxes import edges
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trifocal.data.boxes import check_box, clip_box, iou, parse_box, wrong_region
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.regions.boxes import check_box, clip_box, iou, parse_box, wrong_region
 
 number = st.integers(-200, 200) | st.floats(-1e4, 1e4)
 any_box = st.tuples(number, number, number, number)
