@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel
 
-from trifocal.clip import Clip, ImageEmbedding, Preprocess, TextBatch, TextEmbedding
-from trifocal.losses import fsc_clip_loss
+from trifocal.clip import Clip, Preprocess, TextBatch
+from trifocal.composition import FscClip
+from trifocal.data.samples import CaptionBatch
 
 CONTEXT, VOCABULARY, SOT, EOT = 77, 49408, 49406, 49407
 KINDS = 3
@@ -161,28 +162,21 @@ def wrap(model: CLIPModel) -> Clip:
     return Clip(model, FixedTokens(), Preprocess(size=(224, 224)), name="random")  # pyright: ignore[reportArgumentType]
 
 
-def our_loss(clip: Clip, pixels: Tensor, text: TextBatch, owner: Tensor, kind: Tensor) -> Tensor:
-    """Return the same loss through the library."""
-    image: ImageEmbedding = clip.encode_image(pixels, patches=True)
-    words: TextEmbedding = clip.encode_text(text, tokens=True)
-    terms = fsc_clip_loss(image, words, owner, kind, clip.logit_scale, kinds=KINDS)
-    return torch.stack(list(terms.values())).sum()
-
-
 class Step:
     """A training step (forward, backward, AdamW) of one of the two formulations."""
 
     def __init__(self, ours: bool, captions: list[str], size: int) -> None:
         self.model = network()
         # Wrapping replaces the MLPs by leaner ones, so the peer must not be wrapped.
-        self.clip = wrap(self.model) if ours else None
+        self.method = FscClip(wrap(self.model)) if ours else None
         self.optimizer = torch.optim.AdamW(self.model.parameters(), 5e-6)
         self.pixels, self.text, self.owner, self.kind = batch_of(captions, size)
 
     def loss(self) -> Tensor:
         """Return the loss of the batch."""
-        if self.clip is not None:
-            return our_loss(self.clip, self.pixels, self.text, self.owner, self.kind)
+        if self.method is not None:
+            batch = CaptionBatch(self.pixels, self.text, self.owner, self.kind, [], [])
+            return torch.stack(list(self.method.loss(batch).values())).sum()
         return plain_loss(self.model, self.pixels, self.text)
 
     def __call__(self) -> float:

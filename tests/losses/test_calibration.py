@@ -15,6 +15,7 @@ from trifocal.losses.calibration import calibrated_rows
 
 LOGITS = torch.tensor([[2, 1, 0, -1], [0.5, 1.5, 0.25, 0], [3, 2.5, 0, 0]], dtype=torch.float64)
 VALID = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0]])
+PUBLISHED = (2.0, 0.02)  # focusing and smoothing
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,11 @@ def test_gradcheck(gamma: float, smoothing: float, missing: Any, seed: int) -> N
 
 @pytest.mark.parametrize("missing", ["mask", "zero"])
 def test_missing_columns_are_never_read(missing: Any) -> None:
-    expected = calibrated_loss(LOGITS, VALID, missing=missing)
+    expected = calibrated_loss(LOGITS, VALID, *PUBLISHED, missing)
     poisoned = LOGITS.clone()
     poisoned[:, 1:][VALID == 0] = float("nan")
     poisoned.requires_grad_()
-    loss = calibrated_loss(poisoned, VALID, missing=missing)
+    loss = calibrated_loss(poisoned, VALID, *PUBLISHED, missing)
     torch.testing.assert_close(loss, expected)
     loss.backward()
     assert poisoned.grad is not None
@@ -83,9 +84,9 @@ def test_rows_without_a_negative_do_not_count(missing: Any) -> None:
     valid = VALID.bool().clone()
     valid[1] = False
     logits = LOGITS.clone().requires_grad_()
-    loss = calibrated_loss(logits, valid, missing=missing)
+    loss = calibrated_loss(logits, valid, *PUBLISHED, missing)
     torch.testing.assert_close(
-        loss, calibrated_loss(LOGITS[[0, 2]], valid[[0, 2]], missing=missing)
+        loss, calibrated_loss(LOGITS[[0, 2]], valid[[0, 2]], *PUBLISHED, missing)
     )
     loss.backward()
     assert logits.grad is not None
@@ -95,7 +96,7 @@ def test_rows_without_a_negative_do_not_count(missing: Any) -> None:
 @pytest.mark.parametrize("rows", [0, 3])
 def test_no_negative_at_all_is_zero_with_zero_gradient(rows: int) -> None:
     logits = torch.randn(rows, 4).requires_grad_()
-    loss = calibrated_loss(logits, torch.zeros(rows, 3, dtype=torch.bool))
+    loss = calibrated_loss(logits, torch.zeros(rows, 3, dtype=torch.bool), *PUBLISHED)
     loss.backward()
     assert loss.item() == 0.0
     assert logits.grad is not None
@@ -109,7 +110,7 @@ def test_saturated_logits_are_finite(dtype: torch.dtype, gamma: float, missing: 
     logits = torch.tensor([[1e4, -1e4], [-1e4, 1e4], [0, 0], [100, -100]]).to(dtype)
     logits.requires_grad_()
     valid = torch.tensor([[1], [1], [1], [0]])
-    loss = calibrated_loss(logits, valid, gamma, missing=missing)
+    loss = calibrated_loss(logits, valid, gamma, 0.02, missing)
     loss.backward()
     assert loss.dtype == torch.float32
     assert loss.isfinite()
@@ -125,8 +126,8 @@ def test_the_focus_keeps_its_digits_when_the_answer_is_nearly_certain() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(2, 4\) and \(2, 4\)"):
-        calibrated_loss(torch.zeros(2, 4), torch.ones(2, 4))
+        calibrated_loss(torch.zeros(2, 4), torch.ones(2, 4), *PUBLISHED)
     with pytest.raises(ValueError, match="'skip'"):
-        calibrated_loss(LOGITS, VALID, missing="skip")  # type: ignore[arg-type]
+        calibrated_loss(LOGITS, VALID, *PUBLISHED, "skip")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="smoothing"):
-        calibrated_loss(LOGITS, VALID, smoothing=1.0)
+        calibrated_loss(LOGITS, VALID, 2.0, 1.0)

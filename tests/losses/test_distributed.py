@@ -13,7 +13,14 @@ import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trifocal.losses import contrastive_loss, fsc_clip_loss, negclip_loss
+from trifocal.losses import (
+    Slots,
+    calibrated_loss,
+    contrastive_loss,
+    global_choice,
+    local_choice,
+    pair_loss,
+)
 from trifocal.losses.distributed import gather_rows, mean_over_ranks, sum_over_ranks
 
 # For each rank of a case: the number of images, and (owner, kind) of its negatives.
@@ -27,9 +34,9 @@ CASES: dict[str, list[Share]] = {
 }
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "fsc_clip": {},
-    "fsc_clip zero": {"missing": "zero", "weighting": "softmax"},
+    "fsc_clip zero": {},
     "negclip": {},
-    "negclip zero": {"missing": "zero"},
+    "negclip zero": {},
     "contrastive": {"tile": 2},
 }
 
@@ -94,13 +101,22 @@ def run(objective: str, part: dict[str, Tensor]) -> dict[str, Tensor]:
         tokens=part["tokens"] @ model.text,
         mask=part["mask"],
     )
-    owner, kind = part["slots"].unbind(dim=1)
-    if objective == "contrastive":
-        captions = text.pooled[: len(image.pooled)]
-        terms = {"contrastive": contrastive_loss(image.pooled, captions, model.scale, **options)}
+    count, kinds = len(image.pooled), 3
+    captions, negatives = text.pooled[:count], text.pooled[count:]
+    if objective.startswith("negclip"):
+        blanks = kinds * count - len(negatives) if "zero" in objective else 0
+        loss = pair_loss(image.pooled, captions, model.scale, negatives, blanks=blanks)
     else:
-        loss = fsc_clip_loss if objective.startswith("fsc_clip") else negclip_loss
-        terms = loss(image, text, owner, kind, model.scale, **options)
+        loss = contrastive_loss(image.pooled, captions, model.scale, **options)
+    terms = {"contrastive": loss}
+    if objective.startswith("fsc_clip"):
+        slots = Slots(*part["slots"].unbind(dim=1), count, kinds)
+        weighting, missing = ("softmax", "zero") if "zero" in objective else ("minmax", "mask")
+        for name, choice in (
+            ("global_negative", global_choice(image, text, slots, model.scale)),
+            ("local_negative", local_choice(image, text, slots, model.scale, weighting)),
+        ):
+            terms[name] = calibrated_loss(*choice, 2.0, 0.02, missing)
     torch.stack(list(terms.values())).sum().backward()
     found = {f"term {name}": term.detach().clone() for name, term in terms.items()}
     for name, parameter in model.named_parameters():

@@ -12,10 +12,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from trifocal.clip import Clip, TextEmbedding
-from trifocal.data.samples import CaptionBatch
-from trifocal.losses import contrastive_loss, negclip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning, simple
+from trifocal.clip import Clip
+from trifocal.composition.batching import CaptionBatch
+from trifocal.composition.caption_tuned import CaptionTuned
+from trifocal.losses import contrastive_loss, pair_loss
+from trifocal.tuning import Encoded, LoraConfig, Tuning, simple
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class FinetuneConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 
-class Finetune(TunedClip):
+class Finetune(CaptionTuned):
     """CLIP's contrastive loss, continued on new pairs (or begun on fresh weights)."""
 
     def __init__(self, clip: Clip, config: FinetuneConfig | None = None) -> None:
@@ -58,7 +59,7 @@ class NegClipConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 
-class NegClip(TunedClip):
+class NegClip(CaptionTuned):
     """Hard negatives of all images as extra columns of the contrastive matrix."""
 
     def __init__(self, clip: Clip, config: NegClipConfig | None = None) -> None:
@@ -68,14 +69,10 @@ class NegClip(TunedClip):
         self.negative_kinds = tuple(config.negatives)
 
     def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
-        """Return the single term `contrastive`, over captions and negatives."""
-        text = TextEmbedding(encoded.text.pooled)
-        return negclip_loss(
-            encoded.image,
-            text,
-            batch.owner,
-            batch.kind,
-            encoded.scale,
-            kinds=max(len(self.negative_kinds), 1),
-            missing=self.config.missing,
-        )
+        """Return the single term `contrastive`: images among all texts, captions among images."""
+        image, text = encoded.image.pooled, encoded.text.pooled
+        captions, negatives = text[: batch.size], text[batch.size :]
+        slots = batch.size * max(len(self.negative_kinds), 1)
+        blanks = slots - len(negatives) if self.config.missing == "zero" else 0
+        loss = pair_loss(image, captions, encoded.scale, negatives, blanks=blanks)
+        return {"contrastive": loss}

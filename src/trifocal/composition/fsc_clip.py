@@ -26,9 +26,17 @@ from typing import Literal
 from torch import Tensor
 
 from trifocal.clip import Clip
-from trifocal.data.samples import CaptionBatch
-from trifocal.losses import fsc_clip_loss
-from trifocal.tuning import Encoded, LoraConfig, TunedClip, Tuning, simple
+from trifocal.composition.batching import CaptionBatch
+from trifocal.composition.caption_tuned import CaptionTuned
+from trifocal.losses import (
+    Choice,
+    Slots,
+    calibrated_loss,
+    contrastive_loss,
+    global_choice,
+    local_choice,
+)
+from trifocal.tuning import Encoded, LoraConfig, Tuning, simple
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class FscClipConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
 
 
-class FscClip(TunedClip):
+class FscClip(CaptionTuned):
     """A CLIP trained to choose its caption among distortions, without forgetting the rest."""
 
     def __init__(self, clip: Clip, config: FscClipConfig | None = None) -> None:
@@ -70,19 +78,24 @@ class FscClip(TunedClip):
         self.negative_kinds = tuple(config.negatives) if wanted else ()
 
     def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
-        """Return the terms `contrastive`, `global_negative` and `local_negative`, weighted."""
-        config = self.config
-        return fsc_clip_loss(
-            encoded.image,
-            encoded.text,
-            batch.owner,
-            batch.kind,
-            encoded.scale,
-            kinds=max(len(self.negative_kinds), 1),
-            global_weight=config.global_weight,
-            local_weight=config.local_weight,
-            gamma=config.gamma,
-            smoothing=config.smoothing,
-            weighting=config.weighting,
-            missing=config.missing,
-        )
+        """Return the three terms of L = L_clip + λ_g · L_g + λ_l · L_l.
+
+        A term that is switched off, and one of a batch without negatives, is 0.
+        """
+        config, image, text, scale = self.config, encoded.image, encoded.text, encoded.scale
+        slots = Slots(batch.owner, batch.kind, batch.size, max(len(self.negative_kinds), 1))
+
+        def calibrated(choice: Choice) -> Tensor:
+            return calibrated_loss(*choice, config.gamma, config.smoothing, config.missing)
+
+        contrastive = contrastive_loss(image.pooled, text.pooled[: batch.size], scale)
+        by_pooled = by_words = contrastive.new_zeros(())
+        if config.global_weight:
+            by_pooled = calibrated(global_choice(image, text, slots, scale))
+        if config.local_weight:
+            by_words = calibrated(local_choice(image, text, slots, scale, config.weighting))
+        return {
+            "contrastive": contrastive,
+            "global_negative": config.global_weight * by_pooled,
+            "local_negative": config.local_weight * by_words,
+        }

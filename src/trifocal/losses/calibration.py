@@ -37,8 +37,8 @@ def check_missing(missing: str) -> None:
 def calibrated_rows(
     logits: Tensor,
     valid: Tensor,
-    gamma: float = 2.0,
-    smoothing: float = 0.02,
+    gamma: float,
+    smoothing: float,
     missing: Missing = "mask",
 ) -> Tensor:
     """Return the calibrated loss of each row, (B,), 0 where the row has no negative.
@@ -71,8 +71,8 @@ def calibrated_rows(
 def calibrated_loss(
     logits: Tensor,
     valid: Tensor,
-    gamma: float = 2.0,
-    smoothing: float = 0.02,
+    gamma: float,
+    smoothing: float,
     missing: Missing = "mask",
     *,
     across_ranks: bool = True,

@@ -177,6 +177,8 @@ def pair_loss(
         raise ValueError(f"pairs need two (B, D) of one shape: {tuple(a.shape)}, {tuple(b.shape)}")
     if tile is not None and tile < 1:
         raise ValueError(f"tile must be at least 1, not {tile}")
+    if blanks < 0:
+        raise ValueError(f"blanks must be at least 0, not {blanks}")
     across_ranks = across_ranks and world_size() > 1
     counts, columns, first = [len(a)], b, 0
     if across_ranks:

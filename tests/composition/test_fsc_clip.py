@@ -1,21 +1,42 @@
-"""FSC-CLIP's and NegCLIP's objectives: numbers of the authors' code, then degenerate batches."""
+"""The objectives of FSC-CLIP and NegCLIP: numbers of the authors' code, then degenerate batches."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.train.support import tiny_clip
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.clip.embeddings import ImageEmbedding, TextEmbedding
-from trifocal.losses import contrastive_loss, fsc_clip_loss, negclip_loss
+from trifocal.clip import ImageEmbedding, TextEmbedding
+from trifocal.composition import FscClip, FscClipConfig, NegClip, NegClipConfig
+from trifocal.losses import contrastive_loss
+from trifocal.tuning import Encoded
 
+CLIP = tiny_clip()
 Batch = dict[str, Any]
 LENGTHS = [3, 4, 2, 3, 2, 4, 3, 2, 4, 3]
+
+
+def terms_of(method: FscClip | NegClip, batch: Batch) -> dict[str, Tensor]:
+    """What a method's objective makes of embeddings."""
+    encoded = Encoded(batch["image"], batch["text"], torch.as_tensor(batch["scale"]))
+    size = len(batch["image"].pooled)
+    asked: Any = SimpleNamespace(owner=batch["owner"], kind=batch["kind"], size=size)
+    return method.objective(encoded, asked)
+
+
+def fsc_clip(batch: Batch, **options: Any) -> dict[str, Tensor]:
+    return terms_of(FscClip(CLIP, FscClipConfig(**options)), batch)
+
+
+def negclip(batch: Batch, **options: Any) -> dict[str, Tensor]:
+    return terms_of(NegClip(CLIP, NegClipConfig(**options)), batch)
 
 
 def sines(shape: tuple[int, ...], a: float, b: float) -> Tensor:
@@ -68,7 +89,7 @@ def summed_gradients(batch: Batch, **options: Any) -> list[Tensor]:
     """Gradients of the sum of the terms for patches, tokens, pooled vectors and scale."""
     image, text = batch["image"], batch["text"]
     leaves = [image.patches, text.tokens, image.pooled, text.pooled, batch["scale"]]
-    total = torch.stack(list(fsc_clip_loss(**batch, **options).values())).sum()
+    total = torch.stack(list(fsc_clip(batch, **options).values())).sum()
     return list(torch.autograd.grad(total, leaves, materialize_grads=True))
 
 
@@ -89,21 +110,21 @@ def summed_gradients(batch: Batch, **options: Any) -> list[Tensor]:
     ],
 )
 def test_v5_full_loss(options: dict[str, Any], expected: tuple[float, ...]) -> None:
-    terms = fsc_clip_loss(**verification_batch(), missing="zero", **options)
+    terms = fsc_clip(verification_batch(), missing="zero", **options)
     assert list(terms) == ["contrastive", "global_negative", "local_negative"]
     values = [term.item() for term in terms.values()]
     assert [*values, sum(values)] == pytest.approx(expected, abs=1e-5)
 
 
 def test_v5_full_loss_masked() -> None:
-    terms = fsc_clip_loss(**verification_batch(), global_weight=1.0, local_weight=1.0)
+    terms = fsc_clip(verification_batch(), global_weight=1.0, local_weight=1.0)
     values = [term.item() for term in terms.values()]
     assert values == pytest.approx([1.959646, 6.561633, 1.164613], abs=1e-5)
 
 
 def test_v6_gradients() -> None:
     batch = verification_batch()
-    torch.stack(list(fsc_clip_loss(**batch, missing="zero").values())).sum().backward()
+    torch.stack(list(fsc_clip(batch, missing="zero").values())).sum().backward()
     patches, tokens = batch["image"].patches.grad, batch["text"].tokens.grad
     assert float(patches.abs().sum()) == pytest.approx(1.333744, abs=1e-5)
     assert float(tokens.abs().sum()) == pytest.approx(2.031506, abs=1e-5)
@@ -117,15 +138,14 @@ def test_v2_negclip(missing: Any, expected: float) -> None:
     image = ImageEmbedding(F.normalize(sines((4, 8), 0.7, 0.1), dim=1))
     captions = F.normalize(sines((4, 8), 0.9, 0.4), dim=1)
     negatives = F.normalize(sines((3, 8), 1.1, 0.2), dim=1)
-    terms = negclip_loss(
-        image,
-        TextEmbedding(torch.cat([captions, negatives])),
-        torch.tensor([0, 2, 3]),
-        torch.zeros(3, dtype=torch.long),
-        10.0,
-        kinds=1,
-        missing=missing,
-    )
+    batch = {
+        "image": image,
+        "text": TextEmbedding(torch.cat([captions, negatives])),
+        "owner": torch.tensor([0, 2, 3]),
+        "kind": torch.zeros(3, dtype=torch.long),
+        "scale": 10.0,
+    }
+    terms = negclip(batch, negatives=("swap",), missing=missing)
     assert {name: term.item() for name, term in terms.items()} == {
         "contrastive": pytest.approx(expected, abs=1e-5)
     }
@@ -133,14 +153,14 @@ def test_v2_negclip(missing: Any, expected: float) -> None:
 
 def test_negclip_without_negatives_is_the_contrastive_loss() -> None:
     batch = random_batch([], [])
-    loss = negclip_loss(**batch)["contrastive"]
+    loss = negclip(batch)["contrastive"]
     expected = contrastive_loss(batch["image"].pooled, batch["text"].pooled, batch["scale"])
     torch.testing.assert_close(loss, expected)
 
 
 def test_negclip_gradient_reaches_negatives_and_every_image() -> None:
     batch = random_batch([1], [0])
-    negclip_loss(**batch)["contrastive"].backward()
+    negclip(batch)["contrastive"].backward()
     assert batch["text"].pooled.grad[3].abs().sum() > 0
     # A negative of image 1 is contrasted with all images: their captions' gradients differ from
     # those of the plain loss.
@@ -153,7 +173,7 @@ def test_negclip_gradient_reaches_negatives_and_every_image() -> None:
 @pytest.mark.parametrize("missing", ["mask", "zero"])
 def test_no_negatives(missing: Any) -> None:
     batch = random_batch([], [])
-    terms = fsc_clip_loss(**batch, missing=missing)
+    terms = fsc_clip(batch, missing=missing)
     assert terms["contrastive"] > 0
     assert terms["global_negative"] == terms["local_negative"] == 0
     patches, tokens, *pooled = summed_gradients(batch, missing=missing)
@@ -168,13 +188,13 @@ def test_no_negatives(missing: Any) -> None:
 
 def test_skipped_terms_need_nothing_and_are_zero() -> None:
     batch = random_batch([0, 2], [1, 0])
-    full = fsc_clip_loss(**batch)
+    full = fsc_clip(batch)
     batch["image"] = ImageEmbedding(batch["image"].pooled)
     batch["text"] = TextEmbedding(batch["text"].pooled)
-    some = fsc_clip_loss(**batch, local_weight=0.0)
+    some = fsc_clip(batch, local_weight=0.0)
     assert some["local_negative"] == 0
     torch.testing.assert_close(some["global_negative"], full["global_negative"])
-    none = fsc_clip_loss(**batch, global_weight=0.0, local_weight=0.0)
+    none = fsc_clip(batch, global_weight=0.0, local_weight=0.0)
     assert list(none) == list(full)
     assert none["global_negative"] == 0
     torch.testing.assert_close(none["contrastive"], full["contrastive"])
@@ -182,8 +202,8 @@ def test_skipped_terms_need_nothing_and_are_zero() -> None:
 
 def test_weights_scale_their_terms() -> None:
     batch = random_batch([0, 2], [1, 0])
-    one = fsc_clip_loss(**batch, global_weight=1.0, local_weight=1.0)
-    two = fsc_clip_loss(**batch, global_weight=2.0, local_weight=3.0)
+    one = fsc_clip(batch, global_weight=1.0, local_weight=1.0)
+    two = fsc_clip(batch, global_weight=2.0, local_weight=3.0)
     torch.testing.assert_close(two["contrastive"], one["contrastive"])
     torch.testing.assert_close(two["global_negative"], 2 * one["global_negative"])
     torch.testing.assert_close(two["local_negative"], 3 * one["local_negative"])
@@ -208,21 +228,21 @@ def test_order_of_negatives_and_padding_do_not_matter(data: st.DataObject) -> No
         "owner": batch["owner"][order],
         "kind": batch["kind"][order],
     }
-    for name, term in fsc_clip_loss(**batch).items():
-        torch.testing.assert_close(fsc_clip_loss(**shuffled)[name], term)
+    for name, term in fsc_clip(batch).items():
+        torch.testing.assert_close(fsc_clip(shuffled)[name], term)
 
 
 def test_captions_without_words_drop_out_of_the_local_term_only() -> None:
     batch = random_batch([0, 0, 1, 2], [0, 1, 0, 2])
     batch["text"].mask[1] = False  # the caption of image 1
     batch["text"].mask[3] = False  # the first negative of image 0
-    terms = fsc_clip_loss(**batch)
+    terms = fsc_clip(batch)
     rest = {**batch, "owner": torch.tensor([0, 2]), "kind": torch.tensor([1, 2])}
     rows = torch.tensor([0, 1, 2, 4, 6])
     rest["text"] = TextEmbedding(*(part[rows] for part in vars(batch["text"]).values()))
-    torch.testing.assert_close(terms["local_negative"], fsc_clip_loss(**rest)["local_negative"])
+    torch.testing.assert_close(terms["local_negative"], fsc_clip(rest)["local_negative"])
     full = random_batch([0, 0, 1, 2], [0, 1, 0, 2])
-    torch.testing.assert_close(terms["global_negative"], fsc_clip_loss(**full)["global_negative"])
+    torch.testing.assert_close(terms["global_negative"], fsc_clip(full)["global_negative"])
     for grad in summed_gradients(batch):
         assert grad.isfinite().all()
 
@@ -243,7 +263,7 @@ def test_half_precision_and_broken_inputs_are_finite(
         elif broken == "zero vectors":
             for part in (batch["image"].pooled, batch["text"].pooled, batch["text"].tokens):
                 part.zero_()
-    for term in fsc_clip_loss(**batch, missing=missing).values():
+    for term in fsc_clip(batch, missing=missing).values():
         assert term.dtype == torch.float32
         assert term.isfinite()
     for grad in summed_gradients(batch, missing=missing):
@@ -253,12 +273,14 @@ def test_half_precision_and_broken_inputs_are_finite(
 def test_wrong_arguments_are_named() -> None:
     batch = random_batch([0, 2], [1, 0])
     with pytest.raises(ValueError, match="3 captions and 1 negatives"):
-        fsc_clip_loss(**{**batch, "owner": batch["owner"][:1], "kind": batch["kind"][:1]})
+        fsc_clip({**batch, "owner": batch["owner"][:1], "kind": batch["kind"][:1]})
     with pytest.raises(ValueError, match=r"\(2,\), \(1,\)"):
-        negclip_loss(**{**batch, "kind": batch["kind"][:1]})
+        fsc_clip({**batch, "kind": batch["kind"][:1]})
     with pytest.raises(IndexError):
-        fsc_clip_loss(**batch, kinds=1)
-    with pytest.raises(ValueError, match="exceed 0 kinds"):
-        negclip_loss(**batch, kinds=0, missing="zero")
+        fsc_clip(batch, negatives=("swap",))
+    with pytest.raises(ValueError, match="'skip'"):
+        fsc_clip(batch, missing="skip")
+    with pytest.raises(ValueError, match="blanks must be at least 0"):
+        negclip(random_batch([0, 0, 1, 2], [0, 1, 0, 0]), negatives=("swap",), missing="zero")
     with pytest.raises(ValueError, match="local_weight=0"):
-        fsc_clip_loss(**{**batch, "image": ImageEmbedding(batch["image"].pooled)})
+        fsc_clip({**batch, "image": ImageEmbedding(batch["image"].pooled)})
