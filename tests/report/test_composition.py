@@ -15,7 +15,7 @@ from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World, world_suite
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.metrics.result import Result
-from trifocal.report.composition import composition_chapter, results_report, write_report
+from trifocal.report.composition import composition_chapter, results_report
 from trifocal.report.contender import Contender
 from trifocal.report.page import (
     Examples,
@@ -24,11 +24,12 @@ from trifocal.report.page import (
     Note,
     Plots,
     Report,
-    Table,
     render,
+    write_report,
 )
 from trifocal.report.pictures import read_log
 from trifocal.report.shown import photos_shown, shown_of, telling_words, world_shown
+from trifocal.report.table import Table
 from trifocal.world.vocabulary import KINDS
 
 SMALL = {"classification": 30, "retrieval": 20, "composition": 4}

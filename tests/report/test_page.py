@@ -15,8 +15,6 @@ from PIL import Image
 from trifocal.report import page
 from trifocal.report.page import (
     Chapter,
-    Column,
-    Entry,
     Example,
     Examples,
     Facts,
@@ -34,13 +32,12 @@ from trifocal.report.page import (
     Ranking,
     Rankings,
     Report,
-    Row,
-    Table,
     Verdict,
     data_uri,
     render,
     write_report,
 )
+from trifocal.report.table import Column, Entry, Row, Table
 
 EVIL = '<img src=x onerror="alert(1)">&{{ 7*7 }}'
 PICTURE = Image.new("RGB", (30, 20), (200, 10, 10))

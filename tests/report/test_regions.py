@@ -13,8 +13,9 @@ from trifocal.data.regions import Region
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.metrics.result import Result
 from trifocal.report.contender import Contender
-from trifocal.report.page import Rankings, Report, Table, render
+from trifocal.report.page import Rankings, Report, render
 from trifocal.report.regions import ShownRegion, marked, measures_table, region_chapter
+from trifocal.report.table import Table
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trifocal.evaluate.benchmarks.retrieval import TASK as RETRIEVAL
-from trifocal.evaluate.benchmarks.zero_shot import TASK as ZERO_SHOT
+from trifocal.evaluate.names import RETRIEVAL, ZERO_SHOT
 from trifocal.metrics.result import Result
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from rich.table import Table
-from rich.text import Text
 
 from trifocal.metrics.intervals import Interval, over_seeds, wilson
 from trifocal.metrics.result import Result
-
-# Differences smaller than this (points, or places) are not worth a color.
-_NOTICEABLE = 0.05
+from trifocal.report.numbers import signed
+from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
 
 @dataclass(frozen=True)
@@ -63,29 +59,58 @@ def compare(rows: Iterable[Result], reference: str | None = None) -> dict[tuple,
 
 
 def _cell(runs: list[Result]) -> Cell:
-    values = [run.value for run in runs]
+    first, values = runs[0], [run.value for run in runs]
+    mean = sum(values) / len(values)
     if len(runs) > 1:
         interval = over_seeds(values)
-    elif runs[0].is_rank or not 0 <= runs[0].value <= 1:
-        interval = Interval(values[0], values[0], values[0])
+    elif first.is_rank or not 0 <= mean <= 1:
+        interval = Interval(mean, mean, mean)
     else:
-        interval = wilson(values[0], runs[0].n)
-    mean = sum(values) / len(values)
-    return Cell(Result(**{**runs[0].as_dict(), "value": mean}), interval, len(runs))
+        interval = wilson(mean, first.n)
+    return Cell(replace(first, value=mean), interval, len(runs))
 
 
 def _against(cell: Cell, base: Cell) -> Cell:
-    gain = cell.row.gain_over(base.row)
+    beyond = beyond_noise(cell.interval, base.interval)
+    return replace(cell, gain=cell.row.gain_over(base.row), beyond_noise=beyond)
+
+
+def beyond_noise(one: Interval, other: Interval) -> bool:
+    """Return whether two numbers differ by more than their 95 % intervals explain.
+
+    The intervals count as independent: wider than a paired test's, so this errs on the quiet side.
+    """
+    return abs(one.value - other.value) > math.hypot(one.half, other.half)
+
+
+def entry_of(cell: Cell | None) -> Entry:
+    """Return the table entry of one measure of one model."""
+    if cell is None:
+        return Entry("–")
     scale = 1 if cell.row.is_rank else 100
-    # Independent intervals: wider than a paired test would give, so this errs on the quiet side.
-    noise = scale * math.hypot(cell.interval.half, base.interval.half)
-    return Cell(cell.row, cell.interval, cell.runs, gain, abs(gain) > noise)
+    low, high = scale * cell.interval.low, scale * cell.interval.high
+    hint = f"95 % interval {low:.1f} to {high:.1f}, n = {cell.row.n}"
+    if cell.gain is None:
+        return Entry(cell.row.shown(), hint=hint)
+    tone = tone_of(cell.gain, cell.beyond_noise)
+    return Entry(cell.row.shown(), signed(cell.gain), tone, hint)
+
+
+def chance_row(compared: Mapping[tuple, Mapping[str, Cell]], keys: Sequence[tuple]) -> Row:
+    """Return the row of what chance gives, below the models of a table of measures."""
+    chances = [chance_of(next(iter(compared[key].values())).row) for key in keys]
+    return Row("chance", [Entry(chance) for chance in chances], "faint")
+
+
+def seeds_note(runs: int) -> str:
+    """Return what a caption says of several runs."""
+    return f" Mean of {runs} runs with different seeds." if runs > 1 else ""
 
 
 def comparison_table(
-    rows: Sequence[Result], *, reference: str | None = None, title: str | None = None
+    rows: Sequence[Result], *, reference: str | None = None, title: str = ""
 ) -> Table:
-    """Return a table for the terminal.
+    """Return the table of all measures, in parts by benchmark, by models.
 
     Args:
         rows: Results of any number of models, e.g. of several results files.
@@ -93,24 +118,26 @@ def comparison_table(
         title: Heading.
     """
     models = list(dict.fromkeys(row.model for row in rows))
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("benchmark", no_wrap=True)
-    table.add_column("measure", no_wrap=True)
-    table.add_column("n", justify="right")
-    table.add_column("chance", justify="right", style="dim")
-    for model in models:
-        table.add_column(Text(model), justify="right", overflow="fold")
-    last = None
-    for key, cells in compare(rows, reference).items():
+    body: list[Row] = []
+    benchmark = None
+    for cells in compare(rows, reference).values():
         first = next(iter(cells.values())).row
-        if last is not None and key[0] != last:
-            table.add_section()
-        shown = Text(key[0]) if key[0] != last else Text("")
-        last = key[0]
-        chance = chance_of(first)
-        values = [_shown(cells[model]) if model in cells else Text("–") for model in models]
-        table.add_row(shown, Text(_measure(first)), str(first.n), chance, *values)
-    return table
+        if first.benchmark != benchmark:
+            benchmark = first.benchmark
+            body.append(Row(benchmark))
+        entries = [_with_spread(cells.get(model)) for model in models]
+        counts = [Entry(str(first.n)), Entry(chance_of(first), tone="flat")]
+        body.append(Row(f"  {_measure(first)}", [*counts, *entries]))
+    columns = [Column(name) for name in ("n", "chance", *models)]
+    return Table(title, "measure", columns, body)
+
+
+def _with_spread(cell: Cell | None) -> Entry:
+    entry = entry_of(cell)
+    if cell is None or cell.runs == 1:
+        return entry
+    half = (1 if cell.row.is_rank else 100) * cell.interval.half
+    return replace(entry, spread=f"{half:.1f}")
 
 
 def chance_of(row: Result) -> str:
@@ -123,22 +150,3 @@ def _measure(row: Result) -> str:
     if row.task.startswith("zeroshot_"):
         return row.metric
     return row.task if row.metric == "acc" else f"{row.task} {row.metric}"
-
-
-def _shown(cell: Cell) -> Text:
-    text = Text(cell.row.shown())
-    if cell.runs > 1:
-        text.append(f" ±{(1 if cell.row.is_rank else 100) * cell.interval.half:.1f}", style="dim")
-    if cell.gain is not None:
-        style = "dim"
-        if abs(cell.gain) >= _NOTICEABLE:
-            style = "green" if cell.gain > 0 else "red"
-        text.append(f" {signed(cell.gain)}", style=style)
-    return text
-
-
-def signed(points: float) -> str:
-    """Return a difference with its sign, "±0.0" where it rounds to nothing."""
-    if abs(points) < _NOTICEABLE:
-        return "±0.0"
-    return f"{points:+.1f}".replace("-", "−")

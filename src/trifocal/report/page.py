@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import jinja2
 import numpy as np
@@ -23,9 +23,9 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.files import atomic_write
+from trifocal.report.numbers import minus
+from trifocal.report.table import Table, Tone
 from trifocal.version import __version__
-
-Tone = Literal["gain", "cost", "flat", ""]
 
 
 @dataclass(frozen=True)
@@ -61,65 +61,6 @@ class Highlights:
 
     items: Sequence[Highlight]
     kind: ClassVar[str] = "highlights"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A table's cell: a value, and how it compares with the reference."""
-
-    value: str
-    change: str = ""
-    tone: Tone = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A table's column; neighbors of one group share a heading above theirs."""
-
-    label: str
-    group: str = ""
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A table's row."""
-
-    label: str
-    entries: Sequence[Entry]
-    emphasis: Literal["strong", "faint", ""] = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Numbers side by side.
-
-    Attributes:
-        title: Heading.
-        corner: What the rows are.
-        columns: One for each entry of a row.
-        rows: The rows.
-        caption: How to read it, below.
-    """
-
-    title: str
-    corner: str
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    caption: str = ""
-    kind: ClassVar[str] = "table"
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Return headings over neighboring columns and how many columns each spans."""
-        spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
-            else:
-                spans.append((column.group, 1))
-        return spans
 
 
 @dataclass(frozen=True)
@@ -326,7 +267,7 @@ def render(report: Report) -> str:
 
 def score(value: float) -> str:
     """Return a cosine with three decimals and no leading zero: ".312", "−.050"."""
-    return re.sub(r"^(−?)0\.", r"\1.", f"{value:.3f}".replace("-", "−"))
+    return re.sub(r"^(−?)0\.", r"\1.", minus(f"{value:.3f}"))
 
 
 def data_uri(picture: Image.Image | Tensor, size: int | None = None) -> str:

@@ -1,39 +1,35 @@
-"""What a report says of a comparison of models on regions."""
+"""The chapter on regions: models on what follows from a part of a picture, and what it costs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image, ImageDraw
 
 from trifocal.data.regions import Region
-from trifocal.features.embed import encoder_of
+from trifocal.evaluate.names import WORLD_NOTE
 from trifocal.metrics.intervals import Interval
 from trifocal.regions.attention import cls_attention
 from trifocal.regions.encoder import region_encoder
 from trifocal.regions.prompts import PromptConfig, prompts
 from trifocal.report import figures
-from trifocal.report.comparison import chance_of, compare, signed
-from trifocal.report.comparison_tables import entry_of
+from trifocal.report.comparison import beyond_noise, chance_row, compare, entry_of, seeds_note
 from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.numbers import percent, signed, thousands
 from trifocal.report.page import (
     Block,
     Chapter,
-    Column,
-    Entry,
     Highlight,
     Highlights,
     Note,
     Ranked,
     Ranking,
     Rankings,
-    Row,
-    Table,
 )
 from trifocal.report.pictures import loss_blocks
+from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
 # Metrics as Sherlock names them, in the order of its leaderboard, with what they are.
 MEASURES = {
@@ -45,7 +41,24 @@ MEASURES = {
     "Human Acc": ("agreement", "comparison"),
 }
 COSTS = ("zero_shot", "retrieval")  # what the base could do, of `summarize`
+_HIGHLIGHTED = ("im2txt", "P@1", "GT-Box")
+_COST = "cost: whole pictures"
 _TOP = 3  # answers shown of each model
+
+_TOUR_LEAD = (
+    "What follows from this part of this picture? A boat beside a flag means one thing and beside "
+    "an umbrella another: the answer needs the region and the rest of the picture. The frozen base "
+    "has never read such sentences, however it is shown the region. Fine-tuning trains all of it on "
+    "magnified regions stacked on their pictures; RCA trains adapters inside the frozen towers: "
+    "alone (strict), or with the embeddings and projections, as published."
+)
+_TOUR_REMARK = (
+    "To tell the regions of one picture apart (GT-Box) the region is enough in this world, since a "
+    "picture has one occasion. Retrieval needs both: the best there can be is P@1 25 % from the "
+    "region alone and 42 % from the picture without the region. What it costs: a model that has "
+    "learned these sentences has forgotten much of how to name whole pictures. The base is not "
+    "touched by it; RCA's adapters are kept beside it and can be left out."
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,24 @@ class ShownRegion:
     region: Region
     truth: str
     right: frozenset[str]
+
+
+def tour_chapter(
+    contenders: Sequence[Contender],
+    trained: Mapping[str, int],
+    shown: Sequence[ShownRegion],
+    bank: Sequence[str],
+) -> Chapter:
+    """Return the tour's chapter; see `region_chapter`."""
+    return region_chapter(
+        contenders,
+        lead=_TOUR_LEAD,
+        trained=trained,
+        shown=shown,
+        bank=bank,
+        remark=_TOUR_REMARK,
+        label=WORLD_NOTE,
+    )
 
 
 def region_chapter(
@@ -110,13 +141,12 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
         entries += [_cost(base[name], one.summary().get(name)) for name in costs]
         count = trained.get(one.label, 0)
         body.append(Row(one.label, [*entries, Entry(thousands(count))]))
-    chances = [chance_of(next(iter(compared[key].values())).row) for key in keys]
+    chance = chance_row(compared, keys)
     blank = [Entry("")] * (len(costs) + 1)
-    body.append(Row("chance", [*(Entry(chance) for chance in chances), *blank], "faint"))
+    body.append(replace(chance, entries=[*chance.entries, *blank]))
     columns = [Column(*MEASURES[key[2]], " · ".join(key)) for key in keys]
-    columns += [Column(SUMMARY_NAMES[name], "cost: whole pictures") for name in costs]
+    columns += [Column(SUMMARY_NAMES[name], _COST) for name in costs]
     runs = max(len(one.runs) for one in contenders)
-    seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
     return Table(
         "Before and after",
         "model",
@@ -126,7 +156,23 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
         "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
         "where the order is always right. Costs: zero-shot accuracy and retrieval with whole "
         f"pictures. Trained: parameters. Below: the change against {contenders[0].label}, colored "
-        f"where it is larger than the noise of the test (95 %).{seeds}",
+        f"where it is larger than the noise of the test (95 %).{seeds_note(runs)}",
+    )
+
+
+def overview(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Table:
+    """Return what fits into a terminal: the values of the measures, without changes and costs."""
+    table = measures_table(contenders, trained)
+    kept = [place for place, column in enumerate(table.columns) if column.group != _COST]
+    return Table(
+        "On the built-in drawn world",
+        table.corner,
+        [table.columns[place] for place in kept],
+        [
+            Row(row.label, [Entry(row.entries[place].value) for place in kept])
+            for row in table.rows
+            if row.emphasis != "faint"
+        ],
     )
 
 
@@ -137,16 +183,8 @@ def _cost(base: Interval, found: Interval | None) -> Entry:
     change = found.value - base.value
     if not change:
         return Entry(f"{found.value:.1f}")
-    beyond = abs(change) > math.hypot(found.half, base.half)
-    tone = "flat" if not beyond else "gain" if change > 0 else "cost"
+    tone = tone_of(change, beyond_noise(found, base))
     return Entry(f"{found.value:.1f}", signed(change), tone)
-
-
-def thousands(count: int) -> str:
-    """Return a number of parameters for a table: 174,721 as "175 K"; a dash for none."""
-    if not count:
-        return "–"
-    return f"{count / 1e6:.2f} M" if count >= 1e6 else f"{count / 1e3:.0f} K"
 
 
 def rankings(
@@ -179,9 +217,10 @@ def rankings(
 
 def attention_picture(model: Any, region: Region) -> Image.Image:
     """Return region and context, one above the other, with the model's attention laid over."""
-    clip = encoder_of(model)
+    encoder = region_encoder(model)
+    clip = encoder.clip
     image, boxes = region.open()
-    size = region_encoder(model).prompt.size
+    size = encoder.prompt.size
     config = PromptConfig(variant="r-ctx", boxes="largest", size=size)
     pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
@@ -206,23 +245,18 @@ def _highlights(contenders: Sequence[Contender], trained: Mapping[str, int]) -> 
     base, chosen = contenders[0], contenders[-1]
     compared = compare([*base.rows, *chosen.rows], base.label)
     items = []
-    for metric, (label, _) in MEASURES.items():
-        cells = next((cells for key, cells in compared.items() if key[2] == metric), None)
-        if cells is None or chosen.label not in cells or metric not in ("im2txt", "P@1", "GT-Box"):
+    for metric in _HIGHLIGHTED:
+        cells = next((cells for key, cells in compared.items() if key[2] == metric), {})
+        if chosen.label not in cells:
             continue
-        cell, start = cells[chosen.label], cells[base.label]
+        cell, start, gain = cells[chosen.label], cells[base.label], cells[chosen.label].gain or 0
         unit = "" if cell.row.is_rank else " %"
-        detail = f"{signed(cell.gain or 0)} against {base.label} ({start.row.shown()}{unit})"
-        tone = "" if not cell.beyond_noise else "gain" if (cell.gain or 0) > 0 else "cost"
-        items.append(
-            Highlight(f"{chosen.label}: {label}", f"{cell.row.shown()}{unit}", detail, tone)
-        )
+        label, value = f"{chosen.label}: {MEASURES[metric][0]}", f"{cell.row.shown()}{unit}"
+        detail = f"{signed(gain)} against {base.label} ({start.row.shown()}{unit})"
+        items.append(Highlight(label, value, detail, tone_of(gain, cell.beyond_noise, unsure="")))
     every = max(trained.values(), default=0)
     if every and trained.get(chosen.label):
-        share = 100 * trained[chosen.label] / every
-        items.append(
-            Highlight(
-                f"{chosen.label}: trained", f"{share:.1f} %", "of what full fine-tuning trains"
-            )
-        )
+        share = f"{percent(trained[chosen.label] / every)} %"
+        label = f"{chosen.label}: trained"
+        items.append(Highlight(label, share, "of what full fine-tuning trains"))
     return Highlights(items)

@@ -1,4 +1,4 @@
-"""The chapter on composition: the base, plain fine-tuning, NegCLIP and FSC-CLIP on the world."""
+"""The tour on composition: the base, plain fine-tuning, NegCLIP and FSC-CLIP on the world."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
@@ -14,29 +13,16 @@ from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.records import write_results
 from trifocal.metrics.result import Result
-from trifocal.report.comparison import signed
-from trifocal.report.composition import composition_chapter
-from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.composition import overview, tour_chapter
+from trifocal.report.contender import Contender
 from trifocal.report.page import Chapter
 from trifocal.report.shown import world_shown
+from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")
 LABELS = {"finetune": "plain fine-tuning", "negclip": "NegCLIP", "fsc_clip": "FSC-CLIP"}
 _ON_THE_WAY = (0.25, 0.5, 0.75)
-
-_LEAD = (
-    "Four models look at drawn scenes: the shipped base, which names things and colors but hardly "
-    "hears the order of words, and the same base after a short training of its text tower in three "
-    "ways. Plain fine-tuning sees captions that say how things stand to each other. NegCLIP and "
-    "FSC-CLIP also see each caption with its phrases swapped, and learn to tell the true one. All "
-    "train on the same batches in the same order."
-)
-_REMARK = (
-    "In this small world most captions are about how things stand to each other, so plain "
-    "fine-tuning learns much of it too. Differences of a point or two between the three are within "
-    "the noise of one run; with --seeds 3 the tour shows intervals over runs."
-)
 
 
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
@@ -55,10 +41,8 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     contenders[-1] = replace(contenders[-1], curve=_curve(contenders[0], contenders[-1]))
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
-    console.print(_overview(contenders))
-    return composition_chapter(
-        contenders, lead=_LEAD, shown=world_shown(base.image_size), remark=_REMARK
-    )
+    console.print(terminal_table(overview(contenders)))
+    return tour_chapter(contenders, world_shown(base.image_size))
 
 
 def _run_name(name: str, seed: int) -> str:
@@ -79,20 +63,3 @@ def _curve(base: Contender, tuned: Contender) -> list[CurvePoint]:
         for alpha in _ON_THE_WAY
     ]
     return [CurvePoint(0.0, tuple(base.runs[0])), *between, CurvePoint(1.0, tuple(tuned.runs[0]))]
-
-
-def _overview(contenders: list[Contender]) -> Table:
-    """Return what fits into a terminal; the report has the rest."""
-    table = Table(title="On the built-in drawn world, in %", title_justify="left")
-    table.add_column("model")
-    for label in SUMMARY_NAMES.values():
-        table.add_column(label, justify="right")
-    base = contenders[0].summary()
-    for contender in contenders:
-        summary, cells = contender.summary(), []
-        for name in SUMMARY_NAMES:
-            value = summary[name].value
-            change = signed(value - base[name].value)
-            cells.append(f"{value:.1f}" + ("" if contender is contenders[0] else f" {change}"))
-        table.add_row(contender.label, *cells)
-    return table

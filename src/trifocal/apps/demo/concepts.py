@@ -11,14 +11,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from trifocal.apps.demo.concepts_page import (
-    CONTROLS,
-    NAMED,
-    NAMELESS,
-    TITLES,
-    TOLD,
-    concepts_chapter,
-)
 from trifocal.apps.demo.concepts_reasons import reasons
 from trifocal.apps.demo.worded import Worded, mean_text
 from trifocal.apps.few_shot.sources import world_source
@@ -35,8 +27,9 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
-from trifocal.report import few_shot_table
+from trifocal.report.concepts import CONTROLS, NAMED, NAMELESS, TITLES, TOLD, overview, tour_chapter
 from trifocal.report.page import Chapter
+from trifocal.report.terminal import terminal_table
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
 
 
@@ -83,12 +76,11 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     summaries = {
         name: Summary(one for one in measured if one.place.dataset == name) for name in TITLES
     }
-    for name, summary in summaries.items():
-        console.print(few_shot_table.shots_table(summary, [name], TITLES[name]))
+    for table in overview(summaries):
+        console.print(terminal_table(table))
         console.print()
-    console.print(few_shot_table.domains_table(summaries[TOLD], TOLD))
     pictures, commands = reasons(sources[0], drawn, base, own / "classifier")
-    return concepts_chapter(summaries, Answers(measured, [results]), pictures, commands)
+    return tour_chapter(summaries, Answers(measured, [results]), pictures, commands)
 
 
 @contextmanager

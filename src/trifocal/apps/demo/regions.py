@@ -1,27 +1,25 @@
-"""The chapter on regions: the frozen base, full fine-tuning and RCA on the world's abduction."""
+"""The tour on regions: the frozen base, full fine-tuning and RCA on the world's abduction."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
 from trifocal.data.regions import Region
-from trifocal.evaluate.benchmarks.world import NOTE, world_suite
+from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.benchmarks.world_regions import PICTURE, world_regions
 from trifocal.evaluate.records import write_results
 from trifocal.metrics.result import Result
 from trifocal.regions.encoder import ZERO_SHOT, region_encoder
 from trifocal.regions.prompts import PromptConfig
-from trifocal.report.comparison import compare
 from trifocal.report.contender import Contender
 from trifocal.report.page import Chapter
-from trifocal.report.regions import MEASURES, ShownRegion, region_chapter, thousands
+from trifocal.report.regions import ShownRegion, overview, tour_chapter
+from trifocal.report.terminal import terminal_table
 from trifocal.train.logs import read_lines
 from trifocal.tuning import load_model
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
@@ -41,21 +39,6 @@ FROZEN = {
 _SCENES = 100  # five folds of 48 regions
 _WHOLE: dict[str, Any] = {"classification": 256, "retrieval": 250, "composition": 1}
 _SHOWN = 4
-
-_LEAD = (
-    "What follows from this part of this picture? A boat beside a flag means one thing and beside "
-    "an umbrella another: the answer needs the region and the rest of the picture. The frozen base "
-    "has never read such sentences, however it is shown the region. Fine-tuning trains all of it on "
-    "magnified regions stacked on their pictures; RCA trains adapters inside the frozen towers: "
-    "alone (strict), or with the embeddings and projections, as published."
-)
-_REMARK = (
-    "To tell the regions of one picture apart (GT-Box) the region is enough in this world, since a "
-    "picture has one occasion. Retrieval needs both: the best there can be is P@1 25 % from the "
-    "region alone and 42 % from the picture without the region. What it costs: a model that has "
-    "learned these sentences has forgotten much of how to name whole pictures. The base is not "
-    "touched by it; RCA's adapters are kept beside it and can be left out."
-)
 
 
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
@@ -78,18 +61,15 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     contenders += [_contender(label, folder, seeds) for label in RUNS]
     write_results(folder / "regions.jsonl", [row for one in contenders for row in one.rows])
     trained = {label: _trained(folder / _folder(label, 0)) for label in RUNS}
-    console.print(_overview(contenders, trained))
-    shown, bank = _shown()
-    return region_chapter(
-        contenders, lead=_LEAD, trained=trained, shown=shown, bank=bank, remark=_REMARK, label=NOTE
-    )
+    console.print(terminal_table(overview(contenders, trained)))
+    return tour_chapter(contenders, trained, *_shown())
 
 
 def _folder(label: str, seed: int) -> str:
     return f"{label.lower().replace(',', '').replace(' ', '-')}-{seed}"
 
 
-def _measure_frozen(base: Any) -> dict[str, list[Result]]:
+def _measure_frozen(base: Encoder) -> dict[str, list[Result]]:
     """Return what the base does, shown regions in each way."""
     whole = world_suite(base, **_WHOLE)
     return {
@@ -133,28 +113,3 @@ def _shown() -> tuple[list[ShownRegion], list[str]]:
         right = bank[item.instance.meaning]
         shown.append(ShownRegion(Region(picture, region.boxes), right, frozenset({right})))
     return shown, list(bank.values())
-
-
-def _overview(contenders: list[Contender], trained: dict[str, int]) -> Table:
-    """Return what fits into a terminal; the report has the rest."""
-    table = Table(
-        title="On the built-in drawn world",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )  # narrow enough for 80 columns
-    table.add_column("model", no_wrap=True)
-    for label, _ in MEASURES.values():
-        table.add_column(label, justify="right", no_wrap=True)
-    table.add_column("trained", justify="right", no_wrap=True)
-    compared = compare([row for one in contenders for row in one.rows], contenders[0].label)
-    for one in contenders:
-        cells = [
-            cells[one.label].row.shown()
-            for metric in MEASURES
-            for key, cells in compared.items()
-            if key[2] == metric
-        ]
-        count = trained.get(one.label, 0)
-        table.add_row(one.label, *cells, thousands(count))
-    return table

@@ -12,12 +12,13 @@ from rich.console import Console
 from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip
 from trifocal.errors import UserError
-from trifocal.evaluate.benchmarks.world import NAME as WORLD
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
+from trifocal.evaluate.names import WORLD
 from trifocal.evaluate.records import export_clip_benchmark, read_results
 from trifocal.evaluate.runner import Job, evaluate, make_job, parse_options
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
+from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
 _DRAWINGS = (
@@ -92,7 +93,7 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
             if name in (names[0], names[-1]):
                 pictured[name] = model
     compared = [row for file in arguments.compare for row in read_results(file)]
-    Console().print(comparison_table([*compared, *rows]))
+    Console().print(terminal_table(comparison_table([*compared, *rows])))
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
@@ -108,7 +109,8 @@ def _write_report(
     models: dict[str, Clip],
 ) -> None:
     """Write the report; the first of the models is what the others are compared with."""
-    from trifocal.report.composition import results_report, write_report
+    from trifocal.report.composition import results_report
+    from trifocal.report.page import write_report
     from trifocal.report.shown import shown_of
 
     base = next(iter(models))

@@ -26,9 +26,10 @@ from trifocal.evaluate.few_shot.summary import Summary, reference_of
 from trifocal.evaluate.records import read_results
 from trifocal.evaluate.runner import parse_options
 from trifocal.metrics.result import Result
-from trifocal.report.concepts import few_shot_report
-from trifocal.report.few_shot_table import few_shot_tables
+from trifocal.report.few_shot import few_shot_report
+from trifocal.report.few_shot_tables import few_shot_tables
 from trifocal.report.page import write_report
+from trifocal.report.terminal import terminal_table
 
 
 def run_eval_few_shot(arguments: argparse.Namespace) -> list[Result]:
@@ -81,7 +82,7 @@ def _show(
     reference = reference_of(summary.methods, arguments.baseline)
     console = Console()
     for table in few_shot_tables(summary, answers, reference):
-        console.print(table)
+        console.print(terminal_table(table))
         console.print()
     if arguments.report:
         typed = f"trifocal {shlex.join(sys.argv[1:])}"

@@ -16,13 +16,13 @@ from torch import Tensor
 from trifocal.data.caption_files import read_rows
 from trifocal.data.captions import CaptionItem, missing_images, read_captions
 from trifocal.errors import UserError
+from trifocal.evaluate.names import RETRIEVAL
 from trifocal.features.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 
-TASK = "zeroshot_retrieval"
 RECALLS = (1, 5, 10)
 # Names under which the field keeps its caption files, looked for in this order.
 _CAPTION_FILES = (
@@ -177,4 +177,4 @@ def add_recalls(sheet: Sheet, images: Tensor, texts: Tensor, owner: Sequence[int
     for way, ranks in zip(("image", "text"), directions, strict=True):
         for k in RECALLS:
             metric = f"{way}_retrieval_recall@{k}"
-            sheet.add(TASK, metric, ranks.recall(k), len(ranks), ranks.chance(k))
+            sheet.add(RETRIEVAL, metric, ranks.recall(k), len(ranks), ranks.chance(k))

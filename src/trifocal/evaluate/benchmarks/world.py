@@ -19,6 +19,7 @@ from torch import Tensor
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, add_rows
 from trifocal.evaluate.benchmarks.retrieval import add_recalls, retrieval_protocol
 from trifocal.evaluate.benchmarks.zero_shot import add_accuracies, prompt_classifier
+from trifocal.evaluate.names import WORLD
 from trifocal.features.embed import encode_images, encode_texts, encoder_of
 from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.choice import pair_correct
@@ -35,8 +36,6 @@ from trifocal.world import (
 )
 from trifocal.world.scene import generator
 
-NAME = "world"
-NOTE = "on the built-in drawn world"  # what a table or a report says beside such numbers
 _CAPTION_PURPOSE = 40  # the purpose of the draws that word the retrieval captions
 
 
@@ -87,7 +86,7 @@ class World:
     retrieval: int = 500
     composition: int = 250
     batch_size: int = 256
-    name = NAME
+    name = WORLD
     source = "drawn by trifocal itself (Apache-2.0)"
     version = 1
 
@@ -127,7 +126,7 @@ class World:
         ]
 
     def _sheet(self, part: str, model: Any, protocol: str) -> Sheet:
-        return Sheet(f"{NAME}/{part}", model_name(model), protocol, self.seed, self.version)
+        return Sheet(f"{WORLD}/{part}", model_name(model), protocol, self.seed, self.version)
 
     def _classify(
         self, model: Any, items: WorldQuestions, images: Tensor, progress: Progress | None

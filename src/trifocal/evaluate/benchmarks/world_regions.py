@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from trifocal.data.sherlock_files import Instance
-from trifocal.evaluate.benchmarks.world import NAME as WORLD
+from trifocal.evaluate.names import WORLD
 from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress

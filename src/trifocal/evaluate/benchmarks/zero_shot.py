@@ -22,13 +22,13 @@ from trifocal.concepts.class_tuned import trained_template
 from trifocal.concepts.datasets.dataset import ImageClasses
 from trifocal.data.classes import class_folders, pictures, prompts, readable
 from trifocal.errors import UserError, nearest
+from trifocal.evaluate.names import ZERO_SHOT
 from trifocal.features.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 
-TASK = "zeroshot_classification"
 DEFAULT_TEMPLATES = ("a photo of a {c}.",)
 CLASSNAMES_FILE = "classnames.txt"
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
@@ -238,10 +238,10 @@ def score_classes(
 def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
     """Append the field's three rows of (N, C) logits and (N,) labels."""
     n, classes = logits.shape
-    sheet.add(TASK, "acc1", accuracy(logits, labels), n, 1 / classes)
+    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes)
     if classes > 5:
-        sheet.add(TASK, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
-    sheet.add(TASK, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes)
+        sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
+    sheet.add(ZERO_SHOT, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes)
 
 
 def _beside(root: Path, name: str) -> Path | None:

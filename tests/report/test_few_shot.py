@@ -14,9 +14,10 @@ from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
 from trifocal.report import few_shot_figures
-from trifocal.report.concepts import few_shot_chapter, few_shot_report
+from trifocal.report.few_shot import few_shot_chapter, few_shot_report
 from trifocal.report.figures import Series
-from trifocal.report.page import Chapter, Plots, Table, render
+from trifocal.report.page import Chapter, Plots, render
+from trifocal.report.table import Table
 
 HOSTILE = "<script>alert(1)</script> $x_1$ & co"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 
 from tests.evaluate.few_shot.fakes import HEADS, Source, row
@@ -13,7 +12,8 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
-from trifocal.report.few_shot_table import few_shot_tables, seconds_text, shots_table
+from trifocal.report.few_shot_tables import few_shot_tables, shots_table
+from trifocal.report.terminal import terminal_table
 
 METHODS = ["zero-shot", "tip-adapter-f", "clip-adapter", "linear-probe", "ccli"]
 DATASETS = ["caltech101", "oxford_flowers"]
@@ -33,7 +33,7 @@ def printed(tables, width: int = 80) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=width)
     for table in tables:
-        console.print(table)
+        console.print(terminal_table(table))
     return stream.getvalue().splitlines()
 
 
@@ -50,7 +50,7 @@ def test_the_usual_run_fits_80_columns_with_one_line_a_method():
 
 
 def test_the_best_of_a_column_is_bold():
-    table = shots_table(Summary(told_apart(grid())), DATASETS, "t")
+    table = terminal_table(shots_table(Summary(told_apart(grid())), DATASETS))
     for column in table.columns[1:]:
         *others, best = column._cells  # ccli, the last, has the highest values
         assert best.style == "bold"
@@ -104,19 +104,3 @@ def test_names_are_no_markup():
 
 def test_nothing_gives_nothing():
     assert few_shot_tables(Summary([])) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0"),
-        (0.00123, "0.0012"),
-        (0.53, "0.53"),
-        (1.26, "1.3"),
-        (0.0999, "0.1"),
-        (9.97, "10"),
-        (734.2, "734"),
-    ],
-)
-def test_seconds_have_two_digits_that_count(seconds, text):
-    assert seconds_text(seconds) == text

@@ -1,4 +1,4 @@
-"""The report's tables: models by measures, in the groups of what is gained and what it costs."""
+"""Tables of composition: models by measures, what is gained beside what it costs; subsets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS
-from trifocal.evaluate.benchmarks.retrieval import TASK as RETRIEVAL
-from trifocal.evaluate.benchmarks.world import NAME as WORLD
-from trifocal.evaluate.benchmarks.zero_shot import TASK as ZERO_SHOT
+from trifocal.evaluate.names import RETRIEVAL, WORLD, ZERO_SHOT
 from trifocal.metrics.result import Result
 from trifocal.report import figures
-from trifocal.report.comparison import Cell, chance_of, compare, signed
-from trifocal.report.page import Block, Column, Entry, Plot, Plots, Row, Table, Tone
+from trifocal.report.comparison import chance_row, compare, entry_of, seeds_note
+from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.numbers import signed
+from trifocal.report.page import Block, Plot, Plots
+from trifocal.report.table import Column, Entry, Row, Table
 
 GAINED, COST = "what is to be gained", "what it must not cost"
 
@@ -24,6 +25,21 @@ class Measure:
     label: str
     group: str
     key: tuple[str, str, str]
+
+
+def summary_table(contenders: Sequence[Contender], title: str) -> Table:
+    """Return each model in three numbers, with the changes against the first."""
+    base = contenders[0].summary()
+    rows = []
+    for one in contenders:
+        values = {name: found.value for name, found in one.summary().items()}
+        changes = {name: signed(values[name] - base[name].value) for name in SUMMARY_NAMES}
+        entries = [
+            Entry(f"{values[name]:.1f}", "" if one is contenders[0] else changes[name])
+            for name in SUMMARY_NAMES
+        ]
+        rows.append(Row(one.label, entries))
+    return Table(title, "model", [Column(label) for label in SUMMARY_NAMES.values()], rows)
 
 
 def main_table(rows: Sequence[Result], models: Sequence[str]) -> Table:
@@ -38,17 +54,15 @@ def main_table(rows: Sequence[Result], models: Sequence[str]) -> Table:
         )
         for model in models
     ]
-    chances = [chance_of(next(iter(compared[m.key].values())).row) for m in measures]
-    body.append(Row("chance", [Entry(chance) for chance in chances], "faint"))
+    body.append(chance_row(compared, [measure.key for measure in measures]))
     runs = max(cell.runs for cells in compared.values() for cell in cells.values())
-    seeds = f" Mean of {runs} runs with different seeds." if runs > 1 else ""
     return Table(
         "Before and after",
         "model",
         [Column(measure.label, measure.group, " · ".join(measure.key)) for measure in measures],
         body,
         f"Percent right; below it the change against {models[0]} in points, colored where it is "
-        f"larger than the noise of the test (95 %), gray where it is not.{seeds}",
+        f"larger than the noise of the test (95 %), gray where it is not.{seeds_note(runs)}",
     )
 
 
@@ -72,21 +86,6 @@ def _measures(rows: Sequence[Result]) -> list[Measure]:
             name = key[0].removeprefix(f"{WORLD}/")
             found.append(Measure(way if name == "retrieval" else f"{name} {way}", COST, key))
     return found or [Measure(" ".join(key), "", key) for key in keys]
-
-
-def entry_of(cell: Cell | None) -> Entry:
-    """Return the table entry of one measure of one model."""
-    if cell is None:
-        return Entry("–")
-    scale = 1 if cell.row.is_rank else 100
-    low, high = scale * cell.interval.low, scale * cell.interval.high
-    hint = f"95 % interval {low:.1f} to {high:.1f}, n = {cell.row.n}"
-    if cell.gain is None:
-        return Entry(cell.row.shown(), hint=hint)
-    tone: Tone = "flat"
-    if cell.beyond_noise:
-        tone = "gain" if cell.gain > 0 else "cost"
-    return Entry(cell.row.shown(), signed(cell.gain), tone, hint)
 
 
 def subset_blocks(rows: Sequence[Result], models: Sequence[str]) -> list[Block]:
