@@ -7,6 +7,7 @@ from .composition import FscClip as FscClip
 from .composition import FscClipConfig as FscClipConfig
 from .composition.negatives import HardNegatives as HardNegatives
 from .concepts import CCLI as CCLI
+from .concepts import ConceptMap as ConceptMap
 from .concepts import discover_visual_concepts as discover_visual_concepts
 from .errors import UserError as UserError
 from .regions import Rca as Rca

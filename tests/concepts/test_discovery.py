@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.concepts.baselines.toy import EXACT, LABELS, SUPPORT, near, rows
+from trifocal.concepts.ccli import CCLI
+from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.discovery import (
     VisualConcepts,
     associate,
@@ -21,7 +23,6 @@ from trifocal.concepts.discovery import (
     discover_visual_concepts,
     reconstruct,
 )
-from trifocal.concepts.method import CCLI
 from trifocal.concepts.support import unit
 
 CONCEPTS = rows((1, 0, 0), (0, 0.6, 0.8), (0.6, 0.64, 0.48))
@@ -246,9 +247,9 @@ def test_degenerate_concepts_are_complained_of(debias: bool) -> None:
     assert ("debias=True" in said) != debias  # suggested where it is not in force already
 
 
-def test_ccli_warns_of_them_where_associations_count(caplog: pytest.LogCaptureFixture) -> None:
+def test_they_are_warned_of_where_associations_count(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "trifocal"):
-        CCLI().fit(SUPPORT, LABELS, None, CONCEPTS[:1])
+        ConceptMap().fit(SUPPORT, LABELS, None, CONCEPTS[:1])
         assert not caplog.records
         CCLI(head="tf").fit(SUPPORT, LABELS, None, CONCEPTS[:1])
     assert len(caplog.records) == 1

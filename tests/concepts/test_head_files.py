@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def test_an_older_head_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     (tmp_path / "photos" / "a.jpg").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for name in ("m", "photos", "file"):
-        with pytest.raises(UserError, match="give another --out"):
+        with pytest.raises(UserError, match="choose another folder"):
             save_head(tmp_path / name, saved(), {})
     assert (tmp_path / "photos" / "a.jpg").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -197,3 +198,45 @@ def test_folders_that_hold_no_head(tmp_path: Path) -> None:
         load_head(tmp_path, HEADS)
     with pytest.raises(UserError, match="is no folder"):
         load_head(tmp_path / "nowhere", HEADS)
+
+
+# --- heads of version 0.1.0, when CCLI and the concept map were one class ---------------------
+
+OLD = Path(__file__).parents[1] / "fixtures" / "v0_1" / "heads"
+
+
+@pytest.mark.parametrize(
+    ("folder", "changes", "method", "told"),
+    [
+        ("ccli", {}, "concept-map", {"visual": "reconstruct", "debias": True}),
+        ("ccli", {"head": "map", "profile": "paper"}, "concept-map", {"debias": False}),
+        ("ccli-text", {}, "concept-map-text", {"visual": "text"}),
+        ("ccli-raw", {}, "concept-map-raw", {"visual": "raw"}),
+        ("ccli-full", {}, "ccli", {"head": "full", "visual": "mean", "text_residual": True}),
+        ("ccli-full", {"head": None, "profile": "paper"}, "ccli", {"column_mass": False}),
+        ("ccli-full", {"profile": "paper", "debias": True}, "ccli", {"debias": True}),
+        ("ccli-tf", {"beta": 3.0}, "ccli-tf", {"head": "tf", "beta": 3.0}),
+        ("ccli-linear", {}, "ccli-linear", {"head": "linear", "column_mass": True}),
+    ],
+)
+def test_one_class_of_before_is_one_of_two(
+    folder: str, changes: dict[str, Any], method: str, told: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(OLD / folder, tmp_path / "m")
+    facts = json.loads((tmp_path / "m" / FACTS).read_text())
+    facts["params"] |= changes
+    (tmp_path / "m" / FACTS).write_text(json.dumps(facts))
+    read = load_head(tmp_path / "m", REAL)
+    assert read.method == method
+    params = read.head.get_params()
+    assert {name: params[name] for name in told} == told
+    # Saved and read again it is the same.
+    save_head(tmp_path / "again", read, {})
+    again = load_head(tmp_path / "again", REAL)
+    asked = torch.randn(3, read.head.width_)
+    assert torch.equal(again.head.logits(asked), read.head.logits(asked))
+    assert again.head.explain(asked) == read.head.explain(asked)
+    assert again.method == method
+    fresh = REAL[method]().fit(features()[:, :WIDTH], LABELS, features(1, CLASSES), features(4, 9))
+    assert read.head.state()[0].keys() == fresh.state()[0].keys()
+    assert read.head.state()[1].keys() == fresh.state()[1].keys()

@@ -13,14 +13,17 @@ class the same total association (otherwise classes that attract many concepts w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from trifocal.concepts.support import unit
+from trifocal.concepts.support import Support, unit
 
 _CHUNK = 512  # concepts searched at a time; bounds the similarities held to 512 x N
+Visual = Literal["reconstruct", "mean", "text", "raw"]
+
+MAX_TOP = 8
 LOW_SHARE = 0.5  # a smaller share of retrieved support images is worth a warning
 GROUNDED = 1.0  # z-score from which a concept's name says something about its images
 
@@ -92,6 +95,42 @@ def discover_visual_concepts(
         torch.cat(grounding),
         diagnose(visual, shares, chosen, support),
     )
+
+
+def retrieve(
+    data: Support, top: int | None, debias: bool, smoothing: float = 0.01, column_mass: bool = True
+) -> VisualConcepts:
+    """Return the visual concepts of a support; see `discover_visual_concepts`.
+
+    Args:
+        data: The support, with text concepts.
+        top: T; None is the number of shots, `MAX_TOP` at most.
+        debias, smoothing, column_mass: As there.
+    """
+    assert data.concepts is not None
+    top = top or min(data.shots, MAX_TOP)
+    return discover_visual_concepts(
+        data.concepts, data.features, data.labels, data.classes, top, debias, smoothing, column_mass
+    )
+
+
+def concept_features(
+    visual: Visual, data: Support, ridge: float, mean: Tensor | None = None
+) -> Tensor | None:
+    """Return (I, d) what concepts are in image space, or None for features without concepts.
+
+    Args:
+        visual: "mean" of the retrieved images; "reconstruct", a weighted sum of all support
+            images; and two controls: "text", the text concept itself, and "raw", no concepts (the
+            feature's own axes).
+        data: The support, with text concepts.
+        ridge: See `reconstruct`.
+        mean: (I, d) means of the retrieved images.
+    """
+    assert data.concepts is not None
+    if visual == "reconstruct":
+        return unit(reconstruct(data.concepts, data.features, ridge))
+    return {"mean": mean, "text": data.concepts, "raw": None}[visual]
 
 
 def best_columns(scores: Tensor, top: int) -> Tensor:

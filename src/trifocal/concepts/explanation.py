@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Term:
@@ -35,6 +37,37 @@ class Explanation:
     label: int
     logit: float
     terms: tuple[Term, ...]
+
+
+def image_terms(values: Tensor, scores: Tensor, images: Tensor) -> list[Term]:
+    """Return a term for each support image.
+
+    Args:
+        values: (m,) what each adds.
+        scores: (m,) cosines with it.
+        images: (m,) its number in the support.
+    """
+    rows = zip(values.tolist(), scores.tolist(), images.tolist(), strict=True)
+    return [Term("image", value, i, score, (i,)) for value, score, i in rows]
+
+
+def concept_terms(
+    indices: Sequence[int], values: Tensor, scores: Tensor, images: Tensor, grounding: Tensor
+) -> list[Term]:
+    """Return a term for each of some concepts.
+
+    Args:
+        indices: Their m numbers.
+        values: (m,) what each adds.
+        scores: (m,) how strongly the picture shows it.
+        images: (m, T) the support images behind it.
+        grounding: (m,) how far these stand out for its text.
+    """
+    columns = (part.tolist() for part in (values, scores, images, grounding))
+    rows = zip(indices, *columns, strict=True)
+    return [
+        Term("concept", value, i, score, tuple(some), far) for i, value, score, some, far in rows
+    ]
 
 
 def shortened(terms: Sequence[Term], top: int) -> tuple[Term, ...]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
 
+from trifocal import config
 from trifocal.concepts.explanation import Explanation, Term, shortened
 from trifocal.concepts.support import Labeled, Support, checked_support, floating, unit
 from trifocal.errors import UserError, nearest
@@ -76,9 +77,13 @@ class Head(Fitted):
             val: Features (n, d) and labels (n,) for selection; None selects nothing on them.
 
         Raises:
-            UserError: the shapes do not fit, a class has no picture, something needed is missing.
+            UserError: the shapes do not fit, a class has no picture, something needed is missing, or
+                a parameter has none of its values.
         """
+        self._check_choices()
         data = self._checked(support, labels, class_text, concept_text, val)
+        for name in [name for name in vars(self) if name[0] != "_" and name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit, perhaps with other parameters
         self.classes_, self.width_ = data.classes, data.views.shape[-1]
         self._fit(data)
         # Products round differently in another memory layout, and files keep one layout alone.
@@ -178,6 +183,11 @@ class Head(Fitted):
         return 0
 
     # --- checks ---------------------------------------------------------------------------
+
+    def _check_choices(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal:
+                config.convert(getattr(self, name), hint, name)
 
     def _suited(self, features: Tensor) -> Tensor:
         name = type(self).__name__

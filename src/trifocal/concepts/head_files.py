@@ -19,6 +19,7 @@ from typing import Any
 from PIL import Image, ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from trifocal import config
 from trifocal.concepts.head import Head
@@ -28,6 +29,7 @@ from trifocal.files import atomic_folder
 
 FORMAT = 1
 FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
+_INNER = "inference."  # before the names of what a head of version 0.1.0 had inside
 THUMBNAIL = 96  # pixels: the side of a support image as it is kept
 MOST_THUMBNAILS = 2000  # some 3 kB each; beyond it, each class keeps the first of its images
 
@@ -140,7 +142,9 @@ def save_head(
             for index, picture in sorted(pictures.items()):
                 picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
     except OSError as error:
-        raise UserError(f"cannot write {folder} ({error.strerror}); give another --out.") from None
+        raise UserError(
+            f"cannot write {folder} ({error.strerror}); choose another folder."
+        ) from None
 
 
 def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
@@ -167,8 +171,11 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
     if version != FORMAT:
         raise UserError(f"{path} has format {version!r}; this version reads format {FORMAT}.")
     try:
+        tensors = load_file(path / TENSORS)
+        if "profile" in facts["params"]:
+            facts, tensors = _one_of_two(heads, facts, tensors)
         head = make_head(heads, facts["method"], facts["params"])
-        head.load_state(load_file(path / TENSORS), dict(facts["fitted"]))
+        head.load_state(tensors, dict(facts["fitted"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise UserError(f"{path} was written by another version: {error}") from None
@@ -206,7 +213,7 @@ def check_free(folder: str | os.PathLike[str]) -> None:
     known = {FACTS, TENSORS, SUPPORT}
     there = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
     if there - known or (there and FACTS not in there):
-        raise UserError(f"{path} exists and is no fitted head; give another --out.")
+        raise UserError(f"{path} exists and is no fitted head; choose another folder.")
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
@@ -249,6 +256,43 @@ def _facts(saved: SavedHead, values: Mapping[str, Any]) -> str:
         "support": support,
     }
     return json.dumps(config.plain(facts), indent=1, ensure_ascii=False) + "\n"
+
+
+def _one_of_two(
+    heads: Heads, facts: dict[str, Any], tensors: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a "ccli" of version 0.1.0 as what it is today: a concept map, or CCLI.
+
+    There was one head with an inference inside. `head="map"`, the default, is the concept map; the
+    others are readings of CCLI. None stood for what the profile said, or for what the head took.
+    """
+    params = dict(facts["params"])
+    recommended = params["profile"] == "recommended"
+    reading = params["head"] or ("map" if recommended else "full")
+    is_map = reading == "map"
+    meant = dict.fromkeys(("debias", "column_mass", "text_residual"), recommended)
+    meant |= {"head": reading, "visual": "reconstruct" if is_map else "mean"}
+    params |= {name: value for name, value in meant.items() if params[name] is None}
+    method = {"ccli-full": "ccli"}.get(facts["method"], facts["method"])
+    if is_map:
+        control = {"text": "concept-map-text", "raw": "concept-map-raw"}
+        method = control.get(params["visual"], "concept-map")
+    known = make_head(heads, method).get_params()
+    params = {name: value for name, value in params.items() if name in known}
+    unused = {"association_", "text_concepts_", "alpha_", "beta_", "penalty_"}
+    return {
+        **facts,
+        "method": method,
+        "params": params,
+        "fitted": _flat(facts["fitted"], unused),
+    }, _flat(tensors, unused if is_map else set())
+
+
+def _flat(values: dict[str, Any], unused: set[str]) -> dict[str, Any]:
+    """Return fitted values without the inference around some, whose counted where both had one."""
+    inner = {name.removeprefix(_INNER): v for name, v in values.items() if name.startswith(_INNER)}
+    outer = {name: value for name, value in values.items() if not name.startswith(_INNER)}
+    return {name: value for name, value in {**outer, **inner}.items() if name not in unused}
 
 
 def _file(index: int) -> str:

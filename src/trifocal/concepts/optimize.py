@@ -69,6 +69,13 @@ class Recipe:
         return lr
 
 
+def linear_start(rows: int, columns: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Return (rows, columns) weights as `torch.nn.Linear` draws them (Kaiming, a = sqrt(5))."""
+    bound = 1 / math.sqrt(rows)
+    values = torch.rand(rows, columns, generator=generator)
+    return ((2 * values - 1) * bound).to(like)
+
+
 def _cosine(share: float) -> float:
     return (1 + math.cos(math.pi * share)) / 2
 

@@ -20,20 +20,27 @@ from trifocal.concepts.baselines.ss_text import SSText
 from trifocal.concepts.baselines.taskres import TaskRes
 from trifocal.concepts.baselines.tip_adapter import TipAdapter, TipAdapterF
 from trifocal.concepts.baselines.zero_shot import ZeroShot
+from trifocal.concepts.ccli import CCLI
+from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.head import Head
 from trifocal.concepts.low_rank import ClipLora, ClipLoraConfig
-from trifocal.concepts.method import CCLI
 from trifocal.concepts.prompt_learning import Coop, CoopConfig
 
-# Those with "ccli-" are CCLI's other readings, and the two controls: the same inference without
-# visual concepts.
+DEFAULT_HEAD = "concept-map"  # of `classify fit`: what validation chose (docs/concepts.md)
+
 HEADS: dict[str, Callable[..., Head]] = {
+    # Ours, and the same inference without visual concepts: the text concepts themselves, and raw
+    # features.
+    "concept-map": ConceptMap,
+    "concept-map-text": partial(ConceptMap, visual="text"),
+    "concept-map-raw": partial(ConceptMap, visual="raw"),
+    # CCLI's network as its abstract describes it; without the network, training-free and with
+    # learned associations; and with nothing that no published source mentions.
     "ccli": CCLI,
     "ccli-tf": partial(CCLI, head="tf"),
     "ccli-linear": partial(CCLI, head="linear"),
-    "ccli-full": partial(CCLI, head="full"),
-    "ccli-text": partial(CCLI, visual="text"),
-    "ccli-raw": partial(CCLI, visual="raw"),
+    "ccli-paper": partial(CCLI, debias=False, column_mass=False, text_residual=False),
+    # The field around them.
     "zero-shot": ZeroShot,
     "linear-probe": LinearProbe,
     "tip-adapter": TipAdapter,

@@ -16,12 +16,13 @@ Images within rounding of a bound are decided by their logits, as the loop would
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trifocal.concepts.support import Labeled, Support
 from trifocal.errors import UserError
 
 BETA_STEPS, ALPHA_STEPS = 200, 20
@@ -259,3 +260,10 @@ def hold_out_one(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     mask = torch.ones(len(labels), dtype=torch.bool)
     mask[held] = False
     return mask.nonzero().flatten().to(labels.device), held.to(labels.device)
+
+
+def held_out(data: Support, seed: int) -> tuple[Support, Labeled]:
+    """Return the support without one drawn image of each class, and these; see `hold_out_one`."""
+    kept, held = hold_out_one(data.labels, seed)
+    smaller = replace(data, views=data.views[kept], labels=data.labels[kept])
+    return smaller, (data.features[held], data.labels[held])

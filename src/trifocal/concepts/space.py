@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import class_sums
+from trifocal.concepts.rows import class_sums
 from trifocal.concepts.support import unit
 
 _FLOOR = 1e-2  # share of the largest variance that every direction has at least

@@ -36,8 +36,8 @@ from trifocal.world import FEW_SHOT_CLASSES, WORLD_CONCEPTS
 
 NAMED, TOLD = "world/names", "world/told"
 TITLES = {NAMED: "Invented names", TOLD: "Descriptions"}
-CCLI, NAMELESS = "ccli", "ccli-nameless"
-CONTROLS = RAW, TEXT = "ccli-raw", "ccli-text"
+MAP, NAMELESS = "concept-map", "concept-map-nameless"
+CONTROLS = RAW, TEXT = "concept-map-raw", "concept-map-text"
 CACHE, GDA = "tip-adapter-f", "gda"
 _SMALL = 0.03  # three points
 
@@ -58,10 +58,10 @@ _HONEST = (
 )
 _REASONS = (
     "The first test picture that is named rightly and the first of another class that is not, by "
-    "CCLI with invented names at 16 shots (first draw). Bars are what concepts add to the logit (to "
-    "the difference of two logits, for the wrong one); the line below them adds up exactly. A "
-    "concept is found by its name and made of support images: where those beside it show something "
-    "else than the name says, believe the images."
+    "concept-map with invented names at 16 shots (first draw). Bars are what concepts add to the "
+    "logit (to the difference of two logits, for the wrong one); the line below them adds up "
+    "exactly. A concept is found by its name and made of support images: where those beside it show "
+    "something else than the name says, believe the images."
 )
 _ASK = (
     "The classifier of these two pictures and all pictures that were drawn are kept; any of them "
@@ -104,23 +104,21 @@ def tour_chapter(
 def _curves(summaries: Mapping[str, Summary]) -> Plots:
     """Return accuracy over shots under both wordings, side by side."""
     plots = [
-        curves(summary, [name], CCLI, title=TITLES[name], bands=False)
+        curves(summary, [name], MAP, title=TITLES[name], bands=False)
         for name, summary in summaries.items()
     ]
     draws = summaries[NAMED].seeds()
     return Plots(
         "Accuracy over shots",
         plots,
-        f"Mean of {draws} draws of the support. Shaded: the 95 % interval of {CCLI} over draws. Each "
+        f"Mean of {draws} draws of the support. Shaded: the 95 % interval of {MAP} over draws. Each "
         "panel has a scale of its own.",
     )
 
 
 def _table(summaries: Mapping[str, Summary]) -> Table:
     """Return the same numbers."""
-    parts = {
-        TITLES[name]: shots_table(summary, [name], CCLI) for name, summary in summaries.items()
-    }
+    parts = {TITLES[name]: shots_table(summary, [name], MAP) for name, summary in summaries.items()}
     columns = [
         Column(column.label, f"{title}, shots a class")
         for title, part in parts.items()
@@ -134,33 +132,33 @@ def _table(summaries: Mapping[str, Summary]) -> Table:
 
 
 def _highlights(summaries: Mapping[str, Summary]) -> Highlights:
-    """Return CCLI's accuracy at the most shots under both wordings, and what it takes."""
+    """Return concept-map's accuracy at the most shots under both wordings, and what it takes."""
     items = [
-        accuracy_highlight(one, [name], CCLI, one.shots[-1], f": {TITLES[name].lower()}")
+        accuracy_highlight(one, [name], MAP, one.shots[-1], f": {TITLES[name].lower()}")
         for name, one in summaries.items()
     ]
-    return Highlights([item for item in (*items, cost_highlight(summaries[NAMED], CCLI)) if item])
+    return Highlights([item for item in (*items, cost_highlight(summaries[NAMED], MAP)) if item])
 
 
 def _differences(
     summaries: Mapping[str, Summary], answers: Answers, method: str
 ) -> list[Difference | None]:
-    """Return how much better than CCLI a method is under each wording, over all shots."""
+    """Return how much better than concept-map a method is under each wording, over all shots."""
     return [
-        answers.difference(method, CCLI, [name], summary.shots, TEST)
+        answers.difference(method, MAP, [name], summary.shots, TEST)
         for name, summary in summaries.items()
     ]
 
 
 def _against(summaries: Mapping[str, Summary], answers: Answers) -> Table:
-    """Return the table of paired differences to CCLI."""
-    others = [method for method in summaries[NAMED].methods if method != CCLI]
+    """Return the table of paired differences to concept-map."""
+    others = [method for method in summaries[NAMED].methods if method != MAP]
     return Table(
-        f"Against {CCLI}, on the same test pictures",
+        f"Against {MAP}, on the same test pictures",
         "method",
         [Column(title) for title in TITLES.values()],
         [Row(one, [*map(difference, _differences(summaries, answers, one))]) for one in others],
-        f"Points more (or less) than {CCLI}, averaged over shots and draws; ±: the 95 % interval of "
+        f"Points more (or less) than {MAP}, averaged over shots and draws; ±: the 95 % interval of "
         "a paired bootstrap over test pictures; colored where p < 0.05.",
     )
 
@@ -193,7 +191,7 @@ def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
     sure = [one.value for one in controls if is_sure(one)]
     ahead = sum(value < 0 for value in sure)
     verdict = (
-        f"Of these four differences, {ahead} in favor of {CCLI} and {len(sure) - ahead} in favor of "
+        f"Of these four differences, {ahead} in favor of {MAP} and {len(sure) - ahead} in favor of "
         "a control are beyond noise (p < 0.05)."
     )
     if controls and all(abs(one.value) < _SMALL for one in controls):
@@ -206,16 +204,16 @@ def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
         f"What a name is worth. Zero-shot gets {zero[0]} by invented names, where chance is "
         f"{100 / len(FEW_SHOT_CLASSES):.1f} %, and {zero[1]} by descriptions. {CACHE} adds to the "
         f"zero-shot answer and stands or falls with it: {both(CACHE)}, averaged over shots. {GDA}, "
-        f"which weighs texts against pictures by validation, gets {both(GDA)}; {CCLI}, for which "
-        f"texts are a prior that pictures overrule, {both(CCLI)}. {misled}",
+        f"which weighs texts against pictures by validation, gets {both(GDA)}; {MAP}, for which "
+        f"texts are a prior that pictures overrule, {both(MAP)}. {misled}",
         f"What concepts are worth. {RAW} is the same inference on raw features, {TEXT} the same on "
-        f"words as the text tower embeds them, without visual concepts. Against {CCLI}, {RAW} is "
+        f"words as the text tower embeds them, without visual concepts. Against {MAP}, {RAW} is "
         f"{_apart(summaries, answers, RAW)}; {TEXT} {_apart(summaries, answers, TEXT)}. {verdict}",
     ]
 
 
 def _apart(summaries: Mapping[str, Summary], answers: Answers, method: str) -> str:
-    """Return how far a method is from CCLI, in words."""
+    """Return how far a method is from concept-map, in words."""
     told = [
         "–" if one is None else f"{signed(100 * one.value)} (± {100 * one.half:.1f})"
         for one in _differences(summaries, answers, method)

@@ -18,7 +18,7 @@ from trifocal.concepts.vocabulary import load_vocabulary
 
 @pytest.fixture
 def heads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Put a simple head in the place of CCLI, and keep features out of the user's cache."""
+    """Put a simple head in the place of the concept map, and keep features out of the user's cache."""
     monkeypatch.setattr(registry, "HEADS", HEADS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 

@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from trifocal.cli import main
-from trifocal.concepts import CCLI
+from trifocal.concepts import ConceptMap
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
 from trifocal.concepts.registry import HEADS as REAL
@@ -58,9 +58,9 @@ class Concepts(Head):
 
 
 HEADS = {
-    "ccli": Concepts,
-    "real": CCLI,
-    **{k: v for k, v in REAL.items() if not k.startswith("ccli")},
+    "concept-map": Concepts,
+    "real": ConceptMap,
+    **{k: v for k, v in REAL.items() if not k.startswith(("ccli", "concept-map"))},
 }
 
 

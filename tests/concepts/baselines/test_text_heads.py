@@ -7,7 +7,7 @@ import torch
 from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near, rows
 from trifocal.concepts.baselines import CLAP, ZSLP, CLIPAdapter, SSText, TaskRes
 from trifocal.concepts.baselines.clap import multipliers, penalty
-from trifocal.concepts.baselines.common import long_text
+from trifocal.concepts.rows import long_text
 
 BASE = rows((1.2, 0.9, 0), (0, 1.6, 1.2), (1.2, 0, 1.6))
 

@@ -101,11 +101,11 @@ def test_domains_are_the_other_tests():
 @pytest.mark.parametrize(
     ("methods", "wished", "reference"),
     [
-        (["a", "ccli"], None, "ccli"),
-        (["a", "ccli (val: few)"], None, "ccli (val: few)"),
-        (["a", "ccli(top=4)", "b"], None, "ccli(top=4)"),
+        (["a", "concept-map"], None, "concept-map"),
+        (["a", "concept-map (val: few)"], None, "concept-map (val: few)"),
+        (["a", "concept-map(top=4)", "b"], None, "concept-map(top=4)"),
         (["a", "b"], None, "a"),
-        (["a", "ccli", "b"], "b", "b"),
+        (["a", "concept-map", "b"], "b", "b"),
     ],
 )
 def test_reference(methods, wished, reference):

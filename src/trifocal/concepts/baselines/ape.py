@@ -31,10 +31,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.baselines.common import class_sums, image_terms, in_blocks, queries
-from trifocal.concepts.explanation import Term
+from trifocal.concepts.explanation import Term, image_terms
 from trifocal.concepts.head import Head
 from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.rows import class_sums, in_blocks, queries
 from trifocal.concepts.search import Found, TipGrid, search_alpha_beta
 from trifocal.concepts.support import Labeled, Support, unit
 

@@ -29,9 +29,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import class_sums, queries
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import class_sums, queries
 from trifocal.concepts.search import choose_scale, hold_out_one, search_scale
 from trifocal.concepts.support import Support, unit
 

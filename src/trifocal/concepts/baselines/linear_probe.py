@@ -23,9 +23,9 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import queries
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import queries
 from trifocal.concepts.support import Labeled, Support, unit
 
 STRENGTHS = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)

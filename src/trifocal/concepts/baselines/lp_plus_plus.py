@@ -25,9 +25,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import class_sums, queries
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import class_sums, queries
 from trifocal.concepts.support import Support
 from trifocal.errors import UserError
 

@@ -20,9 +20,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import image_terms, in_blocks, queries
-from trifocal.concepts.explanation import Term
+from trifocal.concepts.explanation import Term, image_terms
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import in_blocks, queries
 from trifocal.concepts.support import Support
 
 # Shots: (β, λ).

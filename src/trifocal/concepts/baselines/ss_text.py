@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import class_sums, image_terms, queries
-from trifocal.concepts.explanation import Term
+from trifocal.concepts.explanation import Term, image_terms
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import class_sums, queries
 from trifocal.concepts.support import Support, unit
 
 TEMPERATURE = 0.01

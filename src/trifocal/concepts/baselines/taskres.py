@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.baselines.common import long_text, queries
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
 from trifocal.concepts.optimize import Recipe, descend
+from trifocal.concepts.rows import long_text, queries
 from trifocal.concepts.support import Support, unit
 
 MANY_CLASSES = 1000

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trifocal.concepts.baselines.common import queries
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head import Head
+from trifocal.concepts.rows import queries
 from trifocal.concepts.support import Support
 
 

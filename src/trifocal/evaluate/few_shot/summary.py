@@ -145,14 +145,14 @@ class Summary:
 
 
 def reference_of(methods: Sequence[str], wished: str | None = None) -> str:
-    """Return the method that others are compared with: the wished one, else CCLI, else the first.
+    """Return the method that others are compared with: the wished one, else the concept map, else the first.
 
-    A method with something added to its name ("ccli (val: full)") also goes by its bare name.
+    A method with something added to its name ("concept-map (val: full)") also goes by its bare name.
 
     Raises:
         UserError: There is no method of the wished name.
     """
-    name = wished or "ccli"
+    name = wished or "concept-map"
     for method in methods:
         if method == name or method.startswith((f"{name} (", f"{name}(")):
             return method

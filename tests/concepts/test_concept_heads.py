@@ -1,9 +1,9 @@
-"""CCLI as a head: what every reading of it promises, what it selects, and its mistakes."""
+"""CCLI and the concept map as heads: what every reading promises, what is selected, and mistakes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -11,17 +11,18 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from trifocal.concepts import CCLI
-from trifocal.concepts.association import ALPHAS, BETAS
+from trifocal.concepts import CCLI, ConceptMap
 from trifocal.concepts.baselines import ZeroShot
-from trifocal.concepts.method import held_out
-from trifocal.concepts.posterior import PENALTIES
-from trifocal.concepts.search import TipGrid
+from trifocal.concepts.ccli import ALPHAS, BETAS
+from trifocal.concepts.concept_map import PENALTIES
+from trifocal.concepts.registry import HEADS
+from trifocal.concepts.search import TipGrid, held_out
 from trifocal.concepts.support import Labeled, Support, unit
 from trifocal.errors import UserError
 
 WIDTH = 8
 KINDS = ("map", "tf", "linear", "full", "mlp_plain", "clip_adapter")
+PAPER = {"debias": False, "column_mass": False, "text_residual": False}
 VISUALS = ("reconstruct", "mean", "text", "raw")
 READINGS: list[dict[str, Any]] = [
     *({"head": head, "visual": visual} for head in KINDS for visual in VISUALS),
@@ -32,7 +33,7 @@ READINGS: list[dict[str, Any]] = [
     {"head": "full", "hidden": 0},
     {"head": "linear", "score": "cosine"},
     {"head": "linear", "score": "softmax"},
-    {"profile": "paper"},
+    {"head": "full", **PAPER},
 ]
 
 
@@ -87,8 +88,19 @@ def single(task: Task) -> Task:
     return replace(task, **floats)
 
 
-def fit(task: Task, val: Labeled | None = None, **params: Any) -> CCLI:
-    head = CCLI(**{"epochs": 3, **params})
+def new(head: str = "map", **params: Any) -> CCLI | ConceptMap:
+    """Return the concept map, or a reading of CCLI, with those of the parameters that it has.
+
+    None is the head's own default.
+    """
+    kind = ConceptMap if head == "map" else CCLI
+    names = {field.name for field in fields(kind)}
+    own = {name: value for name, value in params.items() if name in names and value is not None}
+    return ConceptMap(**own) if head == "map" else CCLI(head=head, **own)  # type: ignore[arg-type]
+
+
+def fit(task: Task, val: Labeled | None = None, **params: Any) -> CCLI | ConceptMap:
+    head = new(**{"epochs": 3, **params})
     return head.fit(task.support, task.labels, task.text, task.concepts, val)
 
 
@@ -135,9 +147,8 @@ def test_what_was_learned_survives_files_bit_for_bit(reading: dict[str, Any]) ->
     tensors, values = head.state()
     for tensor in tensors.values():
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    # A copy of each: concepts are held by the head and by its inference.
     read = load(save({name: tensor.clone().contiguous() for name, tensor in tensors.items()}))
-    again = CCLI(**head.get_params()).load_state(read, json.loads(json.dumps(values)))
+    again = type(head)(**head.get_params()).load_state(read, json.loads(json.dumps(values)))
     assert torch.equal(again.logits(task.query), head.logits(task.query))
     new = task.text.flip(1)
     assert torch.equal(again.new_logits(task.query, new), head.new_logits(task.query, new))
@@ -236,7 +247,7 @@ def test_trainable_parameters() -> None:
     assert fit(task, head="linear").trainable_parameters == 20 * 3
     network = 20 * 4 + 4 + 4 * 3
     assert fit(task, head="full", hidden=4).trainable_parameters == network + 3 * WIDTH
-    assert fit(task, profile="paper", hidden=4).trainable_parameters == network
+    assert fit(task, head="full", hidden=4, **PAPER).trainable_parameters == network
 
 
 @pytest.mark.parametrize(("classes", "linear", "full"), [(10, 20_000, 525_056)])
@@ -254,7 +265,7 @@ def test_trainable_parameters_of_the_reference_design(classes: int, linear: int,
 @pytest.mark.parametrize("kind", KINDS[:-1])
 def test_without_class_texts(kind: str) -> None:
     task = make()
-    head = CCLI(head=kind, epochs=60, lr=1e-2, alpha=10.0, select=False)
+    head = new(kind, epochs=60, lr=1e-2, alpha=10.0, select=False)
     head.fit(task.support, task.labels, None, task.concepts)
     right = (head.predict(task.support) == task.labels).double().mean()
     assert float(right) > 0.6
@@ -388,10 +399,12 @@ def test_new_classes_by_their_texts(kind: str) -> None:
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"head": "liner"}, "head is 'liner'. Did you mean 'linear'?"),
-        ({"profile": "papr"}, "profile is 'papr'. Did you mean 'paper'?"),
-        ({"visual": "meen"}, "visual is 'meen'. Did you mean 'mean'?"),
-        ({"head": "xyz"}, "Choose one of map, tf, linear, full, mlp_plain, clip_adapter."),
+        ({"head": "liner"}, "head is 'liner'; it must be one of 'full', 'tf', 'linear', "),
+        ({"head": "liner"}, "Did you mean 'linear'?"),
+        ({"visual": "meen"}, "visual is 'meen'; it must be one of 'reconstruct', 'mean', 'text', "),
+        ({"visual": "meen"}, "Did you mean 'mean'?"),
+        ({"head": "tf", "score": "cos"}, "score is 'cos'; it must be one of"),
+        ({"head": "tf", "transfer": "txt"}, "transfer is 'txt'; it must be one of"),
         ({"head": "clip_adapter", "hidden": 0}, "give hidden, 1 at least"),
     ],
 )
@@ -403,8 +416,9 @@ def test_unknown_names(params: dict[str, Any], sentence: str) -> None:
 
 def test_bad_input_is_one_clear_sentence() -> None:
     task = make()
-    with pytest.raises(UserError, match="CCLI needs concept_text"):
-        CCLI().fit(task.support, task.labels, task.text)
+    for head in (CCLI(), ConceptMap()):
+        with pytest.raises(UserError, match=f"{type(head).__name__} needs concept_text"):
+            head.fit(task.support, task.labels, task.text)
     with pytest.raises(UserError, match="concept_text must be"):
         CCLI().fit(task.support, task.labels, task.text, task.concepts[:, :5])
     with pytest.raises(UserError, match="'clip_adapter' needs class_text"):
@@ -419,16 +433,31 @@ def test_bad_input_is_one_clear_sentence() -> None:
         head.set_params(tops=3)
 
 
-def test_profiles_set_what_is_not_given() -> None:
+def test_the_paper_alone_leaves_out_what_no_source_mentions() -> None:
     task = make()
-    paper = fit(task, profile="paper", select=False)
-    spelled = fit(
-        task, head="full", debias=False, column_mass=False, text_residual=False, select=False
-    )
+    given = (task.support, task.labels, task.text, task.concepts)
+    paper = HEADS["ccli-paper"](select=False, epochs=3).fit(*given)
+    spelled = fit(task, head="full", select=False, **PAPER)
     assert torch.equal(paper.logits(task.query), spelled.logits(task.query))
-    given = fit(task, profile="paper", head="tf", debias=True, column_mass=True, select=False)
-    plain = fit(task, head="tf", select=False)
-    assert torch.equal(given.logits(task.query), plain.logits(task.query))
+    plain = fit(task, head="full", select=False)
+    assert not torch.equal(paper.logits(task.query), plain.logits(task.query))
+
+
+@kinds
+def test_fitting_again_forgets_the_earlier_fit(kind: str) -> None:
+    """With other parameters, of which the earlier ones must leave nothing."""
+    task = make()
+    given = (task.support, task.labels, task.text, task.concepts)
+    again = fit(task, head=kind, visual="text" if kind == "map" else "mean", keep_images=True)
+    again.set_params(**new(kind, visual="raw", epochs=3).get_params()).fit(*given)
+    once = fit(task, head=kind, visual="raw")
+    assert torch.equal(again.logits(task.query), once.logits(task.query))
+    assert again.state()[0].keys() == once.state()[0].keys()
+    if kind != "map":
+        full = CCLI(epochs=3).fit(*given)
+        full.set_params(head="tf").fit(*given)
+        fresh = CCLI(head="tf", epochs=3).fit(*given)
+        assert torch.equal(full.logits(task.query), fresh.logits(task.query))
 
 
 def test_concepts_retrieve_as_many_images_as_a_class_has() -> None:

@@ -1,8 +1,9 @@
-"""The default inference: the mode of the posterior, found; and the penalty, chosen."""
+"""The concept map: the mode of the posterior, found; and the penalty, chosen."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy
 import pytest
@@ -13,18 +14,19 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.inference import ConceptBasis
-from trifocal.concepts.posterior import (
+from trifocal.concepts import concept_map
+from trifocal.concepts.concept_map import (
     ATOMS,
     ITERATIONS,
     PENALTIES,
     TRIALS,
-    PosteriorInference,
+    ConceptMap,
     choose_penalty,
     map_weights,
 )
+from trifocal.concepts.explanation import Term
 from trifocal.concepts.space import concept_space
-from trifocal.concepts.support import Support, unit
+from trifocal.concepts.support import Labeled, Support, unit
 
 Problem = tuple[Tensor, Tensor, Tensor]
 
@@ -178,110 +180,104 @@ def test_among_equally_good_penalties_the_likeliest() -> None:
     assert choose_penalty(one, one, PENALTIES) == min(PENALTIES)
 
 
-# --- as an inference ----------------------------------------------------------------------
+# --- as a head ----------------------------------------------------------------------------
 
 
-def support(views: int = 1, width: int = 8) -> tuple[Support, ConceptBasis]:
+def support(views: int = 1, width: int = 8, concepts: int = 20) -> Support:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(3).repeat_interleave(4)
     text = torch.randn(3, width, generator=generator, dtype=torch.float64)
     noise = torch.randn(12, views, width, generator=generator, dtype=torch.float64)
-    concepts = unit(torch.randn(20, width, generator=generator, dtype=torch.float64))
-    data = Support(text[labels][:, None] + noise, labels, text, concepts, None, 3)
-    images = torch.arange(20)[:, None] % 12
-    basis = ConceptBasis(
-        concepts, torch.ones(20, 3).double(), images, torch.zeros(20, dtype=torch.float64)
-    )
-    return data, basis
+    words = unit(torch.randn(concepts, width, generator=generator, dtype=torch.float64))
+    return Support(text[labels][:, None] + noise, labels, text, words, None, 3)
+
+
+def fit(data: Support, judged: Labeled | None = None, **params: Any) -> ConceptMap:
+    """Return a head whose concepts are the text concepts, and which selects if it is judged."""
+    head = ConceptMap(**{"visual": "text", "select": judged is not None, **params})
+    return head.fit(data.views, data.labels, data.text, data.concepts, judged)
 
 
 def test_a_strong_prior_is_zero_shot() -> None:
-    data, basis = support()
-    inference = PosteriorInference(scale=100.0, penalty=1e12, shrinkage=1.0)
-    inference.fit(data, basis)
+    data = support()
+    head = fit(data, penalty=1e12)
     x = data.features
-    torch.testing.assert_close(inference.logits(x), 100 * x @ data.class_text.T)
-    assert inference.chosen == {"penalty": 1e12}
+    torch.testing.assert_close(head.logits(x), 100 * x @ data.class_text.T)
+    assert head.chosen_ == {"penalty": 1e12}
 
 
 def test_a_weak_prior_fits_the_support() -> None:
-    data, basis = support()
-    wrong = replace(data, text=data.class_text.roll(1, 0))
-    inference = PosteriorInference(scale=100.0, penalty=1e-4, shrinkage=1.0)
-    inference.fit(wrong, basis)
-    assert torch.equal(inference.logits(data.features).argmax(1), data.labels)
-    assert inference.trainable_parameters == 8 * 3
+    data = support()
+    head = fit(replace(data, text=data.class_text.roll(1, 0)), penalty=1e-4)
+    assert torch.equal(head.predict(data.features), data.labels)
+    assert head.trainable_parameters == 8 * 3
 
 
 def test_logits_are_the_mode_in_the_concept_space() -> None:
-    data, basis = support(views=3)
-    inference = PosteriorInference(scale=10.0, penalty=0.1, shrinkage=1.0)
-    inference.fit(data, basis)
-    assert basis.features is not None
-    space = concept_space(data.features, unit(data.views), data.labels, basis.features, 1.0)
+    data = support(views=3)
+    head = fit(data, scale=10.0, penalty=0.1)
+    space = concept_space(data.features, unit(data.views), data.labels, data.concepts, 1.0)
     points = space(data.features)
-    weights = torch.linalg.solve(space.whitening, inference.weights_)
+    weights = torch.linalg.solve(space.whitening, head.weights_)
     logits = 10 * data.features @ data.class_text.T + points @ weights
-    torch.testing.assert_close(inference.logits(data.features), logits)
+    torch.testing.assert_close(head.logits(data.features), logits)
     errors = logits.softmax(1) - F.one_hot(data.labels, 3)
     gradient = points.T @ errors + 0.1 * weights
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-3)
 
 
 def test_selected_on_what_is_judged() -> None:
-    data, basis = support()
-    inference = PosteriorInference(scale=1.0, penalty=0.5, shrinkage=1.0)
-    inference.fit(data, basis, judged=(3 * data.features, data.labels))
-    assert inference.chosen["penalty"] in PENALTIES
-    again = PosteriorInference(scale=1.0, penalty=0.5, shrinkage=1.0)
-    again.fit(data, basis, chosen=inference.chosen)
-    torch.testing.assert_close(again.logits(data.features), inference.logits(data.features))
+    data = support()
+    head = fit(data, (3 * data.features, data.labels), scale=1.0, penalty=0.5)
+    assert head.chosen_["penalty"] in PENALTIES
+    again = fit(data, scale=1.0, **head.chosen_)
+    torch.testing.assert_close(again.logits(data.features), head.logits(data.features))
 
 
-def test_trying_out_is_choosing_by_what_is_held() -> None:
-    data, basis = support()
+def test_trying_out_is_choosing_by_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = support()
     held = (5 * data.features.flip(0), data.labels)
-    inference = PosteriorInference(scale=1.0, penalty=0.5, shrinkage=1.0)
-    tried = inference.try_out(data, basis, held)
-    inference.fit(data, basis, judged=held)
-    assert tried == inference.chosen
+    judged = fit(data, held, scale=1.0, penalty=0.5)
+    monkeypatch.setattr(concept_map, "held_out", lambda data, seed: (data, held))
+    tried = fit(data, scale=1.0, penalty=0.5, select=True)
+    assert tried.chosen_ == judged.chosen_
 
 
 def test_new_classes_are_zero_shot() -> None:
-    data, basis = support()
-    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
-    inference.fit(data, basis)
+    data = support()
     new = unit(torch.randn(2, 8, dtype=torch.float64))
-    found = inference.new_logits(data.features, new, basis.images)
-    assert torch.equal(found, 100 * data.features @ new.T)
+    found = fit(data).new_logits(data.features, new)
+    torch.testing.assert_close(found, 100 * data.features @ new.T)
 
 
 # --- explanations -------------------------------------------------------------------------
 
 
-def explained(concepts: int, width: int = 8) -> tuple[PosteriorInference, Tensor, ConceptBasis]:
-    """Return a fitted inference, a picture and the first of its concepts."""
-    data, basis = support(width=width)
-    assert basis.features is not None
-    few = replace(basis, features=basis.features[:concepts])
-    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
-    inference.fit(data, few)
-    return inference, data.features[:1], few
+def terms(head: ConceptMap, x: Tensor, label: int) -> tuple[Term, ...]:
+    """Return all terms of a picture's logit."""
+    (explained,) = head.explain(x, [label], top=1000)
+    return explained.terms
+
+
+def explained(concepts: int, width: int = 8) -> tuple[ConceptMap, Tensor]:
+    """Return a fitted head of so many concepts, and a picture."""
+    data = support(width=width, concepts=concepts)
+    return fit(data), data.features[:1]
 
 
 @pytest.mark.parametrize("width", [8, 64])
 @pytest.mark.parametrize("count", [20, 5, 1])
 def test_terms_add_up_and_name_the_same_concepts_whatever_the_class(count: int, width: int) -> None:
-    inference, x, basis = explained(count, width)
+    head, x = explained(count, width)
     named = []
     for label in range(3):
-        terms = inference.terms(x, label, basis)
-        logit = float(inference.logits(x)[0, label])
-        assert sum(term.value for term in terms) == pytest.approx(logit)
-        concepts = [term for term in terms if term.kind == "concept"]
-        assert [term.kind for term in terms] == ["text", *["concept"] * len(concepts), "rest"]
+        parts = terms(head, x, label)
+        logit = float(head.logits(x)[0, label])
+        assert sum(term.value for term in parts) == pytest.approx(logit)
+        concepts = [term for term in parts if term.kind == "concept"]
+        assert sorted(term.kind for term in parts) == [*["concept"] * len(concepts), "rest", "text"]
         assert len(concepts) <= min(ATOMS, count)
-        named.append([(term.index, term.score, term.images) for term in concepts])
+        named.append({(term.index, term.score, term.images) for term in concepts})
     assert named[0] == named[1] == named[2]
     # Centered, a single concept is nothing.
     assert bool(named[0]) == (count > 1)
@@ -289,46 +285,38 @@ def test_terms_add_up_and_name_the_same_concepts_whatever_the_class(count: int, 
 
 
 def test_there_are_a_few_concepts_at_most() -> None:
-    data, basis = support(width=64)
-    generator = torch.Generator().manual_seed(1)
-    many = unit(torch.randn(500, 64, generator=generator, dtype=torch.float64))
-    numbers = torch.arange(500)
-    basis = ConceptBasis(many, numbers, numbers[:, None] % 12, numbers.double())
-    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
-    inference.fit(data, basis)
-    terms = inference.terms(data.features[:1], 0, basis)
-    concepts = [term for term in terms if term.kind == "concept"]
+    data = support(width=64, concepts=500)
+    head = fit(data)
+    concepts = [term for term in terms(head, data.features[:1], 0) if term.kind == "concept"]
     assert len(concepts) == ATOMS
     for term in concepts:  # each with the images and the grounding of its own number
         assert term.index is not None
-        assert term.images == (term.index % 12,)
-        assert term.grounding == term.index
+        assert term.images == tuple(head.images_[term.index].tolist())
+        assert term.grounding == float(head.grounding_[term.index])
 
 
 def test_concept_terms_are_shares_of_the_point_times_the_weights() -> None:
     """The point of a picture, in the space, is what its concepts say and a remainder."""
-    inference, x, basis = explained(20)
-    assert basis.features is not None
-    atoms = unit((basis.features - basis.features.mean(0)) @ inference.metric_)
-    point = unit((x[0] - inference.center_) @ inference.metric_)
-    terms = inference.terms(x, 1, basis)
+    head, x = explained(20)
+    atoms = unit((head.concepts_ - head.concepts_.mean(0)) @ head.metric_)
+    point = unit((x[0] - head.center_) @ head.metric_)
     rest = point.clone()
-    for term in terms[1:-1]:
+    *concepts, left = (term for term in terms(head, x, 1) if term.kind != "text")
+    for term in concepts:
         assert term.index is not None
         assert term.score is not None
         rest -= term.score * atoms[term.index]
-        value = float(term.score * atoms[term.index] @ inference.weights_[:, 1])
+        value = float(term.score * atoms[term.index] @ head.weights_[:, 1])
         assert term.value == pytest.approx(value)
-    assert terms[-1].value == pytest.approx(float(rest @ inference.weights_[:, 1]))
+    assert left.kind == "rest"
+    assert left.value == pytest.approx(float(rest @ head.weights_[:, 1]))
     assert float(rest.norm()) < 0.2  # 20 concepts in 8 dimensions leave little
 
 
 def test_without_concepts_all_is_rest() -> None:
-    data, basis = support()
-    raw = replace(basis, features=None)
-    inference = PosteriorInference(scale=100.0, penalty=0.01, shrinkage=1.0)
-    inference.fit(data, raw)
+    data = support()
+    head = fit(data, visual="raw")
     x = data.features[:1]
-    text, rest = inference.terms(x, 1, raw)
+    text, rest = terms(head, x, 1)
     assert (text.kind, rest.kind) == ("text", "rest")
-    assert text.value + rest.value == pytest.approx(float(inference.logits(x)[0, 1]))
+    assert text.value + rest.value == pytest.approx(float(head.logits(x)[0, 1]))

@@ -1,4 +1,4 @@
-"""What several heads share: queries, sums over the images of a class, lengths of class texts."""
+"""Arithmetic on rows of features that heads share: queries, sums over a class, lengths of texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trifocal.concepts.explanation import Term
 from trifocal.concepts.support import unit
 
 TEXT_LENGTH = 10.0  # about what CLIP's text towers give before texts are made unit
@@ -54,15 +53,3 @@ def long_text(text: Tensor) -> Tensor:
     """
     is_unit = bool(((text.norm(dim=1) - 1).abs() < 1e-2).all())
     return TEXT_LENGTH * unit(text) if is_unit else text
-
-
-def image_terms(values: Tensor, scores: Tensor, images: Tensor) -> list[Term]:
-    """Return a term for each support image.
-
-    Args:
-        values: (m,) what each adds.
-        scores: (m,) cosines with it.
-        images: (m,) its number in the support.
-    """
-    rows = zip(values.tolist(), scores.tolist(), images.tolist(), strict=True)
-    return [Term("image", value, i, score, (i,)) for value, score, i in rows]

@@ -12,41 +12,16 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, near, rows
-from trifocal.concepts.association import (
-    ALPHAS,
-    BETAS,
-    AssociationInference,
-    AssociationSettings,
-    linear_start,
-)
-from trifocal.concepts.baselines import TipAdapter, common
-from trifocal.concepts.discovery import discover_visual_concepts
-from trifocal.concepts.inference import ConceptBasis
-from trifocal.concepts.method import CCLI
-from trifocal.concepts.optimize import Recipe
-from trifocal.concepts.scores import activated, transferred
+from trifocal.concepts import ccli
+from trifocal.concepts import rows as arithmetic
+from trifocal.concepts.baselines import TipAdapter
+from trifocal.concepts.ccli import ALPHAS, BETAS, CCLI, concept_scores, transferred
+from trifocal.concepts.discovery import VisualConcepts, discover_visual_concepts
+from trifocal.concepts.optimize import linear_start
 from trifocal.concepts.search import TipGrid, choose_scale
 from trifocal.concepts.support import Labeled, Support, unit
 
 CONCEPTS = rows((1, 0, 0), (0, 0.6, 0.8), (0.6, 0.64, 0.48))
-SETTINGS = AssociationSettings(
-    kind="tf",
-    scale=100.0,
-    score="exp",
-    beta=5.5,
-    alpha=1.0,
-    alpha_max=3.0,
-    beta_max=7.0,
-    hidden=1,
-    dropout=0.0,
-    text_residual=True,
-    eta=0.5,
-    learn_concepts=False,
-    keep_images=False,
-    transfer="none",
-    recipe=Recipe(epochs=0),
-    seed=0,
-)
 TOY = Support(SUPPORT[:, None], LABELS, TEXT, CONCEPTS, None, 3)
 
 
@@ -55,16 +30,19 @@ def training_free(debias: bool = False, **changes: Any) -> CCLI:
     return CCLI(**{**params, **changes}).fit(SUPPORT, LABELS, TEXT, CONCEPTS)
 
 
-def basis(**changes: Any) -> ConceptBasis:
-    given: dict[str, Any] = {"top": 2, "debias": False, **changes}
-    found = discover_visual_concepts(CONCEPTS, SUPPORT, LABELS, 3, **given)
-    return ConceptBasis(found.features, found.association, found.images, found.grounding)
+def found(top: int = 2) -> VisualConcepts:
+    return discover_visual_concepts(CONCEPTS, SUPPORT, LABELS, 3, top, debias=False)
 
 
-def fitted(judged: Labeled | None = None, **changes: Any) -> AssociationInference:
-    inference = AssociationInference(replace(SETTINGS, **changes))
-    inference.fit(TOY, basis(), judged)
-    return inference
+def new(kind: str = "tf", **changes: Any) -> CCLI:
+    """Return a reading that is not trained, with a hidden layer of one."""
+    params = {"top": 2, "debias": False, "hidden": 1, "dropout": 0.0, "epochs": 0, "select": False}
+    return CCLI(head=kind, **{**params, **changes})  # type: ignore[arg-type]
+
+
+def fitted(judged: Labeled | None = None, data: Support = TOY, **changes: Any) -> CCLI:
+    head = new(**{"select": judged is not None, **changes})
+    return head.fit(data.views, data.labels, data.text, data.concepts, judged)
 
 
 def loss_for_class_2(head: CCLI) -> float:
@@ -77,9 +55,9 @@ def loss_for_class_2(head: CCLI) -> float:
 def test_concept_scores() -> None:
     cosines = QUERY @ fitted().concepts_.T
     near(cosines, 0.493315315, 0.930204279, 0.836982999)
-    near(activated(cosines, "exp", 5.5), 0.061620186, 0.681215574, 0.407956999)
-    assert torch.equal(activated(cosines, "cosine", 5.5), cosines)
-    near(activated(rows((0.1, 0.1 + 0.01 * 0.6931471805599453)), "softmax", 5.5), 1 / 3, 2 / 3)
+    near(concept_scores(cosines, "exp", 5.5), 0.061620186, 0.681215574, 0.407956999)
+    assert torch.equal(concept_scores(cosines, "cosine", 5.5), cosines)
+    near(concept_scores(rows((0.1, 0.1 + 0.01 * 0.6931471805599453)), "softmax", 5.5), 1 / 3, 2 / 3)
 
 
 def test_training_free_logits() -> None:
@@ -134,7 +112,7 @@ def test_support_images_as_concepts_in_numbers() -> None:
     found = discover_visual_concepts(SUPPORT, SUPPORT, LABELS, 3, 1, debias=False, smoothing=0.0)
     assert torch.equal(found.features, SUPPORT)
     near(found.association, *F.one_hot(LABELS).flatten().tolist())
-    scores = activated(QUERY @ found.features.T, "exp", 5.5)
+    scores = concept_scores(QUERY @ found.features.T, "exp", 5.5)
     near(scores @ found.association, 0.126700785, 0.530580991, 0.785809096)
 
 
@@ -153,12 +131,12 @@ def test_without_column_mass_uneven_shots_are_tip_adapter_too(counts: list[int])
 
 def test_cosine_and_linear_weights_are_a_linear_classifier() -> None:
     """Without a nonlinearity, concepts add nothing to weights in the span of the support."""
-    inference = fitted(kind="linear", score="cosine")
-    inference.association_ = rows((0.3, -0.2, 0.1), (0, 0.5, -0.4), (0.7, 0.1, 0.2))
-    branch = inference.logits(QUERY) - 100 * QUERY @ TEXT.T
+    head = fitted(kind="linear", score="cosine")
+    head.association_ = rows((0.3, -0.2, 0.1), (0, 0.5, -0.4), (0.7, 0.1, 0.2))
+    branch = head.logits(QUERY) - 100 * QUERY @ TEXT.T
     expected = rows((0.73388269, 0.45013738, -0.15535358))  # to eight decimals
     torch.testing.assert_close(branch, expected, rtol=0, atol=5e-9)
-    weights = inference.concepts_.T @ inference.association_
+    weights = head.concepts_.T @ head.association_
     torch.testing.assert_close(branch, QUERY @ weights)
 
 
@@ -185,18 +163,18 @@ def test_untrained_it_is_the_training_free_head(kind: str) -> None:
 
 
 def test_gradients_at_the_start() -> None:
-    inference = fitted(kind="full")
-    near(inference.mean_, 0.274251406, 0.233006806, 0.242449346)
-    near(inference.spread_, 0.340490431, 0.240411798, 0.190320495)
-    scores = activated(QUERY @ inference.concepts_.T, "exp", 5.5)
-    standard = (scores - inference.mean_) / inference.spread_
+    head = fitted(kind="full")
+    near(head.mean_, 0.274251406, 0.233006806, 0.242449346)
+    near(head.spread_, 0.340490431, 0.240411798, 0.190320495)
+    scores = concept_scores(QUERY @ head.concepts_.T, "exp", 5.5)
+    standard = (scores - head.mean_) / head.spread_
     near(standard, -0.624485156, 1.864337657, 0.869626007)
-    inference.inner_ = rows((0.5,), (0.5,), (-0.25,))
-    near((standard @ inference.inner_ + inference.bias_).relu(), 0.402519749)
-    learned = [inference.inner_, inference.outer_, inference.residual_]
+    head.inner_ = rows((0.5,), (0.5,), (-0.25,))
+    near((standard @ head.inner_ + head.bias_).relu(), 0.402519749)
+    learned = [head.inner_, head.outer_, head.residual_]
     for tensor in learned:
         tensor.requires_grad_(True)
-    logits = inference.logits(QUERY)
+    logits = head.logits(QUERY)
     loss = F.cross_entropy(logits, torch.tensor([2]))
     at_logits, at_inner, at_outer, at_residual = torch.autograd.grad(loss, [logits, *learned])
     near(at_logits, 0, 0.630720382, -0.630720382)  # the first class has a chance of 1e-13
@@ -236,8 +214,8 @@ TRAINED: list[tuple[dict[str, Any], int]] = [
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_training_lowers_the_loss(changes: dict[str, Any], count: int, dropout: float) -> None:
     untrained = fitted(**changes, scale=1.0)
-    recipe = Recipe(epochs=50, batch=2, lr=1e-2)
-    trained = fitted(**changes, scale=1.0, dropout=dropout, recipe=recipe)
+    training: dict[str, Any] = {"dropout": dropout, "epochs": 50, "batch": 2, "lr": 1e-2}
+    trained = fitted(**changes, scale=1.0, **training)
     assert trained.trainable_parameters == untrained.trainable_parameters == count
     before = float(F.cross_entropy(untrained.logits(SUPPORT), LABELS))
     after = float(F.cross_entropy(trained.logits(SUPPORT), LABELS))
@@ -250,18 +228,16 @@ def test_training_lowers_the_loss(changes: dict[str, Any], count: int, dropout: 
 
 
 def test_learning_leaves_what_it_was_given() -> None:
-    given, kept = basis(), basis()
-    changes: dict[str, Any] = {"kind": "linear", "learn_concepts": True}
-    inference = AssociationInference(replace(SETTINGS, **changes, recipe=Recipe(epochs=3)))
-    inference.fit(TOY, given)
-    assert given.features is not None
-    assert kept.features is not None
-    assert torch.equal(given.association, kept.association)
-    assert torch.equal(given.features, kept.features)
+    given = CONCEPTS.clone()
+    head = new("linear", visual="text", learn_concepts=True, epochs=3)
+    head.fit(SUPPORT, LABELS, TEXT, given)
+    assert torch.equal(given, CONCEPTS)
+    torch.testing.assert_close(head.text_concepts_, CONCEPTS)
+    assert not torch.equal(head.concepts_, head.text_concepts_)
 
 
 def test_dropout_is_for_training_only() -> None:
-    changes: dict[str, Any] = {"kind": "mlp_plain", "hidden": 8, "recipe": Recipe(epochs=5)}
+    changes: dict[str, Any] = {"kind": "mlp_plain", "hidden": 8, "epochs": 5, "lr": 1e-3}
     without, half = fitted(**changes), fitted(**changes, dropout=0.5)
     assert not torch.equal(half.inner_, without.inner_)
     assert torch.equal(half.logits(QUERY), half.logits(QUERY))
@@ -271,16 +247,15 @@ def test_dropout_leaves_the_global_random_numbers_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)
     torch.manual_seed(3)
-    fitted(kind="full", hidden=4, dropout=0.5, recipe=Recipe(epochs=2))
+    fitted(kind="full", hidden=4, dropout=0.5, epochs=2)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_without_texts_there_is_no_residual() -> None:
     """The direction of 0 + R would be the sign of the first gradient, whatever comes after."""
-    inference = AssociationInference(replace(SETTINGS, kind="full", recipe=Recipe(epochs=3)))
-    inference.fit(replace(TOY, text=None), basis())
-    assert not hasattr(inference, "residual_")
-    assert inference.logits(QUERY).isfinite().all()
+    head = fitted(kind="full", data=replace(TOY, text=None), epochs=3)
+    assert not hasattr(head, "residual_")
+    assert head.logits(QUERY).isfinite().all()
 
 
 # --- selection ----------------------------------------------------------------------------
@@ -290,36 +265,34 @@ def test_alpha_and_beta_are_the_first_best_of_the_grid() -> None:
     # Judged by wrong texts, so that the branch has something to put right.
     data = replace(TOY, text=TEXT.roll(1, 0))
     labels = torch.tensor([0, 1, 1, 1, 2, 0])
-    inference = AssociationInference(replace(SETTINGS, scale=1.0))
-    inference.fit(data, basis(), (3 * SUPPORT, labels))
+    head = fitted((3 * SUPPORT, labels), data, scale=1.0)
     grid, best = TipGrid(7.0, 3.0, 1.0), (-1, 0.0, 0.0)
     base = SUPPORT @ data.class_text.T
     for beta in grid.betas:
-        branch = activated(SUPPORT @ inference.concepts_.T, "exp", beta) @ inference.association_
+        branch = concept_scores(SUPPORT @ head.concepts_.T, "exp", beta) @ head.association_
         for alpha in grid.alphas:
             right = int(((base + alpha * branch).argmax(1) == labels).sum())
             if right > best[0]:
                 best = (right, alpha, beta)
-    assert inference.chosen == {"alpha": best[1], "beta": best[2]}
-    again = AssociationInference(replace(SETTINGS, scale=1.0))
-    again.fit(data, basis(), chosen=inference.chosen)
-    assert torch.equal(again.logits(QUERY), inference.logits(QUERY))
+    assert head.chosen_ == {"alpha": best[1], "beta": best[2]}
+    again = fitted(data=data, scale=1.0, **head.chosen_)
+    assert torch.equal(again.logits(QUERY), head.logits(QUERY))
 
 
 @pytest.mark.parametrize("kind", ["linear", "full", "mlp_plain"])
 @pytest.mark.parametrize("alpha", [1.0, 0.5, 0.0])
 def test_alpha_of_a_learned_head(kind: str, alpha: float) -> None:
-    recipe = Recipe(epochs=5, lr=1e-2)
-    plain = fitted(kind=kind, scale=1.0, alpha=alpha, recipe=recipe)
-    chosen = fitted((SUPPORT, LABELS), kind=kind, scale=1.0, alpha=alpha, recipe=recipe)
-    full = fitted(kind=kind, scale=1.0, alpha=alpha, recipe=recipe)
-    full.alpha_ = 0.0
+    changes: dict[str, Any] = {"kind": kind, "scale": 1.0, "alpha": alpha, "epochs": 5, "lr": 1e-2}
+    plain = fitted(**changes)
+    chosen = fitted((SUPPORT, LABELS), **changes)
+    full = fitted(**changes)
+    full.chosen_["alpha"] = 0.0
     base = full.logits(SUPPORT)
-    full.alpha_ = 1.0
+    full.chosen_["alpha"] = 1.0
     branch = full.logits(SUPPORT) - base
-    assert chosen.alpha_ == choose_scale(base, branch, LABELS, ALPHAS)
+    assert chosen.chosen_["alpha"] == choose_scale(base, branch, LABELS, ALPHAS)
     torch.testing.assert_close(plain.logits(SUPPORT), base + alpha * branch)
-    torch.testing.assert_close(chosen.logits(SUPPORT), base + chosen.alpha_ * branch)
+    torch.testing.assert_close(chosen.logits(SUPPORT), base + chosen.chosen_["alpha"] * branch)
 
 
 def wrong_texts() -> tuple[Support, Labeled]:
@@ -328,21 +301,28 @@ def wrong_texts() -> tuple[Support, Labeled]:
     return replace(TOY, text=TEXT.roll(1, 0)), (3 * held, LABELS)
 
 
+def selecting(
+    monkeypatch: pytest.MonkeyPatch, data: Support, held: Labeled, **changes: Any
+) -> CCLI:
+    """Return a head that selected on these pictures as if they had been held out."""
+    monkeypatch.setattr(ccli, "held_out", lambda data, seed: (data, held))
+    return fitted(data=data, select=True, **changes)
+
+
 @pytest.mark.parametrize("score", ["exp", "cosine", "softmax"])
 @pytest.mark.parametrize("kind", ["tf", "linear", "full"])
-def test_tried_out_is_the_training_free_head(kind: Any, score: Any) -> None:
+def test_tried_out_is_the_training_free_head(
+    kind: Any, score: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The most right, then the lowest cross-entropy, whatever is learned later."""
     data, held = wrong_texts()
-    changes: dict[str, Any] = {"scale": 1.0, "score": score, "beta": 2.0}
-    learner = AssociationInference(
-        replace(SETTINGS, kind=kind, **changes, recipe=Recipe(epochs=3, lr=1e-2))
-    )
-    chosen = learner.try_out(data, basis(), held)
+    changes: dict[str, Any] = {"scale": 1.0, "score": score}
+    learner = selecting(monkeypatch, data, held, kind=kind, **changes, beta=2.0, epochs=3, lr=1e-2)
+    chosen = learner.chosen_
     qualities = {}
     for beta in (2.0, *BETAS) if score == "exp" else (2.0,):
         for alpha in ALPHAS:
-            one = AssociationInference(replace(SETTINGS, **changes))
-            one.fit(data, basis(), chosen={"alpha": alpha, "beta": beta})
+            one = fitted(data=data, **changes, alpha=alpha, beta=beta)
             logits = one.logits(unit(held[0]))
             right = int((logits.argmax(1) == LABELS).sum())
             loss = float(F.cross_entropy(logits, LABELS))
@@ -354,57 +334,51 @@ def test_tried_out_is_the_training_free_head(kind: Any, score: Any) -> None:
     assert qualities[min(qualities)][0] < best[0]  # or there was nothing to choose
 
 
-def test_what_is_as_good_does_not_replace_what_was_given() -> None:
+def test_what_is_as_good_does_not_replace_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is right and sure of it: rounding must not decide."""
     for dtype in (torch.float32, torch.float64):
         data = replace(TOY, views=TOY.views.to(dtype), text=TEXT.to(dtype))
-        concepts = basis()
-        assert concepts.features is not None
-        concepts = replace(
-            concepts,
-            features=concepts.features.to(dtype),
-            association=concepts.association.to(dtype),
-        )
-        inference = AssociationInference(replace(SETTINGS, scale=1000.0, alpha=0.7, beta=2.0))
-        chosen = inference.try_out(data, concepts, (TEXT.to(dtype), torch.arange(3)))
-        assert chosen == {"alpha": 0.7, "beta": 2.0}
+        held = (TEXT.to(dtype), torch.arange(3))
+        head = selecting(monkeypatch, data, held, scale=1000.0, alpha=0.7, beta=2.0)
+        assert head.chosen_ == {"alpha": 0.7, "beta": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["tf", "full"])
-def test_without_concepts_there_is_nothing_to_try(kind: Any) -> None:
+def test_without_concepts_there_is_nothing_to_try(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, held = wrong_texts()
-    raw = replace(basis(), features=None, association=torch.zeros(3, 3).double())
-    inference = AssociationInference(replace(SETTINGS, kind=kind, alpha=0.7, beta=2.0))
-    assert inference.try_out(data, raw, held) == {"alpha": 0.7, "beta": 2.0}
+    head = selecting(monkeypatch, data, held, kind=kind, visual="raw", alpha=0.7, beta=2.0)
+    assert head.chosen_ == {"alpha": 0.7, "beta": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["linear", "full"])
-def test_what_was_chosen_is_in_force_while_training(kind: Any) -> None:
-    recipe = Recipe(epochs=5, lr=1e-2)
-    changes: dict[str, Any] = {"kind": kind, "scale": 1.0, "hidden": 4, "recipe": recipe}
-    chosen = AssociationInference(replace(SETTINGS, **changes))
-    chosen.fit(TOY, basis(), chosen={"alpha": 3.0, "beta": 1.0})
-    given = fitted(**changes, alpha=3.0, beta=1.0)
+def test_what_was_chosen_is_in_force_while_training(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, held = wrong_texts()
+    changes: dict[str, Any] = {"kind": kind, "scale": 1.0, "hidden": 4, "epochs": 5, "lr": 1e-2}
+    chosen = selecting(monkeypatch, data, held, **changes)
+    given = fitted(data=data, **changes, **chosen.chosen_)
     assert torch.equal(chosen.logits(QUERY), given.logits(QUERY))
-    assert chosen.chosen == given.chosen == {"alpha": 3.0, "beta": 1.0}
-    assert not torch.equal(fitted(**changes).logits(QUERY), given.logits(QUERY))
+    assert chosen.chosen_ == given.chosen_ != {"alpha": 1.0, "beta": 5.5}
+    assert not torch.equal(fitted(data=data, **changes).logits(QUERY), given.logits(QUERY))
 
 
 # --- variants -----------------------------------------------------------------------------
 
 
 def test_kept_images_are_scored_one_by_one() -> None:
-    inference = fitted(keep_images=True)
-    scores = activated(QUERY @ SUPPORT.T, "exp", 5.5)[0]
-    pooled = torch.stack([scores[pair].mean() for pair in basis().images])
-    expected = 100 * QUERY @ TEXT.T + pooled @ basis().association
-    torch.testing.assert_close(inference.logits(QUERY), expected)
+    head = fitted(keep_images=True)
+    scores = concept_scores(QUERY @ SUPPORT.T, "exp", 5.5)[0]
+    pooled = torch.stack([scores[pair].mean() for pair in found().images])
+    expected = 100 * QUERY @ TEXT.T + pooled @ found().association
+    torch.testing.assert_close(head.logits(QUERY), expected)
     # With one image a concept it is the same either way.
-    single = basis(top=1)
+    single = found(top=1)
     for keep in (True, False):
-        one = AssociationInference(replace(SETTINGS, keep_images=keep))
-        one.fit(TOY, single)
-        scores = activated(QUERY @ SUPPORT[single.images[:, 0]].T, "exp", 5.5)
+        one = fitted(top=1, keep_images=keep)
+        scores = concept_scores(QUERY @ SUPPORT[single.images[:, 0]].T, "exp", 5.5)
         expected = 100 * QUERY @ TEXT.T + scores @ single.association
         torch.testing.assert_close(one.logits(QUERY), expected)
 
@@ -415,28 +389,28 @@ def test_blocks_of_rows_are_the_whole(
     kind: Any, keep: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: dict[str, Any] = {"kind": kind, "keep_images": keep, "hidden": 4}
-    recipe = Recipe(epochs=3, lr=1e-2)
-    whole = fitted(**changes, recipe=recipe)
+    changes |= {"epochs": 3, "lr": 1e-2}
+    whole = fitted(**changes)
     expected = whole.logits(SUPPORT)
-    monkeypatch.setattr(common, "_BLOCK", 8)  # two rows of three concepts, one of six images
+    monkeypatch.setattr(arithmetic, "_BLOCK", 8)  # two rows of three concepts, one of six images
     torch.testing.assert_close(whole.logits(SUPPORT), expected)
-    again = fitted(**changes, recipe=recipe)
+    again = fitted(**changes)
     torch.testing.assert_close(again.logits(SUPPORT), expected)
 
 
 def test_clip_adapter_blends_the_feature() -> None:
-    inference = fitted(kind="clip_adapter", hidden=2)
-    scores = activated(QUERY @ inference.concepts_.T, "exp", 5.5)
-    standard = (scores - inference.mean_) / inference.spread_
-    hidden = (standard @ inference.inner_ + inference.bias_).relu()
-    moved = (hidden @ inference.outer_ + inference.shift_).relu()
+    head = fitted(kind="clip_adapter", hidden=2)
+    scores = concept_scores(QUERY @ head.concepts_.T, "exp", 5.5)
+    standard = (scores - head.mean_) / head.spread_
+    hidden = (standard @ head.inner_ + head.bias_).relu()
+    moved = (hidden @ head.outer_ + head.shift_).relu()
     blended = unit(0.2 * moved + 0.8 * QUERY)
-    torch.testing.assert_close(inference.logits(QUERY), 100 * blended @ TEXT.T)
+    torch.testing.assert_close(head.logits(QUERY), 100 * blended @ TEXT.T)
 
 
 @given(st.floats(0.1, 30), st.sampled_from(["exp", "softmax"]))
 def test_scores_are_shares(beta: float, score: Any) -> None:
-    scores = activated(torch.linspace(-1, 1, 50).double()[None], score, beta)
+    scores = concept_scores(torch.linspace(-1, 1, 50).double()[None], score, beta)
     assert bool((scores > 0).all() if score == "exp" else (scores >= 0).all())
     assert bool((scores <= 1).all())
 
@@ -455,8 +429,8 @@ def test_new_classes_get_columns_of_the_same_mass() -> None:
 
 def test_new_logits() -> None:
     zero_shot = 100 * QUERY @ TEXT[1:].T
-    near(fitted().new_logits(QUERY, TEXT[1:], CONCEPTS), *zero_shot.flatten().tolist())
-    found = fitted(transfer="text", alpha=2.0).new_logits(QUERY, TEXT[1:], CONCEPTS)
-    scores = activated(QUERY @ fitted().concepts_.T, "exp", 5.5)
+    near(fitted().new_logits(QUERY, TEXT[1:]), *zero_shot.flatten().tolist())
+    moved = fitted(transfer="text", alpha=2.0).new_logits(QUERY, TEXT[1:])
+    scores = concept_scores(QUERY @ fitted().concepts_.T, "exp", 5.5)
     expected = zero_shot + 2 * scores @ transferred(CONCEPTS, TEXT[1:], 2.0)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(moved, expected)
