@@ -37,7 +37,7 @@ def test_package_imports_nothing_heavy() -> None:
         (["eval", "builtin", "world", "--rot", "x"], "unknown option '--rot'"),
         (["eval", "few-shot", "--datasets", "world", "--methods", "tip"], "no few-shot method"),
         (
-            ["eval", "few-shot", "--datasets", "world", "--shot", "1", "--rot", "x"],
+            ["eval", "few-shot", "--datasets", "world", "--shots", "1", "--rot", "x"],
             "option '--rot'",
         ),
         (["data", "check", "sugarcrepe", "--root", "nowhere"], "nowhere"),

@@ -15,18 +15,21 @@ class UserError(ValueError):
     """
 
 
-class UnknownKey(UserError):
+class UnknownKey(UserError):  # noqa: N818 - it is told, not handled
     """A key that a configuration does not have.
 
     Attributes:
         key: The key, whole ("method.gama").
         near: The nearest one that it has, whole; empty where nothing is close.
         known: The keys that stand where it stood, to be told where nothing is close.
+        owner: Whose key it is, if it is that of another configuration.
     """
 
-    def __init__(self, key: str, near: str = "", known: Iterable[str] = ()) -> None:
-        super().__init__(key, near, known)
-        self.key, self.near, self.known = key, near, tuple(known)
+    def __init__(
+        self, key: str, near: str = "", known: Iterable[str] = (), owner: str = ""
+    ) -> None:
+        super().__init__(key, near, known, owner)
+        self.key, self.near, self.known, self.owner = key, near, tuple(known), owner
 
     def __str__(self) -> str:
         return self.told("unknown key")
@@ -35,7 +38,8 @@ class UnknownKey(UserError):
         """Return the sentence for a reader who calls keys something else, such as "--key"."""
         listed = f"Known keys: {', '.join(self.known)}." if self.known else "There are none here."
         hint = f"Did you mean '{dashes}{self.near}'?" if self.near else listed
-        return f"{what} '{dashes}{self.key}'. {hint}"
+        owner = f": it belongs to {self.owner}" if self.owner else ""
+        return f"{what} '{dashes}{self.key}'{owner}. {hint}"
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to stop, and did

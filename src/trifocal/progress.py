@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class Progress(Protocol):
@@ -39,3 +42,11 @@ class Onward:
     def advance(self, count: int) -> None:
         """Move the whole job on."""
         self._whole.advance(count)
+
+
+def counted(items: Sequence[Item], what: str, progress: Progress) -> Iterator[Item]:
+    """Yield the items of a job that takes one step for each."""
+    progress.start(what, len(items))
+    for item in items:
+        yield item
+        progress.advance(1)

@@ -10,16 +10,54 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.data.boxes import check_box
+from trifocal.data.images import BadImage
+from trifocal.data.regions import Box, Region
 from trifocal.data.sherlock_files import read_box
 from trifocal.errors import UserError
 from trifocal.progress import Onward, Progress
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 logger = logging.getLogger(__name__)
 
 CHUNK = 64  # regions answered, and lines written, at a time
+
+
+@dataclass(frozen=True)
+class GivenRegion(Region):
+    """A region as a user wrote it: opening it checks it, and no box means the whole picture.
+
+    Attributes:
+        where: Which line says so, for the error message.
+    """
+
+    where: str = ""
+
+    def open(self, draft: int | None = None) -> tuple[Image.Image, tuple[Box, ...]]:
+        """Return the picture as RGB, and the boxes in its pixels.
+
+        Raises:
+            UserError: the picture cannot be read, or a box shows nothing of it.
+        """
+        try:
+            image, boxes = super().open(draft)
+        except (BadImage, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"{self.where}cannot open the picture {self.image} ({reason}); "
+                "give a whole JPEG, PNG or WebP file."
+            ) from None
+        try:
+            checked = tuple(check_box(box, image.size) for box in boxes)
+        except UserError as error:
+            raise UserError(f"{self.where}{error}") from None
+        return image, checked or ((0.0, 0.0, float(image.width), float(image.height)),)
+
+
 Record = dict[str, Any]
 Answer = Callable[[Sequence[GivenRegion], Progress | None], Sequence[Record]]
 

@@ -21,16 +21,21 @@ from rich.progress import Progress as Bars
 class ProgressBars:
     """A progress bar with an ETA; silent where nobody watches (no terminal, or not rank 0).
 
-    Use as a context manager around `evaluate`.
+    Use as a context manager around what is told of it.
 
     Args:
         console: Where to draw.
+        quiet: Draw nothing.
         within: Bars of the job that this one is a part of; drawn below them, and shown as long as
             they are.
     """
 
     def __init__(
-        self, console: Console | None = None, *, within: ProgressBars | None = None
+        self,
+        console: Console | None = None,
+        *,
+        quiet: bool = False,
+        within: ProgressBars | None = None,
     ) -> None:
         console = console or Console(file=sys.stderr)
         self._bars = (
@@ -43,7 +48,7 @@ class ProgressBars:
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=console,
-                disable=not console.is_terminal or os.environ.get("RANK", "0") != "0",
+                disable=quiet or not console.is_terminal or os.environ.get("RANK", "0") != "0",
                 transient=True,
             )
         )

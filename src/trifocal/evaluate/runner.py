@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.records import append_results
 from trifocal.evaluate.registry import BENCHMARKS
@@ -62,28 +60,6 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
     folder = Path(root) if root is not None else Path()
     inner = folder / (dataset or kind)
     return Job(BENCHMARKS[kind](**given), inner if inner.is_dir() else folder)
-
-
-def parse_options(texts: Iterable[str]) -> dict[str, Any]:
-    """Return settings for `make_job` from texts such as "split=test" and "folds=[0, 1]".
-
-    Numbers, true, false, null and lists are read as YAML reads them; everything else is text.
-
-    Raises:
-        UserError: A text is not of the form key=value.
-    """
-    options: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"{text!r} is no setting; write key=value, e.g. split=test")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            parsed = value
-        plain = parsed is None or isinstance(parsed, bool | int | float | list)
-        options[key] = parsed if plain else value
-    return options
 
 
 def evaluate(

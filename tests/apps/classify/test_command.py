@@ -17,7 +17,7 @@ from trifocal.apps.classify.classifier import Classifier, load_classifier
 from trifocal.apps.classify.examples import read_examples
 from trifocal.apps.classify.features import PictureFeatures
 from trifocal.apps.classify.picture import explained_picture
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.cli import main
 from trifocal.clip import Clip, load_clip
 from trifocal.concepts.head_files import Backbone, SavedHead

@@ -19,7 +19,7 @@ from trifocal.apps.classify.classifier import Classifier, load_classifier
 from trifocal.apps.classify.examples import Examples, class_names, read_examples, split
 from trifocal.apps.classify.features import PictureFeatures, shown_for
 from trifocal.apps.classify.fit import fit_classifier, fit_head
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import Clip, load_clip
 from trifocal.concepts import registry
 from trifocal.concepts.head import Head

@@ -14,10 +14,11 @@ import yaml
 from rich.console import Console
 
 from trifocal.apps.classify.classifier import load_classifier
-from trifocal.apps.demo import composition, concepts, concepts_reasons, regions, run_demo
+from trifocal.apps.demo import composition, concepts, concepts_reasons, regions
+from trifocal.apps.demo.command import run_demo
 from trifocal.apps.demo.side_by_side import SideBySide
-from trifocal.apps.explain.explanation import GivenRegion
 from trifocal.apps.few_shot import sources as few_shot_sources
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.report.concepts import NAMELESS, TITLES

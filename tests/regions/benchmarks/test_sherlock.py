@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trifocal.apps.settings import parse_settings
 from trifocal.cli import main
 from trifocal.data.regions import Region, RegionItem
 from trifocal.data.sherlock_files import ImageRoots, Instance, read_instances, write_instances
 from trifocal.errors import UserError
 from trifocal.evaluate.registry import BENCHMARKS
-from trifocal.evaluate.runner import make_job, parse_options
+from trifocal.evaluate.runner import make_job
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.regions.benchmarks.annotated import annotated
 from trifocal.regions.benchmarks.localization import AutoPairs, localization_metrics, region_iou
@@ -268,7 +269,7 @@ def test_settings_on_the_command_line(root, capsys):
 
 def test_options_are_read_as_they_look():
     texts = ["split=test", "folds=[0, 1]", "batch_size=8", "available_only=true", "vg=/a: b", "x="]
-    assert parse_options(texts) == {
+    assert parse_settings(texts) == {
         "split": "test",
         "folds": [0, 1],
         "batch_size": 8,
@@ -276,7 +277,7 @@ def test_options_are_read_as_they_look():
         "vg": "/a: b",
         "x": None,
     }
-    job = make_job("sherlock", "/data", **parse_options(["folds=[0, 1]", "split=test"]))
+    job = make_job("sherlock", "/data", **parse_settings(["folds=[0, 1]", "split=test"]))
     assert (job.benchmark.folds, job.benchmark.split) == ([0, 1], "test")
 
 

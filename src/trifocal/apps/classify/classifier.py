@@ -23,7 +23,7 @@ from torch import Tensor
 from trifocal.apps.classify.answers import Because, Evaluation, Guess, Reason, difference
 from trifocal.apps.classify.examples import Examples, content_key
 from trifocal.apps.classify.features import PictureFeatures
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.concepts import registry
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead, load_head

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,16 +23,17 @@ from trifocal.apps.classify.tables import (
     fit_lines,
     prediction_table,
 )
-from trifocal.apps.eval.command import usable_device
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.device import usable_device
 from trifocal.apps.region_lists import (
     Asked,
+    GivenRegion,
     ListedRegion,
     Record,
     answered,
     read_regions,
     write_answers,
 )
+from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.head_files import FACTS, TENSORS, check_free
 from trifocal.concepts.prompts import PHOTO
@@ -41,13 +41,12 @@ from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.boxes import parse_box
 from trifocal.errors import UserError
 from trifocal.evaluate.records import append_results
-from trifocal.evaluate.runner import parse_options
 from trifocal.features.pictures import default_cache
 from trifocal.progress import Progress
 from trifocal.tuning import load_model
 
 
-def run_classify(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Do what the command line asks for.
 
     Raises:
@@ -59,10 +58,8 @@ def run_classify(arguments: argparse.Namespace) -> None:
         "explain": _explain,
         "evaluate": _evaluate,
     }
-    try:
-        actions[arguments.action](arguments)
-    except BrokenPipeError:  # the reader, `head` say, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    actions[arguments.action](arguments)
+    return 0
 
 
 def _fit(arguments: argparse.Namespace) -> None:
@@ -71,8 +68,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.folder)
     names = class_names(examples.folders, arguments.names)
     vocabulary = load_vocabulary(arguments.vocabulary) if arguments.vocabulary else None
-    settings = parse_options(arguments.set)
-    with ProgressBars() as bars:
+    settings = parse_settings(arguments.set)
+    with ProgressBars(quiet=arguments.quiet) as bars:
         fitted = fit_classifier(
             examples,
             _backbone(arguments),
@@ -103,7 +100,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.out and Path(arguments.out).suffix.lower() in FORMATS:
         raise UserError(f"--out {arguments.out} is a picture; predictions are .jsonl.")
     listed = _listed(arguments.images, _boxes(arguments))
-    with ProgressBars() as bars:
+    with ProgressBars(quiet=arguments.quiet) as bars:
         classifier = _classifier(arguments)
 
         def answer(regions: Sequence[GivenRegion], progress: Progress | None) -> list[Record]:
@@ -137,11 +134,8 @@ def _explain(arguments: argparse.Namespace) -> None:
         raise UserError(f"--out {out} is to be a picture; end it in {', '.join(FORMATS)}.")
     region = GivenRegion(Path(arguments.image), _boxes(arguments))
     image, boxes = region.open()
-    with ProgressBars():
-        classifier = _classifier(arguments)
-        because = classifier.explain(
-            region, arguments.about, arguments.top, against=arguments.against
-        )
+    classifier = _classifier(arguments)
+    because = classifier.explain(region, arguments.about, arguments.top, against=arguments.against)
     if arguments.json:
         facts = {"image": arguments.image, "boxes": boxes, "model": arguments.classifier}
         print(json.dumps({**facts, **because.as_dict()}))
@@ -157,7 +151,7 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.folder)
-    with ProgressBars() as bars:
+    with ProgressBars(quiet=arguments.quiet) as bars:
         found = _classifier(arguments).evaluate(examples, cache=default_cache(), progress=bars)
     if arguments.json:
         print(json.dumps(found.as_dict()))

@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trifocal.apps.explain.explanation import GivenRegion
-from trifocal.apps.region_lists import parse_region
+from trifocal.apps.region_lists import GivenRegion, parse_region
 from trifocal.concepts.datasets.folders import read_folder
 from trifocal.concepts.datasets.split_files import check_names
 from trifocal.data.classes import pictures, readable

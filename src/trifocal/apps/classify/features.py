@@ -20,7 +20,7 @@ from torch import Tensor
 
 from trifocal import config
 from trifocal.apps.classify.examples import file_of
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import encode
 from trifocal.data.boxes import clip_box
 from trifocal.errors import UserError

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trifocal.apps.classify.examples import Examples, Parts, class_names, content_key, split
 from trifocal.apps.classify.features import PictureFeatures, shown_for
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.concepts import registry
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (

@@ -1,16 +1,18 @@
-"""The options of `trifocal classify`; imported with the command line, so nothing heavy is in here."""
+"""The options of `trifocal classify`."""
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-_ABOUT = """\
+from trifocal.apps.parser import Parser, add_bare_weights, add_device
+
+NAME = "classify"
+SUMMARY = "few-shot classifier from a folder of class folders"
+ABOUT = """\
 A few-shot classifier of your own: ten photos a class, seconds on a CPU, and an answer to "because
 of which concepts?".
 """
-
-_FIRST_STEPS = """\
+EXAMPLES = """\
 first steps:
   trifocal classify fit photos --out runs/photos --model openai/clip-vit-base-patch32
   trifocal classify predict runs/photos new.jpg more/
@@ -67,13 +69,10 @@ compete, whether the folder has them or not.
 """
 
 
-def add_classify(commands: Any) -> None:
-    """Add the command and its four actions to the parsers of `trifocal`."""
-    classify = _parser(
-        commands, "classify", "few-shot classifier from a folder of class folders", _ABOUT,
-        _FIRST_STEPS,
-    )  # fmt: skip
-    actions = classify.add_subparsers(dest="action", metavar="ACTION", required=True)
+def add_options(parser: Parser) -> None:
+    """Add the four actions."""
+    add_device(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_fit(actions)
 
     predict = _parser(actions, "predict", "say what is in pictures", _PREDICT, _PREDICT_EXAMPLES)
@@ -118,7 +117,7 @@ def _add_fit(actions: Any) -> None:
     fit = _parser(actions, "fit", "fit a classifier to class folders", _FIT, _FIT_EXAMPLES)
     fit.add_argument("folder", metavar="FOLDER", help="class folders, or a .jsonl list of regions")
     fit.add_argument("--out", required=True, metavar="MODEL", help="folder to write")
-    fit.add_argument("--method", default="ccli", help="the head (default: %(default)s)")
+    fit.add_argument("--method", default="concept-map", help="the head (default: %(default)s)")
     fit.add_argument(
         "--set",
         action="append",
@@ -154,21 +153,15 @@ def _add_fit(actions: Any) -> None:
     _backbone(fit, chosen=True)
 
 
-def _parser(parsers: Any, name: str, help_: str, about: str, epilog: str) -> Any:
-    return parsers.add_parser(
-        name,
-        help=help_,
-        description=about,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser(actions: Any, name: str, summary: str, about: str, examples: str) -> Parser:
+    return actions.add_parser(name, help=summary, description=about, epilog=examples)
 
 
-def _classifier(parser: Any) -> None:
+def _classifier(parser: Parser) -> None:
     parser.add_argument("classifier", metavar="MODEL", help="what `trifocal classify fit` wrote")
 
 
-def _box(parser: Any) -> None:
+def _box(parser: Parser) -> None:
     parser.add_argument(
         "--box",
         action="append",
@@ -178,7 +171,7 @@ def _box(parser: Any) -> None:
     )
 
 
-def _backbone(parser: Any, *, chosen: bool) -> None:
+def _backbone(parser: Parser, *, chosen: bool) -> None:
     """Add what says which backbone, and where it runs."""
     if chosen:
         parser.add_argument(
@@ -191,6 +184,5 @@ def _backbone(parser: Any, *, chosen: bool) -> None:
         parser.add_argument(
             "--force", action="store_true", help="take a backbone with other weights"
         )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps (default: %(default)s)")
-    parser.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")
-    parser.add_argument("--tokenizer", help="vocabulary for weights that carry none")
+    add_bare_weights(parser)
+    add_device(parser)

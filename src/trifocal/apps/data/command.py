@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.progress import track
-
+from trifocal.apps.settings import parse_settings
+from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import prepare_table
 from trifocal.concepts.datasets.coop import DATASETS, check_dataset, read_dataset
 from trifocal.data.captions import read_captions
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
-from trifocal.evaluate.runner import make_job, parse_options
+from trifocal.evaluate.runner import make_job
+from trifocal.progress import counted
 from trifocal.world.export import ExportConfig, export_world
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the command line asks for; return 1 where `check` finds that something is missing.
+
+    Raises:
+        UserError: there is no such benchmark, or a file cannot be read or written.
+    """
+    if arguments.action == "check":
+        return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
+    {"negatives": negatives, "world": world}[arguments.what](arguments)
+    return 0
 
 
 def check(benchmark: str, root: str, images: str | None, options: Sequence[str] = ()) -> int:
@@ -30,7 +42,7 @@ def check(benchmark: str, root: str, images: str | None, options: Sequence[str] 
     kind, _, dataset = benchmark.partition(":")
     if kind == FEW_SHOT or benchmark in DATASETS:
         return check_few_shot([dataset or benchmark] if benchmark != FEW_SHOT else DATASETS, root)
-    settings = parse_options(options)
+    settings = parse_settings(options)
     if images:
         settings["images"] = str(Path(images).resolve())
     job = make_job(benchmark, root, **settings)
@@ -67,8 +79,9 @@ def negatives(arguments: argparse.Namespace) -> None:
     maker = HardNegatives(
         tuple(arguments.kinds.split(",")), parser=arguments.parser, seed=arguments.seed
     )
-    shown = track(pairs, "hard negatives", disable=not sys.stderr.isatty())
-    done = prepare_table(shown, arguments.out, maker, count=arguments.count)
+    with ProgressBars(quiet=arguments.quiet) as bars:
+        shown = counted(pairs, "hard negatives", bars)
+        done = prepare_table(shown, arguments.out, maker, count=arguments.count)
     print(f"{arguments.out}: {done} captions with their hard negatives")
 
 

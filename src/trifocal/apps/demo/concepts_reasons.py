@@ -1,4 +1,4 @@
-"""Two answers of CCLI on the world's few-shot classes, a right and a wrong one, with its reasons."""
+"""Two answers of the concept map on the world's few-shot classes, a right and a wrong one, with its reasons."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from trifocal.apps.classify.classifier import Classifier
 from trifocal.apps.classify.examples import content_key
 from trifocal.apps.classify.features import PictureFeatures, shown_for
 from trifocal.apps.classify.picture import explained_picture
-from trifocal.apps.classify.tables import percent, signed
 from trifocal.apps.demo.worded import Worded
-from trifocal.apps.explain.explanation import GivenRegion
+from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import Clip
 from trifocal.concepts.head_files import (
     Backbone,
@@ -29,10 +28,11 @@ from trifocal.concepts.tasks.picture_source import PictureSource
 from trifocal.concepts.tasks.task import FewShotTask
 from trifocal.data.images import open_image
 from trifocal.evaluate.few_shot.run import SHOTS
+from trifocal.report.numbers import percentage, signed
 from trifocal.report.page import Picture
 from trifocal.world import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
 
-_METHOD, _SEED = "ccli", 1  # explained at the most shots of this draw
+_METHOD, _SEED = "concept-map", 1  # explained at the most shots of this draw
 _SIDE = 400  # pixels of an explained picture; the model sees it smaller
 _REASONS = 8  # concepts shown
 
@@ -109,9 +109,9 @@ def _explained(classifier: Classifier, drawn: PictureSource, index: int) -> tupl
 
 def _told(because: Because) -> str:
     """Return the reasons in words."""
-    parts = [f"{reason.name} {signed(reason.term.value)}" for reason in because.reasons]
+    parts = [f"{reason.name} {signed(reason.term.value, 3)}" for reason in because.reasons]
     about = because.about
     return (
-        f"{about.label}, {percent(about.probability)}; {because.what} {because.logit:.2f}: "
+        f"{about.label}, {percentage(about.probability)}; {because.what} {because.logit:.2f}: "
         + ", ".join(parts)
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from trifocal.apps.device import pick_device
+from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.names import WORLD
 from trifocal.evaluate.records import export_clip_benchmark, read_results
-from trifocal.evaluate.runner import Job, evaluate, make_job, parse_options
+from trifocal.evaluate.runner import Job, evaluate, make_job
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
 from trifocal.report.terminal import terminal_table
@@ -27,41 +28,13 @@ _DRAWINGS = (
 )
 
 
-def pick_device(name: str) -> str:
-    """Return the device to use for `name`; "auto" takes a GPU where there is one."""
-    import torch
-
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-@contextmanager
-def usable_device(name: str) -> Iterator[str]:
-    """Yield the device to load a model onto; one that cannot be used is a user's error.
-
-    Raises:
-        UserError: the block could not put anything there.
-    """
-    device = pick_device(name)
-    try:
-        yield device
-    except (RuntimeError, AssertionError) as error:
-        if device == "cpu":
-            raise
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"the device {device!r} cannot be used ({reason}); try cpu.") from None
-
-
-def run_eval(arguments: argparse.Namespace) -> list[Result]:
+def run(arguments: argparse.Namespace) -> int:
     """Score, print the table, and write what was asked for.
 
     Raises:
         UserError: A model, a benchmark or its data cannot be had.
     """
-    settings = parse_options(arguments.option)
+    settings = parse_settings(arguments.option)
     if arguments.images:
         settings["images"] = str(Path(arguments.images).resolve())
     if arguments.captions:
@@ -73,7 +46,7 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
     curves: dict[str, list[CurvePoint]] = {}
     pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report
     names = _names(arguments)
-    with ProgressBars() as bars:
+    with ProgressBars(quiet=arguments.quiet) as bars:
         for name in names:
             model = _load(name, arguments)
             if arguments.interpolate:
@@ -98,7 +71,7 @@ def run_eval(arguments: argparse.Namespace) -> list[Result]:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
         _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
-    return rows
+    return 0
 
 
 def _write_report(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,34 +12,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trifocal.apps.eval.command import usable_device
-from trifocal.apps.explain.explanation import Explanation, GivenRegion, check_top, explain
+from trifocal.apps.device import usable_device
+from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.listed import explain_listed
-from trifocal.apps.explain.picture import FORMATS, save_picture
-from trifocal.apps.region_lists import read_regions
+from trifocal.apps.explain.picture import explained_picture
+from trifocal.apps.region_lists import GivenRegion, read_regions
 from trifocal.apps.terminal import ProgressBars
 from trifocal.data.boxes import parse_box
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
 from trifocal.regions.encoder import RegionEncoder, region_encoder
+from trifocal.report.drawing import FORMATS, save_picture
 from trifocal.tuning import load_model
 
 
-def run_explain(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Explain what the command line names, and show it.
 
     Raises:
         UserError: the picture, a box, the bank, the model, or where to write does not do.
     """
     check_top(arguments.top)
-    try:
-        if Path(arguments.image).suffix.lower() == ".jsonl":
-            _many(arguments)
-        else:
-            _single(arguments)
-    except BrokenPipeError:  # the reader, `head` say, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if Path(arguments.image).suffix.lower() == ".jsonl":
+        _many(arguments)
+    else:
+        _single(arguments)
+    return 0
 
 
 def _single(arguments: argparse.Namespace) -> None:
@@ -53,7 +51,7 @@ def _single(arguments: argparse.Namespace) -> None:
             f"--out {out} of a single picture is a picture too; end it in {', '.join(FORMATS)}."
         )
     texts = read_bank(arguments.bank)
-    with ProgressBars() as bars:
+    with ProgressBars(quiet=arguments.quiet) as bars:
         encoder = _encoder(arguments)
         bank = load_bank(arguments.bank, encoder, texts=texts, progress=bars)
         found = explain(encoder, [region], bank, arguments.top, progress=bars)[0]
@@ -66,7 +64,7 @@ def _single(arguments: argparse.Namespace) -> None:
         note = f"{encoder.name} · {len(bank.texts):,} explanations in {Path(arguments.bank).name}"
         image, shown = region.open()
         try:
-            save_picture(out, image, shown, found, note)
+            save_picture(out, explained_picture(image, shown, found, note))
         except OSError as error:
             raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
         print(f"The picture is in {out}", file=sys.stderr)
@@ -81,7 +79,7 @@ def _many(arguments: argparse.Namespace) -> None:
         raise UserError(f"--out {out} is a picture; a list's explanations are .jsonl.")
     listed = read_regions(arguments.image)
     texts = read_bank(arguments.bank)
-    with ProgressBars() as bars:
+    with ProgressBars(quiet=arguments.quiet) as bars:
         encoder = _encoder(arguments)
         bank = load_bank(arguments.bank, encoder, texts=texts, progress=bars)
         done = explain_listed(

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trifocal.data.boxes import check_box
-from trifocal.data.images import BadImage
-from trifocal.data.regions import Box, Region
+from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
 from trifocal.regions.encoder import region_encoder
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -39,37 +34,6 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON output holds it."""
         return {"rank": self.rank, "score": round(self.score, 6), "text": self.text}
-
-
-@dataclass(frozen=True)
-class GivenRegion(Region):
-    """A region as a user wrote it: opening it checks it, and no box means the whole picture.
-
-    Attributes:
-        where: Which line says so, for the error message.
-    """
-
-    where: str = ""
-
-    def open(self, draft: int | None = None) -> tuple[Image.Image, tuple[Box, ...]]:
-        """Return the picture as RGB, and the boxes in its pixels.
-
-        Raises:
-            UserError: the picture cannot be read, or a box shows nothing of it.
-        """
-        try:
-            image, boxes = super().open(draft)
-        except (BadImage, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise UserError(
-                f"{self.where}cannot open the picture {self.image} ({reason}); "
-                "give a whole JPEG, PNG or WebP file."
-            ) from None
-        try:
-            checked = tuple(check_box(box, image.size) for box in boxes)
-        except UserError as error:
-            raise UserError(f"{self.where}{error}") from None
-        return image, checked or ((0.0, 0.0, float(image.width), float(image.height)),)
 
 
 def explain(

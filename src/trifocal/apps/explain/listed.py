@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from trifocal.apps.explain.explanation import GivenRegion, explain
-from trifocal.apps.region_lists import Asked, ListedRegion, Record, write_answers
+from trifocal.apps.explain.explanation import explain
+from trifocal.apps.region_lists import Asked, GivenRegion, ListedRegion, Record, write_answers
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
 from trifocal.regions.encoder import region_encoder

@@ -7,7 +7,8 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from trifocal.apps.few_shot.sources import open_sources
+from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.registry import HEADS
 from trifocal.errors import Stopped, UserError
@@ -24,7 +26,6 @@ from trifocal.evaluate.few_shot.rows import FIT, told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary, reference_of
 from trifocal.evaluate.records import read_results
-from trifocal.evaluate.runner import parse_options
 from trifocal.metrics.result import Result
 from trifocal.report.few_shot import few_shot_report
 from trifocal.report.few_shot_tables import few_shot_tables
@@ -32,22 +33,20 @@ from trifocal.report.page import write_report
 from trifocal.report.terminal import terminal_table
 
 
-def run_eval_few_shot(arguments: argparse.Namespace) -> list[Result]:
+def run(arguments: argparse.Namespace) -> int:
     """Run the protocol, print the tables, and write what was asked for.
 
     Raises:
         UserError: A method, a data set or its files cannot be had.
         Stopped: It was interrupted; what was done is in the results file.
     """
-    if not arguments.debug:  # what each of hundreds of fits tells of itself
-        logging.getLogger("trifocal.concepts").setLevel(logging.WARNING)
     names = list(HEADS) if arguments.methods == "all" else listed(arguments.methods)
     methods = few_shot_methods(names, HEADS, head_options(arguments.option))
     shots, seeds = numbers(arguments.shots, "--shots", 1), numbers(arguments.seeds, "--seeds", 0)
     compared = [row for file in arguments.compare for row in read_results(file)]
     with TemporaryDirectory() as folder:
         results = Path(arguments.out or Path(folder) / "results.jsonl")
-        with ProgressBars() as bars:
+        with ProgressBars(quiet=arguments.quiet) as bars, _few_words(arguments.debug):
             sources = open_sources(
                 arguments,
                 listed(arguments.datasets),
@@ -70,7 +69,20 @@ def run_eval_few_shot(arguments: argparse.Namespace) -> list[Result]:
                     raise
                 raise Stopped(signal.SIGINT, _fits(results), arguments.out) from None
         _show([*compared, *rows], arguments, [*arguments.compare, results])
-    return rows
+    return 0
+
+
+@contextmanager
+def _few_words(debug: bool) -> Iterator[None]:
+    """Leave out what each of hundreds of fits tells of itself, unless all messages are wanted."""
+    logger = logging.getLogger("trifocal.concepts")
+    before = logger.level
+    if not debug:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _show(
@@ -134,5 +146,5 @@ def head_options(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
                 f"{text!r} is no parameter of a method; write METHOD.KEY=VALUE, "
                 "e.g. tip-adapter.alpha=2"
             )
-        options.setdefault(method, {}).update(parse_options([f"{key}={value}"]))
+        options.setdefault(method, {}).update(parse_settings([f"{key}={value}"]))
     return options

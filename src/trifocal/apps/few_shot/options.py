@@ -1,19 +1,17 @@
-"""The options of `trifocal eval few-shot`; imported with the command line, so nothing heavy is in here."""
+"""The options of `trifocal eval few-shot`."""
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from trifocal.apps.parser import Parser, add_bare_weights, add_device
 
-COMMAND = "eval few-shot"  # two words: `trifocal eval` itself takes a model and benchmarks
-
-_ABOUT = """\
+NAME = "eval few-shot"  # two words: `trifocal eval` itself takes a model and benchmarks
+SUMMARY = "few-shot methods over shots, seeds and data sets"
+ABOUT = """\
 Fit few-shot methods to a few pictures of each class and test them, on every data set, number of
 shots and seed. Methods select on validation pictures (--val) or on nothing, never on the test.
 With --out, the same command goes on where an earlier one was stopped.
 """
-
-_EXAMPLES = """\
+EXAMPLES = """\
 a data set is one of
   caltech101, imagenet, …   the eleven of CoOp, in their published layout below --root
   FOLDER                    a folder with one folder of pictures for each class
@@ -23,24 +21,17 @@ a data set is one of
 examples:
   trifocal eval few-shot --datasets world --shots 1,4,16 --report few-shot.html
   trifocal eval few-shot --datasets caltech101,dtd --root data --model openai/clip-vit-base-patch32 \\
-    --methods zero-shot,tip-adapter,tip-adapter-f,ccli --out results.jsonl
+    --methods zero-shot,gda,concept-map --out results.jsonl
   trifocal eval few-shot --datasets dtd --root data --methods tip-adapter --option tip-adapter.beta=3
 """
 
 
-def add_few_shot(commands: Any) -> None:
-    """Add the command to the command line's."""
-    few_shot = commands.add_parser(
-        COMMAND,
-        help="few-shot methods over shots, seeds and data sets",
-        description=_ABOUT,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = few_shot.add_argument
+def add_options(parser: Parser) -> None:
+    """Add what a comparison of few-shot methods can be told."""
+    add = parser.add_argument
     add(
         "--methods",
-        default="zero-shot,tip-adapter,tip-adapter-f,ccli",
+        default="zero-shot,tip-adapter,tip-adapter-f,ccli,concept-map",
         metavar="NAMES",
         help="with commas (default: %(default)s); `all` for all there are",
     )
@@ -89,9 +80,8 @@ def add_few_shot(commands: Any) -> None:
     add("--skip-bad", action="store_true", help="leave out pictures that cannot be opened")
     add("--out", metavar="FILE", help="results file (JSON lines) to add to, or to go on from")
     add("--compare", nargs="*", default=[], metavar="FILE", help="results files to set beside")
-    add("--baseline", metavar="METHOD", help="what others are compared with (default: ccli)")
+    add("--baseline", metavar="METHOD", help="what others are compared with (default: concept-map)")
     add("--report", metavar="FILE", help="write a report.html here")
     add("--cache", metavar="DIR", help="where features are kept (default: a cache of the user's)")
-    add("--device", default="auto", help="cpu, cuda, mps (default: %(default)s)")
-    add("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")
-    add("--tokenizer", help="vocabulary for weights that carry none")
+    add_bare_weights(parser)
+    add_device(parser)

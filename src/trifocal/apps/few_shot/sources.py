@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trifocal.apps.eval.command import usable_device
+from trifocal.apps.device import usable_device
 from trifocal.clip import Clip
 from trifocal.concepts.datasets.coop import read_dataset
 from trifocal.concepts.datasets.imagenet_shifts import SHIFTS

@@ -1,0 +1,50 @@
+"""The options of `trifocal data`."""
+
+from __future__ import annotations
+
+from trifocal.apps.parser import Parser, add_settings
+
+NAME = "data"
+SUMMARY = "check and prepare data"
+ABOUT = "Say what data a benchmark is missing, and write data in the field's formats."
+EXAMPLES = """\
+examples:
+  trifocal data check sugarcrepe --root sugarcrepe --images coco/val2017
+  trifocal data prepare negatives captions.csv --out negatives.tsv
+  trifocal data prepare world my-world --scenes 1000
+"""
+
+
+def add_options(parser: Parser) -> None:
+    """Add the two actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say what a benchmark is missing")
+    check.add_argument("benchmark", help="a benchmark, or a few-shot data set such as dtd")
+    check.add_argument("--root", required=True, help="folder that holds the data")
+    check.add_argument("--images", help="folder of the photos, where it is not in the root")
+    add_settings(check)
+    prepare = actions.add_parser("prepare", help="write data in the field's formats")
+    making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
+    _add_negatives(making.add_parser("negatives", help="captions → NegCLIP's table of negatives"))
+    _add_world(making.add_parser("world", help="the built-in world in benchmark formats"))
+
+
+def _add_negatives(parser: Parser) -> None:
+    add = parser.add_argument
+    add("captions", help="a caption table, Karpathy or COCO file")
+    add("--out", required=True, help="the table to write (TSV)")
+    add("--images", help="folder that image paths start from")
+    add("--split", help="part of a Karpathy file")
+    add("--kinds", default="swap,replace,shuffle", help="with commas (default: %(default)s)")
+    add("--parser", default="auto", help="auto, spacy or textblob (default: %(default)s)")
+    add("--count", type=int, default=3, help="negatives a caption and kind (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
+
+
+def _add_world(parser: Parser) -> None:
+    add = parser.add_argument
+    add("out", help="folder to write")
+    add("--scenes", type=int, default=1000, help="to train on (default: %(default)s)")
+    add("--tests", type=int, default=250, help="composition tests a subset (default: %(default)s)")
+    add("--size", type=int, default=256, help="picture side in pixels (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")

@@ -1,0 +1,24 @@
+"""The options of `trifocal export`."""
+
+from __future__ import annotations
+
+from trifocal.apps.parser import Parser, add_bare_weights
+
+NAME = "export"
+SUMMARY = "write a model in another library's format"
+ABOUT = "Write a model, with what it was tuned to merged into it, in another library's format."
+EXAMPLES = """\
+examples:
+  trifocal export runs/mine --to open_clip --out mine.safetensors
+  trifocal export runs/mine --to transformers --out mine
+"""
+
+
+def add_options(parser: Parser) -> None:
+    """Add what an export can be told."""
+    parser.add_argument("model", metavar="MODEL", help="a name, a file, a folder or a run")
+    parser.add_argument(
+        "--to", required=True, choices=("transformers", "open_clip"), help="whose format"
+    )
+    parser.add_argument("--out", required=True, help="folder, or .pt/.safetensors file")
+    add_bare_weights(parser)

@@ -1,0 +1,64 @@
+"""`trifocal train`: a recipe becomes a run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from trifocal.apps.device import pick_device
+from trifocal.config import to_yaml
+from trifocal.errors import UnknownKey, UserError, closest
+from trifocal.recipes import find_recipe
+from trifocal.train import build
+from trifocal.train.recipe import Recipe, load_recipe
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train the recipe, or print it.
+
+    Raises:
+        UserError: the recipe, what it starts from, its data or the device cannot be had.
+        Stopped: the run was interrupted, and saved before.
+    """
+    recipe = _recipe(arguments)
+    if arguments.show:
+        print(to_yaml(recipe), end="")
+        return 0
+    _keep_to(arguments.device)
+    outcome = build.run(recipe, resume="never" if arguments.fresh else "auto")
+    test = {"regions": "world_regions", "captions": "world"}.get(recipe.data.samples)
+    if test is None:
+        test = f"zero_shot --root {getattr(recipe.data, 'path', 'FOLDER')}"
+    print(
+        f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
+    )
+    return 0
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """Return the recipe; a field that was typed is called an option."""
+    try:
+        return load_recipe(find_recipe(arguments.recipe), arguments.overrides, build.METHODS)
+    except UnknownKey as error:
+        typed = {word.partition("=")[0].replace("-", "_") for word in arguments.overrides}
+        if f"__{error.key}" not in typed:
+            raise
+        own = closest(f"--{error.key}", arguments.own_options, 0.75)
+        near = own.removeprefix("--") or error.near
+        told = UnknownKey(error.key, near, error.known, error.owner).told("unknown option", "--")
+        raise UserError(told) from None
+
+
+def _keep_to(device: str) -> None:
+    """See to it that training, which finds its devices itself, uses the one that was asked for.
+
+    Raises:
+        UserError: it would use another.
+    """
+    if device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    elif device not in ("auto", found := pick_device("auto")):
+        raise UserError(
+            f"training cannot be told to use {device!r}: it takes all GPUs that it sees, here "
+            f"{found}; give --device cpu, or choose GPUs by CUDA_VISIBLE_DEVICES."
+        )
