@@ -1,4 +1,4 @@
-"""What CCLI's defaults were chosen by: its parameters, varied on validation rows.
+"""What chose the defaults of the concept map and of CCLI: parameters, varied on validation rows.
 
     python benchmarks/concepts_defaults.py FEATURES --class-names split_zhou_Caltech101.json
 
@@ -13,53 +13,49 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from trifocal.concepts import CCLI
+from trifocal.concepts import CCLI, ConceptMap
 from trifocal.concepts.baselines import TipAdapterF
 from trifocal.concepts.datasets.split_files import read_split
 from trifocal.concepts.head import Head
+from trifocal.concepts.registry import HEADS
 from trifocal.concepts.support import Labeled
 from trifocal.concepts.tasks.feature_source import named_classes
 from trifocal.features.files import read_feature_file, read_named_features
 
 SHOTS = (1, 2, 4, 8)
 CONCEPTS = ("lvis", "coco", "objects365", "openimages")
-VARIANTS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "visual=mean": {"visual": "mean"},
-    "visual=text": {"visual": "text"},
-    "visual=raw": {"visual": "raw"},
-    "ridge=0.1": {"ridge": 0.1},
-    "ridge=0.001": {"ridge": 0.001},
-    "shrinkage=0.3": {"shrinkage": 0.3},
-    "shrinkage=3": {"shrinkage": 3.0},
-    "nothing selected": {"select": False},
-    "penalty=0.001": {"select": False, "penalty": 0.001},
-    "penalty=0.1": {"select": False, "penalty": 0.1},
-    "head=tf": {"head": "tf"},
-    "head=tf, top=1": {"head": "tf", "top": 1},
-    "head=tf, top=4": {"head": "tf", "top": 4},
-    "head=tf, debias=False": {"head": "tf", "debias": False},
-    "head=tf, column_mass=False": {"head": "tf", "column_mass": False},
-    "head=tf, score=cosine": {"head": "tf", "score": "cosine"},
-    "head=linear": {"head": "linear"},
-    "head=full": {"head": "full"},
-    "head=full, hidden=256, epochs=20, lr=1e-4": {
-        "head": "full",
-        "hidden": 256,
-        "epochs": 20,
-        "lr": 1e-4,
-    },
-    "head=full, lr=1e-3": {"head": "full", "lr": 1e-3},
-    "head=full, learn_concepts=True": {"head": "full", "learn_concepts": True},
-    "head=full, visual=reconstruct": {"head": "full", "visual": "reconstruct"},
-    "profile=paper": {"profile": "paper"},
+VARIANTS: dict[str, Head] = {
+    "concept-map": ConceptMap(),
+    "visual=mean": ConceptMap(visual="mean"),
+    "visual=text": ConceptMap(visual="text"),
+    "visual=raw": ConceptMap(visual="raw"),
+    "ridge=0.1": ConceptMap(ridge=0.1),
+    "ridge=0.001": ConceptMap(ridge=0.001),
+    "shrinkage=0.3": ConceptMap(shrinkage=0.3),
+    "shrinkage=3": ConceptMap(shrinkage=3.0),
+    "nothing selected": ConceptMap(select=False),
+    "penalty=0.001": ConceptMap(select=False, penalty=0.001),
+    "penalty=0.1": ConceptMap(select=False, penalty=0.1),
+    "ccli": CCLI(),
+    "hidden=256, epochs=20, lr=1e-4": CCLI(hidden=256, epochs=20, lr=1e-4),
+    "lr=1e-3": CCLI(lr=1e-3),
+    "learn_concepts=True": CCLI(learn_concepts=True),
+    "visual=reconstruct": CCLI(visual="reconstruct"),
+    "head=tf": CCLI(head="tf"),
+    "head=tf, top=1": CCLI(head="tf", top=1),
+    "head=tf, top=4": CCLI(head="tf", top=4),
+    "head=tf, debias=False": CCLI(head="tf", debias=False),
+    "head=tf, column_mass=False": CCLI(head="tf", column_mass=False),
+    "head=tf, score=cosine": CCLI(head="tf", score="cosine"),
+    "head=linear": CCLI(head="linear"),
+    "ccli-paper": HEADS["ccli-paper"](),
+    "tip-adapter-f": TipAdapterF(),
 }
 
 
@@ -124,8 +120,7 @@ def main() -> None:
         "Flowers": read(folder / "oxford_flowers.safetensors", None, None),
     }
     table = Table("variant", *(f"{name} {shots}" for name in data for shots in SHOTS), "mean")
-    heads: dict[str, Head] = {name: CCLI(**params) for name, params in VARIANTS.items()}
-    for name, head in {**heads, "Tip-Adapter-F": TipAdapterF()}.items():
+    for name, head in VARIANTS.items():
         found = [
             accuracy(head, rows, concepts, shots, arguments.draws)
             for rows in data.values()

@@ -259,6 +259,23 @@ def test_trainable_parameters_of_the_reference_design(classes: int, linear: int,
     assert fit(task, head="full", **params).trainable_parameters == full
 
 
+AS_BEFORE = {  # logits of a picture in version 0.1.0, when the two were one class
+    "map": (58.220391, 19.342343, -57.515763),
+    "tf": (58.897953, 19.160929, -57.487654),
+    "linear": (58.897939, 19.160941, -57.487654),
+    "full": (58.893066, 19.176977, -57.487654),
+    "mlp_plain": (58.494820, 18.950328, -57.566314),
+    "clip_adapter": (53.453890, 17.070341, -62.712491),
+}
+
+
+@kinds
+def test_logits_are_those_of_before(kind: str) -> None:
+    task = make()
+    found = fit(task, head=kind).logits(task.query)[0]
+    torch.testing.assert_close(found, torch.tensor(AS_BEFORE[kind]).double(), rtol=0, atol=1e-4)
+
+
 # --- without texts, and with pictures only -------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""CCLI's accuracies on real CLIP ViT-B/32 features."""
+"""CCLI's and the concept map's accuracies on real CLIP ViT-B/32 features."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_imagenet_one_shot_without_training(imagenet: ImageNet) -> None:
 
 @pytest.mark.slow
 def test_imagenet_one_shot_is_no_worse_than_trained_keys(imagenet: ImageNet) -> None:
-    found = imagenet.accuracy("ccli")
+    found = imagenet.accuracy("concept-map")
     assert found == pytest.approx(64.28, abs=0.2)
     assert found >= imagenet.accuracy("tip-adapter-f")
 
@@ -64,4 +64,4 @@ def test_imagenet_one_shot_is_no_worse_than_trained_keys(imagenet: ImageNet) -> 
     ids=["default", "twice-as-long"],
 )
 def test_imagenet_one_shot_with_a_network(imagenet: ImageNet, params: dict[str, Any]) -> None:
-    assert imagenet.accuracy("ccli-full", **params) == pytest.approx(64, abs=0.4)
+    assert imagenet.accuracy("ccli", **params) == pytest.approx(64, abs=0.4)

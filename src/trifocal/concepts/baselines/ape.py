@@ -20,6 +20,12 @@ ImageNet configuration, as are w and Q, scaled from its 1024 channels to the fea
 
 The released code searches with gamma innermost, which matters for ties only, and picks APE-T's
 epoch on validation data (here: the last one). Published numbers use GPT-3 texts.
+
+When to use: few shots with good class texts, where a few hundred channels carry what matters; APE-T
+where seconds of training are affordable.
+
+Relations: Tip-Adapter on selected channels, with a weight for each key; APE-T has TaskRes's
+residual, shared by texts and keys.
 """
 
 from __future__ import annotations

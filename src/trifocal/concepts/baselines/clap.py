@@ -15,6 +15,11 @@ one of its views.
 
 w and t are not made unit, so that the penalty's weight depends on their length: texts given as unit
 rows are made 10 long.
+
+When to use: without any validation data; ZS-LP where class texts are poor and shots are many.
+
+Relations: a linear probe that starts from the texts, as TaskRes does without its residual's scale;
+CLAP's pull is what the prior is in `concept_map`, with one strength a class.
 """
 
 from __future__ import annotations

@@ -8,6 +8,11 @@ on features x0 that are not made unit, with a bottleneck of d / 4, no biases, an
 With validation data the ratio r is chosen among `RATIOS` by training with each, the lowest of the
 best; without it is 0.2, as released. The released code trains with Dassl's defaults; here the
 recipe is Tip-Adapter-F's, with `lr` and `epochs` of one's choice.
+
+When to use: as a baseline of the literature; most heads are ahead of it at few shots.
+
+Relations: TaskRes moves the texts where this moves the image; `ccli` with `head="clip_adapter"`
+moves it by concept scores.
 """
 
 from __future__ import annotations

@@ -18,6 +18,12 @@ zero-shot CLIP. Here Λ is then the identity (nearest class mean), which works w
 Base-to-new (the released code's): a new class has the mean of its 64 nearest base features, found
 by its text, and of 16 copies of the text; Λ is the mean of the precisions of the 64 features about
 the text. The released code searches all views of the base; here each picture has its mean view.
+
+When to use: from about four shots on, above all where class names say little: closed form, nothing
+to train.
+
+Relations: Gaussian classes of one covariance give a linear classifier; `concept_map` whitens in the
+same way, and fits its weights to the labels instead.
 """
 
 from __future__ import annotations

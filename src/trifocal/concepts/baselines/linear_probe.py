@@ -10,6 +10,11 @@ CLIP's own 0.316 for features of its usual length 10, which is 31.6 for unit one
 
 The released code fits features of their own length; here they are unit, as for all heads, which
 shifts the best C by their squared length.
+
+When to use: without class texts and with many shots.
+
+Relations: `concept_map` is this with zero-shot CLIP as its prior; ZS-LP and LP++ start from the
+texts.
 """
 
 from __future__ import annotations

@@ -15,6 +15,11 @@ last. There is nothing else to select.
 Quirks of the released code: it never zeroes the gradient of a, so that the step of epoch 10 j is
 along the sum of *all* gradients so far. Here the gradient is that of the current epoch, as in the
 paper; `accumulate` does as released. It also learns a bias, which the paper has not; nor has this.
+
+When to use: where nothing may be tuned: its steps follow from the data.
+
+Relations: a linear probe plus learned weights of the class texts, where Tip-Adapter has one for
+all.
 """
 
 from __future__ import annotations

@@ -10,6 +10,11 @@ makes probabilities useful. As released, the canonical factor 1 / λ of ridge re
 Nothing is selected, with or without validation data: β and λ are fixed by the number of shots
 (`FIXED`, the values of a repository derived from ProKeR's; in between, those of the next lower
 number).
+
+When to use: closed form, no validation data, as long as a system of as many equations as support images
+can be solved.
+
+Relations: Tip-Adapter with the same kernel whose values are solved for instead of being the labels.
 """
 
 from __future__ import annotations

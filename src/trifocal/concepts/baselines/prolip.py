@@ -10,6 +10,10 @@ With validation data the learning rate is the best of `RATES`, the first of the 
 with each; without, it is 1e-5, as released (the authors find that all of `RATES` work).
 
 New classes (base-to-new) are compared with the tuned features.
+
+When to use: where the backbone's last projection may be changed, and its input is at hand.
+
+Relations: a TaskRes of the image side, held near the start as CLAP holds texts.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 
 @dataclass(eq=False)
 class ProLIP(Head):
-    """ProLIP.
+    """ProLIP: the last visual projection, tuned and held near its start.
 
     Attributes:
         lr: Learning rate, where it is not chosen on validation data.

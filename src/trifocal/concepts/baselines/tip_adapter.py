@@ -14,6 +14,12 @@ released configurations, by data set.
 
 Quirks of the released code: it picks the epoch by *test* accuracy (here: the last one); trained
 keys are not made unit again (here neither); its start value of beta is 1.
+
+When to use: Tip-Adapter without any training; Tip-Adapter-F as what others are compared with.
+
+Relations: a kernel classifier on the support beside zero-shot CLIP; ProKeR solves for its values,
+APE selects its channels, `ccli` with `head="tf"` has visual concepts in the place of support
+images.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ from trifocal.concepts.support import Labeled, Support, unit
 
 @dataclass(eq=False)
 class TipAdapter(Head):
-    """Tip-Adapter.
+    """Tip-Adapter: a cache of the support images beside the class texts.
 
     Attributes:
         alpha: How much the cache counts, where it is not searched.

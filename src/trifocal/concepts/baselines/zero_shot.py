@@ -1,6 +1,10 @@
 """Zero-shot CLIP: cosines with the texts of the classes (Radford et al., ICML 2021, arXiv 2103.00020).
 
 logits = scale * x W. Nothing is learned from the support; it is what every head must beat.
+
+When to use: always: it is free.
+
+Relations: the text branch of all other heads.
 """
 
 from __future__ import annotations
