@@ -23,6 +23,8 @@ from trifocal.clip import (
 from trifocal.clip import (
     open_clip as layout,
 )
+from trifocal.clip.open_clip_config import model_config, preprocess_of
+from trifocal.clip.unwrap import unwrap
 from trifocal.errors import UserError
 
 
@@ -76,7 +78,7 @@ def test_known_wrappings_are_undone(tiny_clip: Clip, wrapping: str) -> None:
         content = {**state, "input_resolution": torch.tensor(32), "attn_mask": torch.zeros(20, 20)}
     elif wrapping == "1d":
         content = {**state, "logit_scale": state["logit_scale"].view(1)}
-    again = layout.from_open_clip(layout.unwrap(content, "file"))
+    again = layout.from_open_clip(unwrap(content, "file"))
     original = tiny_clip.network.state_dict()
     assert again.keys() == original.keys()
     assert all(again[key].equal(original[key]) for key in original)
@@ -84,10 +86,10 @@ def test_known_wrappings_are_undone(tiny_clip: Clip, wrapping: str) -> None:
 
 def test_the_shape_is_read_off_the_tensors(tiny_clip: Clip) -> None:
     state = layout.to_open_clip(tiny_clip.network.state_dict())
-    described = layout.model_config(ClipShape.of(tiny_clip.network.config), tiny_clip.preprocess)
+    described = model_config(ClipShape.of(tiny_clip.network.config), tiny_clip.preprocess)
     shape = layout.shape_of(state, "quick_gelu", described["model_cfg"])
     assert shape == ClipShape.of(tiny_clip.network.config)
-    assert layout.preprocess_of(described["preprocess_cfg"], 32) == tiny_clip.preprocess
+    assert preprocess_of(described["preprocess_cfg"], 32) == tiny_clip.preprocess
 
 
 def test_known_architectures_are_recognized(clip_tokenizer: Tokenizer) -> None:
@@ -104,11 +106,11 @@ def test_unknown_layouts_are_refused(tiny_clip: Clip) -> None:
     with pytest.raises(UserError, match=r"unknown tensor 'visual\.layer1\.0"):
         layout.from_open_clip({**state, "visual.layer1.0.conv1.weight": torch.zeros(1)})
     with pytest.raises(UserError, match="LoRA"):
-        layout.unwrap(
+        unwrap(
             {**state, "visual.transformer.resblocks.0.mlp.c_fc.lora_A": state["visual.proj"]}, "f"
         )
     with pytest.raises(UserError, match="no table of tensors"):
-        layout.unwrap([1, 2], "file")
+        unwrap([1, 2], "file")
     with pytest.raises(UserError, match="not a CLIP in open_clip's layout"):
         layout.shape_of({k: v for k, v in state.items() if k != "text_projection"}, "gelu")
     oblong = {**state, "visual.positional_embedding": torch.zeros(12, 32)}
@@ -117,7 +119,7 @@ def test_unknown_layouts_are_refused(tiny_clip: Clip) -> None:
     with pytest.raises(UserError, match="open_clip_config"):
         layout.shape_of({**state, "visual.conv1.weight": torch.zeros(1280, 3, 8, 8)}, "gelu")
     with pytest.raises(UserError, match="longest"):
-        layout.preprocess_of({"resize_mode": "longest"}, 32)
+        preprocess_of({"resize_mode": "longest"}, 32)
 
 
 def test_towers_that_open_clip_lacks_are_refused(tiny_clip: Clip, tmp_path: Path) -> None:

@@ -137,12 +137,30 @@ def test_train_crop_depends_on_the_generator_alone() -> None:
         Preprocess(size=(48, 48), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         Preprocess(size=(32, 64), interpolation="bilinear"),
         Preprocess(size=(32, 64), resize="squash"),
+        Preprocess(size=(32, 32), resize_size=(40, 40), rules="transformers"),
+        Preprocess(size=(32, 64), resize_size=(32, 32), rules="transformers"),
+        Preprocess(size=(32, 32), resize="squash", resize_size=(48, 36), interpolation="hamming"),
+        Preprocess(size=(224, 224), resize="none", crop=False, interpolation="bicubic"),
+        Preprocess(size=(32, 32), resize="none", rules="transformers"),
+        Preprocess(size=(32, 32), crop=False, rules="transformers", interpolation="nearest"),
     ],
 )
 def test_save_and_read(preprocess: Preprocess, tmp_path: Path) -> None:
     preprocess.save(tmp_path)
     content = json.loads((tmp_path / "preprocessor_config.json").read_text())
-    assert Preprocess.from_dict(content) == preprocess
+    read = Preprocess.from_dict(content)
+    assert read == preprocess
+    assert read.rules == preprocess.rules
+    assert repr(read) == repr(preprocess)
+
+
+def test_keys_of_features_made_before_stay_valid() -> None:
+    assert repr(Preprocess(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1))) == (
+        "Preprocess(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1), interpolation='bicubic', "
+        "resize='shortest')"
+    )
+    assert "resize_size=(9, 9)" in repr(Preprocess(size=(8, 8), resize_size=(9, 9)))
+    assert "rules='transformers'" in repr(Preprocess(rules="transformers"))
 
 
 def test_transformers_reads_what_we_save(tmp_path: Path) -> None:
@@ -160,7 +178,8 @@ def test_old_files_with_plain_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{"size": {"shortest_edge": 256}, "crop_size": 224}, {"size": 64, "resample": 0}]
+    "content",
+    [{"size": {"longest_edge": 256}, "crop_size": 224}, {"size": 64, "resample": 6}],
 )
 def test_what_cannot_be_done_is_refused(content: dict) -> None:
     with pytest.raises(UserError, match=r"preprocessor_config\.json"):

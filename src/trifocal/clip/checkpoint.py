@@ -25,9 +25,10 @@ from trifocal.clip.names import (
 )
 from trifocal.clip.open_clip_backbone import PREFIX as OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD
-from trifocal.clip.reading import SUFFIXES, Request, load_folder, load_path, weights_names
+from trifocal.clip.reading import Request, load_folder, load_path, weights_names
 from trifocal.clip.shape import SHAPES
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.weights import SUFFIXES
 from trifocal.errors import UserError
 
 
@@ -107,7 +108,8 @@ def _load_pair(architecture: Architecture, right: str, request: Request) -> Clip
     request = replace(request, published=published.activation)
     clip = _load_hub(published.repo, request)
     mean, std = published.mean or OPENAI_MEAN, published.std or OPENAI_STD
-    clip.preprocess = replace(clip.preprocess, mean=mean, std=std)
+    # These names are open_clip's, and published results were made with its pixels.
+    clip.preprocess = replace(clip.preprocess, mean=mean, std=std, rules="open_clip")
     return clip
 
 

@@ -19,11 +19,12 @@ _TERMINAL_ESCAPE = re.compile("\x1b\\[[0-9;]*[a-zA-Z]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def clean_caption(text: str) -> str:
-    """Return the caption in lower case, repaired, with single spaces."""
+def clean_caption(text: str, *, lower: bool = True) -> str:
+    """Return the caption repaired, with single spaces, and in lower case unless it is not wanted."""
     if "&" in text or not (text.isascii() and text.isprintable()):
         text = html.unescape(html.unescape(_repair(text)))
-    return " ".join(text.split()).lower()
+    text = " ".join(text.split())
+    return text.lower() if lower else text
 
 
 def _repair(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
+from trifocal.clip.weights import INDEX, shards
 from trifocal.errors import UserError
 
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -41,10 +42,15 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
             snapshot_download(name, revision=revision or None, allow_patterns=_SMALL_FILES)
         )
         names = weights_names(folder)
-        cached = any((folder / name).is_file() for name in names)
+        single = [file for file in names if not file.endswith(INDEX)]
+        cached = any((folder / file).is_file() for file in single)
         for file in () if cached else names:
+            index = file.endswith(INDEX)
+            if index and not (folder / file).is_file():
+                continue
             try:
-                hf_hub_download(name, file, revision=folder.name)  # the same commit
+                for part in shards(folder / file) if index else (file,):
+                    hf_hub_download(name, part, revision=folder.name)  # the same commit
                 break
             except EntryNotFoundError:  # also: offline, and not in the cache
                 continue

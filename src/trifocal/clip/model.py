@@ -62,7 +62,8 @@ class Clip(nn.Module):
         towers.make_lean(network)
         self.network = network
         self.tokenizer = tokenizer
-        self.preprocess = preprocess or Preprocess(size=(vision.image_size, vision.image_size))
+        side = vision.image_size
+        self.preprocess = preprocess or Preprocess((side, side), rules="transformers")
         self.name = name
         self.conventions: dict[str, Any] = {}
         # One pass of the tower for all texts of a batch, however much of it is padding. Processes
@@ -242,7 +243,9 @@ class Clip(nn.Module):
         """Return a SHA-256 over weights, activation and preprocessing."""
         digest = hashlib.sha256()
         activations = (self._vision.hidden_act, self._text.hidden_act)
-        digest.update(repr((activations, self.preprocess)).encode())
+        # A half pixel's rounding does not make another model.
+        pictures = replace(self.preprocess, rules="open_clip")
+        digest.update(repr((activations, pictures)).encode())
         for key, value in sorted(self.network.state_dict().items()):
             digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
             flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)

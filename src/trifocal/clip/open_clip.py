@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD, Preprocess
+from trifocal.clip.open_clip_config import check_model, heads, norm_eps
 from trifocal.clip.shape import Activation, ClipShape
 from trifocal.errors import UserError
 
@@ -47,43 +47,11 @@ _BLOCK = {  # inside a layer
     "mlp.c_proj": "mlp.fc2",
 }
 _LAYER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
-_NOT_WEIGHTS = {"attn_mask", "input_resolution", "context_length", "vocab_size"}
 
 
 def is_open_clip(state: Mapping[str, Any]) -> bool:
     """Whether a state dict has this layout (a ViT's)."""
     return "visual.conv1.weight" in state and "visual.class_embedding" in state
-
-
-def unwrap(content: object, source: str) -> dict[str, Tensor]:
-    """Return the tensors of a loaded file: out of `state_dict`, without `module.` and the like.
-
-    Raises:
-        UserError: it holds no tensors, or LoRA factors that are not merged.
-    """
-    while isinstance(content, Mapping):
-        inner = next((content[k] for k in ("state_dict", "model") if _is_group(content, k)), None)
-        if inner is None:
-            break
-        content = inner
-    if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{source} is not a checkpoint: it holds no table of tensors.")
-    state = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    for prefix in ("module.", "_orig_mod."):
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    if "text.token_embedding.weight" in state:  # open_clip's class with a separate text tower
-        state = {key.removeprefix("text."): value for key, value in state.items()}
-    if any("lora_" in key.lower() for key in state):
-        raise UserError(
-            f"{source} holds LoRA factors that are not merged into the weights; "
-            "merge them with the code that trained them, save the full model, and load that."
-        )
-    return {key: value for key, value in state.items() if key not in _NOT_WEIGHTS}
-
-
-def _is_group(content: Mapping[Any, Any], key: str) -> bool:
-    return isinstance(content.get(key), Mapping)
 
 
 def from_open_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -155,7 +123,8 @@ def shape_of(
         config: `model_cfg` where there is one; without it a head is 64 wide.
 
     Raises:
-        UserError: a tensor is missing or has an impossible shape.
+        UserError: a tensor is missing or has an impossible shape, or the configuration describes
+            other towers.
     """
     try:
         width, _, _, patch = state["visual.conv1.weight"].shape
@@ -171,73 +140,26 @@ def shape_of(
             f"an image tower {width} wide has heads of a width that the file does not tell; "
             "put its open_clip_config.json beside it."
         )
-    vision_cfg = (config or {}).get("vision_cfg", {})
-    text_cfg = (config or {}).get("text_cfg", {})
-    return ClipShape(
+    model = config or {}
+    shape = ClipShape(
         image_size=side * patch,
         patch_size=patch,
         vision_width=width,
         vision_layers=_count_layers(state, "visual.transformer.resblocks."),
-        vision_heads=width // vision_cfg.get("head_width", _HEAD_WIDTH),
+        vision_heads=heads(model, "vision", width),
         text_width=text_width,
         text_layers=_count_layers(state, "transformer.resblocks."),
-        text_heads=text_cfg.get("heads", text_width // _HEAD_WIDTH),
+        text_heads=heads(model, "text", text_width) if config else text_width // _HEAD_WIDTH,
         embed_dim=embed,
         vocab_size=vocab,
         context_length=context,
         activation=activation,
+        vision_eps=norm_eps(model, "vision_cfg"),
+        text_eps=norm_eps(model, "text_cfg"),
     )
+    check_model(model, shape)
+    return shape
 
 
 def _count_layers(state: Mapping[str, Tensor], prefix: str) -> int:
     return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
-
-
-def model_config(shape: ClipShape, preprocess: Preprocess) -> dict[str, Any]:
-    """Return what open_clip writes into `open_clip_config.json`."""
-    return {
-        "model_cfg": {
-            "embed_dim": shape.embed_dim,
-            "quick_gelu": shape.activation == "quick_gelu",
-            "vision_cfg": {
-                "image_size": shape.image_size,
-                "layers": shape.vision_layers,
-                "width": shape.vision_width,
-                "head_width": shape.vision_width // shape.heads("vision"),
-                "patch_size": shape.patch_size,
-            },
-            "text_cfg": {
-                "context_length": shape.context_length,
-                "vocab_size": shape.vocab_size,
-                "width": shape.text_width,
-                "heads": shape.heads("text"),
-                "layers": shape.text_layers,
-            },
-        },
-        "preprocess_cfg": {
-            "size": list(preprocess.size),
-            "mean": list(preprocess.mean),
-            "std": list(preprocess.std),
-            "interpolation": preprocess.interpolation,
-            "resize_mode": preprocess.resize,
-        },
-    }
-
-
-def preprocess_of(config: Mapping[str, Any], image_size: int) -> Preprocess:
-    """Return the preprocessing of `preprocess_cfg`; what it leaves out is OpenAI's."""
-    size = config.get("size", image_size)
-    height, width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
-    resize, interpolation = config.get("resize_mode", "shortest"), config.get("interpolation")
-    if resize not in ("shortest", "squash") or interpolation not in (None, "bicubic", "bilinear"):
-        raise UserError(
-            f"the preprocessing {resize!r} with {interpolation!r} interpolation is not known; "
-            "use shortest or squash with bicubic or bilinear."
-        )
-    return Preprocess(
-        size=(height, width),
-        mean=tuple(config.get("mean", OPENAI_MEAN)),
-        std=tuple(config.get("std", OPENAI_STD)),
-        interpolation=interpolation or "bicubic",
-        resize=resize,
-    )

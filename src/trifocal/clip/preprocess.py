@@ -1,15 +1,16 @@
 """From a photo to the pixels a tower expects, with Pillow alone.
 
-The same arithmetic as the usual torchvision pipeline (resize the shortest side with bicubic
-interpolation, crop the center, scale, normalize), without needing torchvision. Pixels stay uint8
-until they are on the device: `Preprocess.__call__` returns uint8, `normalize` makes floats of it.
+The same arithmetic as the usual pipelines (resize the shortest side with bicubic interpolation,
+crop the center, scale, normalize), without needing torchvision. They differ in details, so a
+`Preprocess` follows the rules of one library. Pixels stay uint8 until they are on the device:
+`Preprocess.__call__` returns uint8, `normalize` makes floats of it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,44 +19,81 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trifocal.clip.preprocessor_config import (
+    FILE,
+    FILTERS,
+    OPENAI_MEAN,
+    OPENAI_STD,
+    RULES,
+    STRETCHES,
+    read_fields,
+)
 from trifocal.errors import UserError
 
-OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
-OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+__all__ = ["OPENAI_MEAN", "OPENAI_STD", "Preprocess", "draw_crop"]
 
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 _SMOOTH_MODES = {"RGB", "L", "RGBA", "CMYK"}  # Pillow interpolates these as they are
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preprocess:
     """How images are brought to a tower's size and range.
 
     Attributes:
-        size: height and width in pixels.
+        size: height and width in pixels of what comes out.
         mean: what is subtracted from each channel, in [0, 1].
         std: what each channel is divided by.
         interpolation: the resizing filter.
-        resize: "shortest" covers `size`, keeping the aspect ratio, and crops the center; "squash"
-            resizes to `size` exactly.
+        resize: "shortest" keeps the aspect ratio; "squash" resizes to height and width exactly;
+            "none" leaves the picture as large as it is.
+        resize_size: height and width that are resized to; None for `size`. For "shortest", twice
+            the length of the shortest side.
+        crop: whether the center of the resized picture is cropped to `size`; where it is not, a
+            picture that comes out in another size is refused.
+        rules: whose details: of open_clip (transparency is dropped, after resizing; "shortest"
+            covers `size`; half pixels are rounded to even) or of transformers (transparency lies
+            over white, before resizing; a crop that is too large is filled up with black; half
+            pixels are rounded down).
     """
 
     size: tuple[int, int] = (224, 224)
     mean: tuple[float, float, float] = OPENAI_MEAN
     std: tuple[float, float, float] = OPENAI_STD
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize: Literal["shortest", "squash"] = "shortest"
+    interpolation: Interpolation = "bicubic"
+    resize: Literal["shortest", "squash", "none"] = "shortest"
+    resize_size: tuple[int, int] | None = None
+    crop: bool = True
+    rules: Literal["open_clip", "transformers"] = field(default="open_clip", compare=False)
+
+    def __repr__(self) -> str:
+        """Name the first five fields, and others that differ: features are filed under this."""
+        shown = [each.name for each in fields(self)]
+        changed = [
+            each.name for each in fields(self)[5:] if getattr(self, each.name) != each.default
+        ]
+        values = (f"{name}={getattr(self, name)!r}" for name in [*shown[:5], *changed])
+        return f"Preprocess({', '.join(values)})"
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Return the image as (3, H, W) uint8: resized and center-cropped, not normalized."""
-        image = _interpolable(image)
+        """Return the image as (3, H, W) uint8: resized and center-cropped, not normalized.
+
+        Raises:
+            UserError: the picture is not of the size that a pipeline without a crop needs.
+        """
+        image = self._interpolable(image)
+        if self.resize != "none":
+            size = self.resize_size or self.size
+            shape = size[::-1] if self.resize == "squash" else self._covering(image.size, size)
+            image = image.resize(shape, FILTERS[self.interpolation])
         height, width = self.size
-        if self.resize == "squash":
-            image = image.resize((width, height), _FILTERS[self.interpolation])
-            return _pixels(image)
-        image = image.resize(self._covering_size(image.size), _FILTERS[self.interpolation])
-        top = round((image.height - height) / 2.0)
-        left = round((image.width - width) / 2.0)
+        if not self.crop and image.size != (width, height):
+            raise UserError(
+                f"a picture comes out as {image.width}x{image.height} pixels, but the tower takes "
+                f"{width}x{height}; set do_resize and do_center_crop in its {FILE}, or give "
+                "pictures of that size."
+            )
+        top, left = self._half(image.height - height), self._half(image.width - width)
         return _pixels(image.crop((left, top, left + width, top + height)))
 
     def train_crop(
@@ -73,11 +111,11 @@ class Preprocess:
             scale: bounds of the crop's share of the image's area.
             ratio: bounds of the crop's width over height.
         """
-        image = _interpolable(image)
+        image = self._interpolable(image)
         top, left, rows, columns = draw_crop(image.height, image.width, rng, scale, ratio)
         height, width = self.size
         image = image.crop((left, top, left + columns, top + rows))
-        return _pixels(image.resize((width, height), _FILTERS[self.interpolation]))
+        return _pixels(image.resize((width, height), FILTERS[self.interpolation]))
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Return normalized floats of (..., 3, H, W) pixels: uint8, or floats in [0, 1]."""
@@ -87,10 +125,20 @@ class Preprocess:
             return pixels.float().div_(255).sub_(mean).div_(std)
         return (pixels - mean.to(pixels.dtype)) / std.to(pixels.dtype)
 
-    def _covering_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) to resize to, so that `self.size` fits inside."""
+    def _interpolable(self, image: Image.Image) -> Image.Image:
+        """Return the image in a mode that Pillow resizes smoothly (a palette would be nearest)."""
+        if self.rules == "transformers":
+            return _over_white(image)
+        if image.mode in _SMOOTH_MODES:
+            return image
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        return image.convert("RGB")
+
+    def _covering(self, size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) to resize to, so that (height, width) `target` fits inside."""
         width, height = size
-        target_height, target_width = self.size
+        target_height, target_width = target
         if target_height == target_width:  # torchvision's rule for one number
             if width <= height:
                 return target_width, int(target_width * height / width)
@@ -98,19 +146,28 @@ class Preprocess:
         ratio = min(height / target_height, width / target_width)  # open_clip's rule for two
         return round(width / ratio), round(height / ratio)
 
-    def save(self, folder: Path) -> None:
-        """Write `preprocessor_config.json` as transformers' CLIP image processor reads it."""
-        height, width = self.size
+    def _half(self, pixels: int) -> int:
+        """Return half of what a crop leaves out; negative where it is filled up."""
+        return pixels // 2 if self.rules == "transformers" else round(pixels / 2.0)
+
+    def save(self, folder: Path, *, stretches: bool = False) -> None:
+        """Write `preprocessor_config.json` as transformers' CLIP image processor reads it.
+
+        Args:
+            folder: Where.
+            stretches: The tower is given pictures of another size than its own on purpose.
+        """
+        height, width = self.resize_size or self.size
         squash = self.resize == "squash"
         content = {
             "image_processor_type": "CLIPImageProcessor",
-            "do_resize": True,
+            "do_resize": self.resize != "none",
             "size": {"height": height, "width": width}
             if squash
             else {"shortest_edge": min(height, width)},
-            "resample": int(_FILTERS[self.interpolation]),
-            "do_center_crop": not squash,
-            "crop_size": {"height": height, "width": width},
+            "resample": int(FILTERS[self.interpolation]),
+            "do_center_crop": self.crop and not (squash and self.resize_size is None),
+            "crop_size": {"height": self.size[0], "width": self.size[1]},
             "do_rescale": True,
             "rescale_factor": 1 / 255,
             "do_normalize": True,
@@ -118,39 +175,24 @@ class Preprocess:
             "image_std": list(self.std),
             "do_convert_rgb": True,
         }
-        text = json.dumps(content, indent=2)
-        (folder / "preprocessor_config.json").write_text(text + "\n", encoding="utf-8")
+        if self.rules != "transformers":
+            content[RULES] = self.rules
+        if stretches:
+            content[STRETCHES] = True
+        (folder / FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Preprocess:
+    def from_dict(cls, content: dict[str, Any], image_size: int = 224) -> Preprocess:
         """Read the content of a transformers image-processor file.
 
+        Args:
+            content: The table.
+            image_size: The tower's, for a file that changes no picture's size.
+
         Raises:
-            UserError: it asks for something this class does not do.
+            UserError: a field is unknown, or asks for something that is not done here.
         """
-        size = content.get("size", 224)
-        squash = not content.get("do_center_crop", True)
-        shape = _pair(size if squash else content.get("crop_size", size))
-        edge = size.get("shortest_edge") if isinstance(size, dict) else size
-        if not squash and edge is not None and edge != min(shape):
-            raise UserError(
-                f"preprocessor_config.json resizes the shortest side to {edge} and crops "
-                f"{shape[0]}x{shape[1]}; the two must agree, so set both to the tower's size."
-            )
-        names = {int(value): name for name, value in _FILTERS.items()}
-        resample = content.get("resample", 3)
-        if resample not in names:
-            raise UserError(
-                f"preprocessor_config.json asks for resample {resample}; "
-                "use 3 (bicubic) or 2 (bilinear)."
-            )
-        return cls(
-            size=shape,
-            mean=tuple(content.get("image_mean", OPENAI_MEAN)),
-            std=tuple(content.get("image_std", OPENAI_STD)),
-            interpolation=names[resample],  # type: ignore[arg-type]
-            resize="squash" if squash else "shortest",
-        )
+        return cls(**read_fields(content, image_size))
 
 
 def draw_crop(
@@ -183,12 +225,12 @@ def draw_crop(
     return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
-def _interpolable(image: Image.Image) -> Image.Image:
-    """Return the image in a mode that Pillow resizes smoothly (a palette would be nearest)."""
-    if image.mode in _SMOOTH_MODES:
-        return image
-    if image.mode == "P" and "transparency" in image.info:
+def _over_white(image: Image.Image) -> Image.Image:
+    """Return the image as RGB, what is transparent in it as white."""
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
         image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
     return image.convert("RGB")
 
 
@@ -196,12 +238,3 @@ def _pixels(image: Image.Image) -> Tensor:
     """Return an image as a (3, H, W) uint8 tensor."""
     array = np.asarray(image.convert("RGB"))
     return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
-
-
-def _pair(size: int | dict[str, int]) -> tuple[int, int]:
-    """Return (height, width) of any of the forms transformers has used for a size."""
-    if isinstance(size, int):
-        return size, size
-    if "height" in size:
-        return size["height"], size["width"]
-    return size["shortest_edge"], size["shortest_edge"]

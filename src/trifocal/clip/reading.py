@@ -1,12 +1,11 @@
 """Read a checkpoint that lies on this disk: a folder or a file, transformers' or open_clip's.
 
 Everything that is read is checked here, and what is missing or does not fit is said in one
-sentence. Foreign `.pt` files are read with `weights_only=True`, so that they cannot run code.
+sentence: a checkpoint either means what it means in its own library, or it is refused.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,23 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
+from transformers.activations import ACT2FN
 
 from trifocal.clip import open_clip
 from trifocal.clip.model import Clip
 from trifocal.clip.names import Architecture
+from trifocal.clip.open_clip_config import preprocess_of
 from trifocal.clip.preprocess import Preprocess
+from trifocal.clip.preprocessor_config import STRETCHES
 from trifocal.clip.shape import SHAPES, Activation
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
+from trifocal.clip.unwrap import unwrap
 from trifocal.clip.vocabulary import find_tokenizer
+from trifocal.clip.weights import INDEX, SUFFIXES, as_floats, read_json, read_tensors
 from trifocal.clip.writing import CONVENTIONS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
-from trifocal.errors import UserError
+from trifocal.errors import UserError, nearest
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+TRANSFORMERS_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors" + INDEX,
+    "pytorch_model.bin",
+    "pytorch_model.bin" + INDEX,
+)
 OPEN_CLIP_FILES = (
     OPEN_CLIP_WEIGHTS,
     "open_clip_pytorch_model.safetensors",
@@ -105,10 +112,7 @@ def weights_names(folder: Path) -> tuple[str, ...]:
 
 def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:
     source = request.source
-    try:
-        config = CLIPConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # strict configurations raise several kinds
-        raise UserError(f"the config.json of {source} is not a CLIP's: {error}.") from error
+    config = _read_config(folder, source)
     vision, text = tower_configs(config)
     for tower in (vision, text):
         _agree(tower.hidden_act, request)
@@ -121,23 +125,69 @@ def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:
         },
         request,
     )
-    state = open_clip.unwrap(_read_tensors(weights), str(weights))
+    state = unwrap(read_tensors(weights), str(weights))
     state = {k: v for k, v in state.items() if not k.endswith("position_ids")}
     network = _assemble(config, state, source)
-    described = read_json(folder / "preprocessor_config.json")
+    described = (read_json(folder / "processor_config.json") or {}).get("image_processor")
+    if described is None:  # transformers looks there first
+        described = read_json(folder / "preprocessor_config.json")
     if described is None:
-        described = (read_json(folder / "processor_config.json") or {}).get("image_processor")
-    if described is None:
-        logger.info("%s has no preprocessor_config.json; OpenAI's preprocessing is used", source)
+        logger.warning("%s has no preprocessor_config.json; OpenAI's preprocessing is used", source)
         described = {"size": vision.image_size, "crop_size": vision.image_size}
-    tokenizer = find_tokenizer(request.tokenizer, folder, text.vocab_size)
-    clip = Clip(network, tokenizer, Preprocess.from_dict(described), source)
+    if not isinstance(described, dict):
+        raise UserError(f"the image_processor in {source}'s processor_config.json is no table.")
+    preprocess = Preprocess.from_dict(described, vision.image_size)
+    _check_size(preprocess, vision.image_size, described.get(STRETCHES), source)
+    tokenizer = find_tokenizer(request.tokenizer, folder, text.vocab_size, text.eos_token_id)
+    clip = Clip(network, tokenizer, preprocess, source)
     clip.conventions = read_json(folder / CONVENTIONS) or {}
     return clip
 
 
+def _read_config(folder: Path, source: str) -> CLIPConfig:
+    """Return the architecture of a transformers folder."""
+    try:
+        config = CLIPConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # strict configurations raise several kinds
+        raise UserError(f"the config.json of {source} is not a CLIP's: {error}.") from error
+    if getattr(config, "quantization_config", None) is not None:
+        raise UserError(f"{source} is quantized; take the weights from before it was.")
+    if config._attn_implementation not in (None, "eager", "sdpa"):  # another kernel, equal numbers
+        config._attn_implementation = "sdpa"
+    for tower in tower_configs(config):
+        if tower.hidden_act not in ACT2FN:
+            raise UserError(
+                f"the config.json of {source} has the unknown hidden_act {tower.hidden_act!r}."
+                f"{nearest(str(tower.hidden_act), ACT2FN)}"
+            )
+    vision = tower_configs(config)[0]
+    sizes = (vision.image_size, vision.patch_size)
+    if not all(type(side) is int and side > 0 for side in sizes) or sizes[0] % sizes[1]:
+        raise UserError(
+            f"the config.json of {source} has images of {sizes[0]} in patches of {sizes[1]}; only "
+            "square images of whole patches are done here."
+        )
+    return config
+
+
+def _check_size(preprocess: Preprocess, image_size: int, stretches: object, source: str) -> None:
+    """Refuse pictures that the tower's positions would silently be stretched for."""
+    if preprocess.size != (image_size, image_size) and stretches is not True:
+        height, width = preprocess.size
+        raise UserError(
+            f"the preprocessing of {source} makes pictures of {width}x{height}, but its image "
+            f"tower takes {image_size}x{image_size}; set its crop_size (without a crop: its size) "
+            f'to {image_size}, or state "{STRETCHES}": true to have the positions stretched.'
+        )
+
+
 def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Request) -> Clip:
-    state = open_clip.unwrap(_read_tensors(path), str(path))
+    state = unwrap(read_tensors(path), str(path))
+    if "vision_model.embeddings.class_embedding" in state:
+        raise UserError(
+            f"{path} is in transformers' layout; put its config.json beside it, name it "
+            f"{TRANSFORMERS_WEIGHTS[2 * (path.suffix != '.safetensors')]}, and give the folder."
+        )
     if not open_clip.is_open_clip(state):
         raise UserError(
             f"{path} is not a CLIP with a vision transformer in open_clip's layout "
@@ -148,11 +198,11 @@ def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Reque
     shape = open_clip.shape_of(state, activation, model)
     fields = ("image_size", "patch_size", "vision_width", "text_width")
     _check_architecture({field: getattr(shape, field) for field in fields}, request)
-    preprocess = open_clip.preprocess_of(
-        (described or {}).get("preprocess_cfg", {}), shape.image_size
-    )
-    network = _assemble(shape.config(), open_clip.from_open_clip(state), str(path))
+    pictures = (described or {}).get("preprocess_cfg", {})
+    preprocess = preprocess_of(pictures, shape.image_size)
+    _check_size(preprocess, shape.image_size, pictures.get(STRETCHES), str(path))
     tokenizer = find_tokenizer(request.tokenizer, path.parent, shape.vocab_size or 0)
+    network = _assemble(shape.config(tokenizer), open_clip.from_open_clip(state), str(path))
     return Clip(network, tokenizer, preprocess, request.source)
 
 
@@ -199,8 +249,11 @@ def _check_architecture(got: Mapping[str, int], request: Request) -> None:
 
 def _assemble(config: CLIPConfig, state: dict[str, Tensor], source: str) -> CLIPModel:
     """Build the towers around the tensors, without first filling them with random numbers."""
-    with torch.device("meta"):
-        network = CLIPModel(config)
+    try:
+        with torch.device("meta"):
+            network = CLIPModel(config)
+    except Exception as error:  # whatever a module makes of an impossible number
+        raise UserError(f"the config.json of {source} describes no CLIP: {error}.") from error
     expected = network.state_dict()
     for key in [*expected, *state]:
         if key not in state:
@@ -210,7 +263,7 @@ def _assemble(config: CLIPConfig, state: dict[str, Tensor], source: str) -> CLIP
         got, shape = tuple(state[key].shape), tuple(expected[key].shape)
         if got != shape:
             raise UserError(f"{source} does not fit: {key!r} has shape {got}, not {shape}.")
-    network.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
+    network.load_state_dict(as_floats(state, source), assign=True)
     for embeddings in (network.text_model.embeddings, network.vision_model.embeddings):
         count = embeddings.position_embedding.num_embeddings
         positions = torch.arange(count).expand((1, -1))
@@ -218,34 +271,15 @@ def _assemble(config: CLIPConfig, state: dict[str, Tensor], source: str) -> CLIP
     return network.eval()
 
 
-def _read_tensors(path: Path) -> Any:
-    """Read a weights file of either kind."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises almost anything
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "empty"
-        if "TorchScript" in str(error):
-            reason = "it is a TorchScript archive; take the same weights from the Hub"
-        elif "weights_only" in str(error).lower():
-            reason = "it holds more than tensors, or no tensors at all"
-        raise UserError(f"{path} cannot be read as a checkpoint: {reason}.") from error
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a JSON file's table; None where there is no such file."""
+def _described(path: Path) -> dict[str, Any] | None:
+    """Return open_clip's description of a model, if that is what the file holds."""
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}.") from error
-    return content if isinstance(content, dict) else None
-
-
-def _described(path: Path) -> dict[str, Any] | None:
-    """Return open_clip's description of a model, if that is what the file holds."""
-    content = read_json(path)
+        content = read_json(path)
+    except UserError:
+        if path.name == OPEN_CLIP_CONFIG:
+            raise
+        return None  # any other file that has the weights' name
     known = content is not None and ("model_cfg" in content or "vision_cfg" in content)
     return content if known else None

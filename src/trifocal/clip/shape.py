@@ -17,6 +17,7 @@ from trifocal.errors import UserError
 
 Activation = Literal["quick_gelu", "gelu"]
 CLIP_VOCABULARY = 49408
+NORM_EPS = 1e-5  # of both towers' layer norms, unless said otherwise
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ClipShape:
         vocab_size: ids the text tower knows; None means the tokenizer's, else CLIP's 49 408.
         context_length: ids a text may have.
         activation: of both towers.
+        vision_eps, text_eps: epsilon of the towers' layer norms.
         positions: how the image tower's positions start where weights are drawn at random: as
             transformers draws them, or as "waves", from which it learns sooner.
     """
@@ -48,6 +50,8 @@ class ClipShape:
     vocab_size: int | None = None
     context_length: int = 77
     activation: Activation = "quick_gelu"
+    vision_eps: float = NORM_EPS
+    text_eps: float = NORM_EPS
     positions: Literal["random", "waves"] = "random"
 
     def __post_init__(self) -> None:
@@ -117,6 +121,8 @@ class ClipShape:
             vocab_size=text.vocab_size,
             context_length=text.max_position_embeddings,
             activation=vision.hidden_act,
+            vision_eps=vision.layer_norm_eps,
+            text_eps=text.layer_norm_eps,
         )
 
     def _tower(self, tower: str) -> dict[str, Any]:
@@ -128,6 +134,7 @@ class ClipShape:
             "num_attention_heads": self.heads(tower),
             "projection_dim": self.embed_dim,
             "hidden_act": self.activation,
+            "layer_norm_eps": getattr(self, f"{tower}_eps"),
         }
 
 

@@ -22,6 +22,7 @@ from tokenizers.trainers import BpeTrainer
 
 from trifocal.clip.cleaning import clean_caption
 from trifocal.clip.embeddings import TextBatch
+from trifocal.clip.weights import read_json
 from trifocal.errors import UserError
 
 SOT, EOT = "<|startoftext|>", "<|endoftext|>"
@@ -73,15 +74,23 @@ class Tokenizer:
         self._splitter = self._make_splitter()
 
     def _make_splitter(self) -> Backend:
-        """Return the backend as `encode` uses it; the original stays as it is saved."""
-        splitter = Backend.from_str(self.backend.to_str())
-        splitter.encode_special_tokens = True  # a caption that spells one means the letters
-        if self.cleaning == "openai":
+        """Return the backend as `encode` uses it; the original stays as it is saved.
+
+        A caption that spells start or end of text means the letters. Tokens that were added for
+        captions are found in them, as transformers does.
+        """
+        content = json.loads(self.backend.to_str())
+        for token in content["added_tokens"]:
+            token["special"] = token["content"] in (SOT, EOT)
+        splitter = Backend.from_str(json.dumps(content))
+        splitter.encode_special_tokens = True
+        self._adds = len(content["added_tokens"]) > 2
+        if self.cleaning == "openai" and not self._adds:
             splitter.normalizer = None  # type: ignore[assignment]  # cleaning has done its work
         return splitter
 
     def __getstate__(self) -> dict[str, object]:
-        return {key: value for key, value in vars(self).items() if key != "_splitter"}
+        return {k: v for k, v in vars(self).items() if k not in ("_splitter", "_adds")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
@@ -92,10 +101,15 @@ class Tokenizer:
         """Number of ids, special tokens included."""
         return self.backend.get_vocab_size()
 
+    @property
+    def largest_id(self) -> int:
+        """The largest id a caption can have; ids need not be without gaps."""
+        return max(self.backend.get_vocab().values())
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of one caption with start and end of text, cut to the context length."""
         if self.cleaning == "openai":
-            text = clean_caption(text)
+            text = clean_caption(text, lower=not self._adds)  # added tokens have capitals
         content = self._splitter.encode(text, add_special_tokens=False).ids
         return [self.sot_id, *content[: self.context_length - 2], self.eot_id]
 
@@ -164,15 +178,18 @@ class Tokenizer:
         if (folder / "tokenizer.json").is_file():
             backend = _read_backend(folder / "tokenizer.json")
         elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-            vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-            lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
-            backend = _make_backend(vocab, [_merge(line) for line in lines[1:] if line.strip()])
+            backend = _from_vocabulary(folder)
         else:
             raise UserError(f"{folder} holds no tokenizer: tokenizer.json is missing.")
-        config: dict[str, Any] = {}
-        if (folder / "tokenizer_config.json").is_file():
-            text = (folder / "tokenizer_config.json").read_text(encoding="utf-8")
-            config = json.loads(text)
+        config = read_json(folder / "tokenizer_config.json") or {}
+        for name, token in (("bos_token", SOT), ("eos_token", EOT)):
+            stated = config.get(name) or token
+            if (stated["content"] if isinstance(stated, dict) else stated) != token:
+                raise UserError(
+                    f"{folder}'s tokenizer_config.json has the {name} {stated!r}; a CLIP's texts "
+                    f"begin with {SOT} and end with {EOT}, so give such a tokenizer."
+                )
+        _add_tokens(backend, config, (read_json(folder / "added_tokens.json") or {}), folder)
         length = config.get("model_max_length")
         if not isinstance(length, int) or not 2 < length < 1_000_000:  # a huge one means "none"
             length = CONTEXT_LENGTH
@@ -283,6 +300,46 @@ def _make_backend(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Backe
         add_prefix_space=False,
     )
     return backend
+
+
+def _from_vocabulary(folder: Path) -> Backend:
+    """Assemble the tokenizer of `vocab.json` and `merges.txt`."""
+    vocab = read_json(folder / "vocab.json") or {}
+    if EOT not in vocab or SOT not in vocab or not all(type(i) is int for i in vocab.values()):
+        raise UserError(f"{folder / 'vocab.json'} is not a CLIP's vocabulary: it lacks {EOT}.")
+    try:
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+        start = 1 if lines and lines[0].startswith("#version") else 0
+        return _make_backend(vocab, [_merge(line) for line in lines[start:] if line.strip()])
+    except Exception as error:  # the package raises bare Exception
+        raise UserError(f"{folder / 'merges.txt'} does not fit vocab.json: {error}.") from error
+
+
+def _add_tokens(
+    backend: Backend, config: dict[str, Any], added: dict[str, Any], folder: Path
+) -> None:
+    """Add the tokens that a folder's other files name, at the ids that they name.
+
+    Raises:
+        UserError: They cannot have these ids.
+    """
+    decoder = config.get("added_tokens_decoder") or {}
+    named = {int(i): AddedToken(**_token_fields(token)) for i, token in decoder.items()}
+    named = named or {i: AddedToken(text, normalized=False) for text, i in added.items()}
+    for index in sorted(named):
+        token = named[index]
+        if backend.token_to_id(token.content) is None:
+            backend.add_tokens([token])
+        if backend.token_to_id(token.content) != index:
+            raise UserError(
+                f"{folder} gives the added token {token.content!r} the id {index}, but its "
+                f"vocabulary {backend.token_to_id(token.content)}; correct the one that is wrong."
+            )
+
+
+def _token_fields(token: dict[str, Any]) -> dict[str, Any]:
+    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    return {name: token[name] for name in names if name in token}
 
 
 def _read_backend(path: Path) -> Backend:

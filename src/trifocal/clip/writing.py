@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import CLIPModel
 
 from trifocal.clip import open_clip
+from trifocal.clip.open_clip_config import model_config
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.shape import CLIP_VOCABULARY, ClipShape
 from trifocal.clip.tokenizer import Tokenizer
@@ -50,7 +51,8 @@ def save_pretrained(clip: Savable, folder: str | Path) -> None:
         config.save_pretrained(aside)
         save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
         clip.tokenizer.save(aside)
-        clip.preprocess.save(aside)
+        side = clip.network.config.vision_config.image_size
+        clip.preprocess.save(aside, stretches=clip.preprocess.size != (side, side))
         if clip.conventions:
             _write_json(aside / CONVENTIONS, clip.conventions)
 
@@ -70,7 +72,7 @@ def save_open_clip(clip: Savable, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in ("", ".pt", ".safetensors"):
         raise UserError(f"{path.name} should end in .pt or .safetensors, or be a folder's name.")
-    described = open_clip.model_config(ClipShape.of(clip.network.config), clip.preprocess)
+    described = model_config(ClipShape.of(clip.network.config), clip.preprocess)
     state = open_clip.to_open_clip(_plain_state(clip))
     if path.suffix == "":
         if clip.tokenizer.vocab_size != CLIP_VOCABULARY:
