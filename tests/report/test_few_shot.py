@@ -13,7 +13,7 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
-from trifocal.report import few_shot_figures
+from trifocal.report import few_shot_figures, figures
 from trifocal.report.few_shot import few_shot_chapter, few_shot_report
 from trifocal.report.figures import Series
 from trifocal.report.page import Chapter, Plots, render
@@ -155,7 +155,7 @@ def test_shots_are_the_ticks():
 
 
 def test_as_many_methods_as_there_are_look_different():
-    looks = [few_shot_figures.style(place) for place in range(17)]
+    looks = [figures.style(place) for place in range(17)]
     assert len({(color, line) for color, _, line in looks}) == 17
     assert len({(color, marker) for color, marker, _ in looks}) == 17
     for front in (few_shot_figures.FLAT, few_shot_figures.FEATURED):

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from PIL import Image
 
 from trifocal.clip import load_clip
 from trifocal.data.regions import Region
@@ -14,7 +13,7 @@ from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.metrics.result import Result
 from trifocal.report.contender import Contender
 from trifocal.report.page import Rankings, Report, render
-from trifocal.report.regions import ShownRegion, marked, measures_table, region_chapter
+from trifocal.report.regions import ShownRegion, measures_table, region_chapter
 from trifocal.report.table import Table
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
 
@@ -53,15 +52,6 @@ def test_it_shows_numbers_and_pictures(rows: list[Result]) -> None:
     assert "tuned &lt;b&gt;" in page
     assert "tuned <b>" not in page
     assert len(re.findall("<img", page)) == 3  # the picture, and where either model looks
-
-
-def test_boxes_are_drawn() -> None:
-    gray = Image.new("RGB", (100, 50), (128, 128, 128))
-    picture = marked(Region(gray, ((20, 10, 40, 20),)))
-    assert picture.size == (256, 128)
-    edge = picture.getpixel((round(20 * 2.56), round(20 * 2.56)))
-    assert edge[0] > 150 > edge[1]
-    assert picture.getpixel((100, 50)) == (128, 128, 128)
 
 
 def test_what_it_costs_stands_beside_what_it_gains(rows: list[Result]) -> None:

@@ -21,7 +21,6 @@ from trifocal.report.figures import Series
 FLAT, FEATURED = 0, 1  # places of zero-shot, a dashed line, and of what is drawn in front
 MANY = 8  # more methods than these would lie below their legend and intervals
 _DASHES = (0, (5, 3))
-_TURNS = ("-", (0, (1.2, 1.2)), (0, (4, 1.2, 1.2, 1.2)))  # lines of the same color
 _BAR = 0.62
 
 
@@ -50,7 +49,7 @@ def over_shots(
             axes.plot(line.x, line.y, label=line.label, zorder=3 + featured, **_look(line.place))
             wanted = featured or (bands and line.place != FLAT)
             if line.band is not None and wanted:
-                color, _, _ = style(line.place)
+                color, _, _ = figures.style(line.place)
                 axes.fill_between(line.x, *line.band, color=color, alpha=0.14, lw=0, zorder=1)
         axes.set_xscale("log", base=2)
         axes.set_xticks(shots, [f"{count:g}" for count in shots])
@@ -64,24 +63,9 @@ def over_shots(
         return figures.to_svg(figure, f"over shots {title}")
 
 
-def style(place: int) -> tuple[str, str, Any]:
-    """Return color, marker and line style of a method.
-
-    A color that comes back has another marker and line; those of zero-shot and of the featured
-    method do not come back.
-    """
-    count = len(figures.PALETTE)
-    if place < count:
-        return *figures.style(place), _TURNS[0]
-    turn, step = divmod(place - count, count - 2)
-    again = 2 + step
-    marker = figures.MARKERS[(again + 2 + turn) % count]
-    return figures.PALETTE[again], marker, _TURNS[(1 + turn) % len(_TURNS)]
-
-
 def _look(place: int) -> dict[str, Any]:
     """Return how the line of a method is drawn."""
-    color, marker, line = style(place)
+    color, marker, line = figures.style(place)
     featured, flat = place == FEATURED, place == FLAT
     return {
         "color": color,
@@ -120,34 +104,17 @@ def gains(names: Sequence[str], featured: Series, others: Sequence[Series], x_la
         x_label: What is gained over what.
     """
     with mpl.rc_context(figures.RC):
-        figure, axes = figures.new_axes((figures.LARGE[0], 1.2 + 0.36 * len(names)))
-        places = np.arange(len(names))[::-1]
-        color, _, _ = style(featured.place)
+        figure, axes, places = figures.new_rows(names, x_label, 1.2 + 0.36 * len(names))
+        color, _, _ = figures.style(featured.place)
         values = np.array(featured.x, dtype=float)
         axes.barh(places, values, _BAR, color=color, alpha=0.45, label=featured.label, zorder=2)
         if featured.band is not None:
             low, high = (np.array(end, dtype=float) for end in featured.band)
             axes.hlines(places, low, high, color=figures.INK, lw=1.1, zorder=4)
         for line in others:
-            own, marker, _ = style(line.place)
-            axes.scatter(
-                line.x,
-                places,
-                s=55,
-                color=own,
-                marker=marker,
-                label=line.label,
-                zorder=5,
-                edgecolors="white",
-                linewidths=0.7,
-            )
+            figures.mark(axes, line, line.x, places, s=55, linewidths=0.7, zorder=5)
         axes.axvline(0, color=figures.INK, lw=0.9, zorder=3)
-        axes.set_yticks(places, names)
-        axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-        axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.set_xlabel(x_label)
         axes.margins(x=0.08)
         figures.add_legend(figure, axes)
         return figures.to_svg(figure, f"gains {x_label}")

@@ -22,6 +22,7 @@ from PIL import Image
 
 PALETTE = ("#868e96", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 MARKERS = "oXsDvP^"
+_TURNS = ("-", (0, (1.2, 1.2)), (0, (4, 1.2, 1.2, 1.2)))  # lines of the same color
 INK = "#010203"  # replaced by the page's text color
 LARGE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
 SMALL = (3.9, 3.0)
@@ -66,9 +67,18 @@ class Series:
     band: tuple[Sequence[float], Sequence[float]] | None = None
 
 
-def style(index: int) -> tuple[str, str]:
-    """Return color and marker of series `index`."""
-    return PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+def style(place: int) -> tuple[str, str, Any]:
+    """Return color, marker and line style of a series.
+
+    A color that comes back has another marker and line; those of the first two series (the base
+    and what is featured) do not come back.
+    """
+    count = len(PALETTE)
+    if place < count:
+        return PALETTE[place], MARKERS[place], _TURNS[0]
+    turn, step = divmod(place - count, count - 2)
+    again = 2 + step
+    return PALETTE[again], MARKERS[(again + 2 + turn) % count], _TURNS[(1 + turn) % len(_TURNS)]
 
 
 def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
@@ -86,23 +96,13 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         axes.axvline(base_x, color=INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
         axes.axhline(base_y, color=INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)), zorder=0)
         for line in series:
-            color, marker = style(line.place)
+            color, _, _ = style(line.place)
             if len(line.x) > 1:
                 axes.plot(line.x, line.y, color=color, lw=1.4, marker=".", ms=5, alpha=0.75)
             if line.spread is not None and any(line.spread):
                 wide, high = line.spread
                 axes.errorbar(line.x[-1], line.y[-1], high, wide, color=color, lw=1, capsize=2)
-            axes.scatter(
-                line.x[-1],
-                line.y[-1],
-                s=75,
-                color=color,
-                marker=marker,
-                label=line.label,
-                zorder=3,
-                edgecolors="white",
-                linewidths=0.8,
-            )
+            mark(axes, line, line.x[-1], line.y[-1], s=75, linewidths=0.8, zorder=3)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.margins(0.12)
@@ -134,29 +134,12 @@ def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: fl
         chance: What guessing scores on it.
     """
     with mpl.rc_context(RC):
-        figure, axes = new_axes((LARGE[0], 1.0 + 0.48 * len(rows)))
-        places = np.arange(len(rows))[::-1]
+        figure, axes, places = new_rows(rows, x_label, 1.0 + 0.48 * len(rows))
         axes.axvline(chance, color=INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
         values = np.array([line.x for line in series], dtype=float)
         axes.hlines(places, values.min(0), values.max(0), color=INK, alpha=0.18, lw=3, zorder=1)
         for line in series:
-            color, marker = style(line.place)
-            axes.scatter(
-                line.x,
-                places,
-                s=48,
-                color=color,
-                marker=marker,
-                label=line.label,
-                zorder=3,
-                edgecolors="white",
-                linewidths=0.6,
-            )
-        axes.set_yticks(places, rows)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.set_xlabel(x_label)
+            mark(axes, line, line.x, places, s=48, linewidths=0.6, zorder=3)
         _note(axes, "chance", (chance, 1.0), ha="center", va="bottom", data_x=True)
         add_legend(figure, axes)
         return to_svg(figure, f"dots {x_label}")
@@ -169,6 +152,24 @@ def new_axes(size: tuple[float, float] = LARGE) -> tuple[Figure, Axes]:
     axes.grid(alpha=0.25, lw=0.5, color=INK)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def new_rows(names: Sequence[str], x_label: str, high: float) -> tuple[Figure, Axes, np.ndarray]:
+    """Return a figure so many inches high, its axes, and the heights of named rows, from above."""
+    figure, axes = new_axes((LARGE[0], high))
+    places = np.arange(len(names))[::-1]
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlabel(x_label)
+    return figure, axes, places
+
+
+def mark(axes: Axes, line: Series, x: Any, y: Any, **options: Any) -> None:
+    """Draw the marker of a series at some points, rimmed in white; it names the series."""
+    color, marker, _ = style(line.place)
+    axes.scatter(x, y, color=color, marker=marker, label=line.label, edgecolors="white", **options)
 
 
 def _note(

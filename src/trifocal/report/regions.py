@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from trifocal.data.regions import Region
 from trifocal.evaluate.names import WORLD_NOTE
@@ -17,6 +17,7 @@ from trifocal.regions.prompts import PromptConfig, prompts
 from trifocal.report import figures
 from trifocal.report.comparison import beyond_noise, chance_row, compare, entry_of, seeds_note
 from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.drawing import marked
 from trifocal.report.numbers import percent, signed, thousands
 from trifocal.report.page import (
     Block,
@@ -44,6 +45,7 @@ COSTS = ("zero_shot", "retrieval")  # what the base could do, of `summarize`
 _HIGHLIGHTED = ("im2txt", "P@1", "GT-Box")
 _COST = "cost: whole pictures"
 _TOP = 3  # answers shown of each model
+_SHOWN = 256  # pixels; the longer side of a picture with its region
 
 _TOUR_LEAD = (
     "What follows from this part of this picture? A boat beside a flag means one thing and beside "
@@ -204,7 +206,7 @@ def rankings(
             ]
             answers[place].append((one.label, ranked, attention_picture(one.model, each.region)))
     items = [
-        Ranking(marked(each.region), each.truth, found)
+        Ranking(marked(*each.region.open(), _SHOWN), each.truth, found)
         for each, found in zip(shown, answers, strict=True)
     ]
     text = (
@@ -226,19 +228,6 @@ def attention_picture(model: Any, region: Region) -> Image.Image:
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
     return figures.heat_overlay(picture, weights, size=192)
-
-
-def marked(region: Region, width: int = 256) -> Image.Image:
-    """Return the picture with the region's boxes drawn on it, `width` pixels wide."""
-    image, boxes = region.open()
-    scale = width / image.width
-    picture = image.resize((width, round(image.height * scale)), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(picture)
-    for left, top, across, down in boxes:
-        corners = [scale * left, scale * top, scale * (left + across), scale * (top + down)]
-        pen.rectangle(corners, outline=(255, 255, 255), width=5)
-        pen.rectangle(corners, outline=(200, 20, 60), width=3)
-    return picture
 
 
 def _highlights(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Highlights:

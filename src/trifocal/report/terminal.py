@@ -62,7 +62,7 @@ def _headings(table: Table, rows: Sequence[Sequence[Text]]) -> list[str]:
     ]
     if sum(widths) + len(labels) <= _WIDTH:
         return labels
-    return ["\n".join(label.rsplit(" ", 1)) for label in labels]
+    return [c.label if c.words else "\n".join(c.label.rsplit(" ", 1)) for c in table.columns]
 
 
 def _cell(entry: Entry) -> Text:

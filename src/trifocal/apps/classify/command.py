@@ -15,7 +15,7 @@ from rich.console import Console
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
-from trifocal.apps.classify.picture import FORMATS, save_picture
+from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import (
     evaluation_lines,
     evaluation_tables,
@@ -43,6 +43,8 @@ from trifocal.errors import UserError
 from trifocal.evaluate.records import append_results
 from trifocal.features.pictures import default_cache
 from trifocal.progress import Progress
+from trifocal.report.drawing import FORMATS, save_picture
+from trifocal.report.terminal import terminal_table
 from trifocal.tuning import load_model
 
 
@@ -121,7 +123,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             records += [record for chunk in chunks for record in chunk]
             done = len(records)
     if records:
-        Console().print(prediction_table(records))
+        Console().print(terminal_table(prediction_table(records)))
     if arguments.out or done < len(listed):
         told = f"{arguments.out or 'done'}: {done} of {len(listed)} pictures classified"
         print(told, file=sys.stderr)
@@ -140,10 +142,11 @@ def _explain(arguments: argparse.Namespace) -> None:
         facts = {"image": arguments.image, "boxes": boxes, "model": arguments.classifier}
         print(json.dumps({**facts, **because.as_dict()}))
     else:
-        Console().print(explanation_table(because))
+        Console().print(terminal_table(explanation_table(because)))
     if out:
         try:
-            save_picture(out, image, boxes if region.boxes else (), because, classifier.saved)
+            shown = boxes if region.boxes else ()
+            save_picture(out, explained_picture(image, shown, because, classifier.saved))
         except OSError as error:
             raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
         print(f"The picture is in {out}", file=sys.stderr)
@@ -158,7 +161,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     else:
         console = Console()
         for table in evaluation_tables(found):
-            console.print(table)
+            console.print(terminal_table(table))
         for line in evaluation_lines(found):
             print(line)
     if arguments.out:

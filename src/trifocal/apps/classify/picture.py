@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from trifocal.apps.classify.answers import Because, Guess, Reason
-from trifocal.apps.classify.tables import minus, percent, signed
-from trifocal.apps.explain.picture import (
+from trifocal.concepts.head_files import SavedHead
+from trifocal.data.regions import Box
+from trifocal.report.drawing import (
     BAR,
     FAINT,
-    FORMATS,
     INK,
     MARK,
     PAPER,
     TRACK,
     cut,
+    draw_bar,
     font,
     marked,
 )
-from trifocal.concepts.head_files import SavedHead
-from trifocal.data.regions import Box
-from trifocal.files import atomic_write
-
-__all__ = ["FORMATS", "explained_picture", "save_picture"]
+from trifocal.report.numbers import minus, percentage, signed
 
 _SIDE, _PANEL, _MARGIN = 400, 716, 28  # pixels: the photo, the reasons, what is around them
 _NAME, _BARS, _VALUE, _GAP = 216, 196, 84, 14  # columns of a reason
@@ -41,19 +36,6 @@ _SUMMED = {  # what has no bar of its own, and what it is called in the sum
     "rest": "everything else",
 }
 _PLURAL = {"concept": "concepts", "image": "support images"}
-
-
-def save_picture(
-    path: str | os.PathLike[str],
-    image: Image.Image,
-    boxes: Sequence[Box],
-    because: Because,
-    saved: SavedHead,
-) -> None:
-    """Write `explained_picture` as PNG, JPEG or WebP, by the suffix; see there."""
-    with atomic_write(path) as aside:
-        drawn = explained_picture(image, boxes, because, saved)
-        drawn.save(aside, format=FORMATS[Path(path).suffix.lower()], quality=92)
 
 
 def explained_picture(
@@ -105,11 +87,11 @@ def _answer(
 def _guess(draw: ImageDraw.ImageDraw, y: int, guess: Guess, *, bold: bool) -> None:
     """Draw a class, its probability, and a bar of that."""
     ink, type_ = (INK, font(_SIZE, bold=True)) if bold else (FAINT, font(_SIZE))
-    share = percent(guess.probability)
+    share = percentage(guess.probability)
     room = _SIDE - round(type_.getlength(share)) - _GAP
     draw.text((0, y), cut(guess.label, room, type_), ink, type_)
     draw.text((_SIDE, y), share, ink, type_, anchor="ra")
-    _bar(draw, (0, y + 28, _SIDE, y + 34), 0.0, guess.probability, BAR if bold else FAINT)
+    draw_bar(draw, (0, y + 28, _SIDE, y + 34), 0.0, guess.probability, BAR if bold else FAINT)
 
 
 def _reasons(because: Because, saved: SavedHead) -> Image.Image:
@@ -167,12 +149,12 @@ def _reason(
     start, stop = sorted((zero, (value - low) / ((high - low) or 1.0)))
     color = MARK if value < 0 else BAR
     left = _NAME
-    _bar(draw, (left, middle - 7, left + _BARS, middle + 7), start, stop, color)
+    draw_bar(draw, (left, middle - 7, left + _BARS, middle + 7), start, stop, color)
     if low < 0 < high:
         x = left + round(zero * _BARS)
         draw.line((x, middle - 12, x, middle + 12), FAINT, 1)
     left += _BARS + _VALUE
-    draw.text((left - 6, middle), signed(value), ink, font(_SIZE), anchor="rm")
+    draw.text((left - 6, middle), signed(value, 3), ink, font(_SIZE), anchor="rm")
     left += _GAP
     indices = reason.term.images or (() if reason.term.index is None else (reason.term.index,))
     for index in indices[:_THUMBS] if reason.images else ():
@@ -233,25 +215,9 @@ def _sum(
     width = _PANEL // (len(cells) + 1)
     for number, (label, value) in enumerate(cells):
         x = number * width
-        draw.text((x, y), signed(value), INK, font(_SIZE))
+        draw.text((x, y), signed(value, 3), INK, font(_SIZE))
         draw.text((x, y + 26), cut(label, width - 8, font(_SMALL)), FAINT, font(_SMALL))
     draw.text((_PANEL, y), f"= {because.logit:.3f}", INK, font(_SIZE, bold=True), anchor="ra")
     what = "logit" if because.against is None else "difference"
     draw.text((_PANEL, y + 26), what, FAINT, font(_SMALL), anchor="ra")
     return y + 50
-
-
-def _bar(
-    draw: ImageDraw.ImageDraw,
-    frame: tuple[int, int, int, int],
-    start: float,
-    stop: float,
-    color: str,
-) -> None:
-    """Draw a track, and on it a bar between two shares of its length."""
-    left, top, right, bottom = frame
-    radius, length = (bottom - top) // 2, right - left
-    draw.rounded_rectangle((left, top, right - 1, bottom), radius, TRACK)
-    begin = left + round(start * length)
-    end = max(begin + 2 * radius, left + round(stop * length))
-    draw.rounded_rectangle((begin, top, min(end, right) - 1, bottom), radius, color)

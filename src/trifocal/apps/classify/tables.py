@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from trifocal.apps.classify.answers import Because, Evaluation, Reason
 from trifocal.apps.classify.fit import Fitted
+from trifocal.concepts.ccli import CCLI
+from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.discovery import describe
-from trifocal.concepts.method import CCLI
 from trifocal.metrics.intervals import Interval
+from trifocal.report.numbers import minus, percentage, signed
+from trifocal.report.table import Column, Entry, Row, Table
 
 _CONFUSED = 5  # pairs shown
 _CLASSES = 20  # rows of recall
@@ -32,20 +33,21 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     with_concepts = f", {len(saved.concepts):,} text concepts" if saved.concepts else ""
     yield (
-        f"{saved.method}: {len(saved.classes):,} classes, {len(saved.labels):,} support images "
+        f"fitted {saved.method}: {len(saved.classes):,} classes, {len(saved.labels):,} support images "
         f"({each} a class){with_concepts}; backbone {saved.backbone.name}"
     )
+    yield f"method: {(inspect.getdoc(saved.head) or '-').splitlines()[0]}"
     measured = saved.metrics
     if measured:
         interval = Interval(measured["acc1"], measured["low"], measured["high"])
         yield (
             f"accuracy on {measured['n']:,} held-out pictures: {_with_interval(interval)} "
-            f"(zero-shot {percent(measured['zero_shot_acc1'])}, chance "
-            f"{percent(measured['chance'])}; {measured['protocol']})"
+            f"(zero-shot {percentage(measured['zero_shot_acc1'])}, chance "
+            f"{percentage(measured['chance'])}; {measured['protocol']})"
         )
     if saved.note:
         yield f"note: {saved.note}"
-    if isinstance(saved.head, CCLI):
+    if isinstance(saved.head, CCLI | ConceptMap):
         yield f"visual concepts: {describe(saved.head.diagnostics_)}"
     if saved.backbone.name == "builtin":
         yield _DRAWINGS
@@ -53,46 +55,39 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
 
 def prediction_table(records: Sequence[dict[str, Any]]) -> Table:
     """Return a row for each picture: its class, how probable that is, and the next ones."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("picture", overflow="fold", ratio=3)
-    table.add_column("class", overflow="fold", ratio=2)
-    table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("next", overflow="fold", ratio=3, style="dim")
+    rows = []
     for name, record in zip(short_names([each["image"] for each in records]), records):
-        others = (f"{each['class']} {percent(each['probability'])}" for each in record["top"][1:])
-        table.add_row(
-            Text(name),
-            Text(record["class"]),
-            percent(record["probability"]),
-            Text(", ".join(others)),
+        others = (
+            f"{each['class']} {percentage(each['probability'])}" for each in record["top"][1:]
         )
-    return table
+        share, rest = percentage(record["probability"]), ", ".join(others)
+        rows.append(Row(name, [Entry(record["class"]), Entry(share), Entry(rest, tone="flat")]))
+    columns = [Column("class", words=True), Column("probability"), Column("next", words=True)]
+    return Table("", "picture", columns, rows)
 
 
 def explanation_table(because: Because) -> Table:
     """Return the reasons for a class, and their sum."""
     about = because.about
     others = [guess for guess in because.guesses if guess.label != about.label]
-    rest = ", ".join(f"{guess.label} {percent(guess.probability)}" for guess in others)
-    title = f"{about.label}: {percent(about.probability)}" + (f" (others: {rest})" if rest else "")
-    table = Table(box=None, pad_edge=False, title=Text(title), title_justify="left")
-    table.add_column("adds", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold", ratio=3)
-    table.add_column("support images", overflow="fold", ratio=4, style="dim")
+    rest = ", ".join(f"{guess.label} {percentage(guess.probability)}" for guess in others)
+    title = f"{about.label}: {percentage(about.probability)}"
+    rows = []
     for reason in because.reasons:
         score = reason.term.score
         images = list(reason.images[:_SHOWN_IMAGES])
         images += [f"+{len(reason.images) - len(images)}"] * (len(reason.images) > len(images))
-        table.add_row(
-            signed(reason.term.value),
-            "" if score is None else minus(f"{score:.2f}"),
-            Text(described(reason)),
-            Text(", ".join(images)),
-        )
-    table.add_section()
-    table.add_row(signed(because.logit), "", Text(because.what), "")
-    return table
+        entries = [
+            Entry(signed(reason.term.value, 3)),
+            Entry("" if score is None else minus(f"{score:.2f}")),
+            Entry(", ".join(images), tone="flat"),
+        ]
+        rows.append(Row(described(reason), entries))
+    rows.append(
+        Row(because.what, [Entry(signed(because.logit, 3)), Entry(""), Entry("")], "strong")
+    )
+    columns = [Column("adds"), Column("score"), Column("support images", words=True)]
+    return Table(title + (f" (others: {rest})" if rest else ""), "reason", columns, rows)
 
 
 def described(reason: Reason) -> str:
@@ -104,25 +99,26 @@ def described(reason: Reason) -> str:
 
 def evaluation_tables(found: Evaluation) -> Iterator[Table]:
     """Yield the recall of each class, and the pairs that are confused most."""
-    recalls, title = found.recalls, None
+    recalls, title = found.recalls, ""
     if len(recalls) > _CLASSES:
         recalls = sorted(recalls, key=lambda each: each[2])[:_CLASSES]
         title = f"the {_CLASSES} of {len(found.recalls):,} classes that are recognized worst"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    table.add_column("class", overflow="fold")
-    table.add_column("pictures", justify="right")
-    table.add_column("recall", justify="right")
-    for name, count, share in recalls:
-        table.add_row(Text(name), f"{count:,}", percent(share))
-    yield table
+    yield Table(
+        title,
+        "class",
+        [Column("pictures"), Column("recall")],
+        [Row(name, [Entry(f"{n:,}"), Entry(percentage(share))]) for name, n, share in recalls],
+    )
     if found.confusions:
-        pairs = Table(box=None, pad_edge=False)
-        pairs.add_column("confused", overflow="fold")
-        pairs.add_column("with", overflow="fold")
-        pairs.add_column("times", justify="right")
-        for true, named, count in found.confusions[:_CONFUSED]:
-            pairs.add_row(Text(true), Text(named), f"{count:,}")
-        yield pairs
+        yield Table(
+            "",
+            "confused",
+            [Column("with", words=True), Column("times")],
+            [
+                Row(true, [Entry(named), Entry(f"{count:,}")])
+                for true, named, count in found.confusions[:_CONFUSED]
+            ],
+        )
 
 
 def evaluation_lines(found: Evaluation) -> Iterator[str]:
@@ -140,8 +136,8 @@ def evaluation_lines(found: Evaluation) -> Iterator[str]:
 
 
 def _with_interval(share: Interval) -> str:
-    low, high = percent(share.low), percent(share.high)
-    return f"{percent(share.value)}, 95 % interval {low} to {high}"
+    low, high = percentage(share.low), percentage(share.high)
+    return f"{percentage(share.value)}, 95 % interval {low} to {high}"
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -151,18 +147,3 @@ def short_names(paths: Sequence[str]) -> list[str]:
     except ValueError:  # some begin at the root, and some do not
         return list(paths)
     return [os.path.relpath(path, folder) if folder else path for path in paths]
-
-
-def percent(share: float) -> str:
-    """Return a share as tables print it."""
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-
-
-def signed(value: float) -> str:
-    """Return a summand with its sign and three decimals."""
-    return minus(f"{value:+.3f}")
-
-
-def minus(number: str) -> str:
-    """Return a number with a sign as long as the plus."""
-    return number.replace("-", "−")

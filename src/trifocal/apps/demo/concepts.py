@@ -16,8 +16,8 @@ from trifocal.apps.demo.worded import Worded, mean_text
 from trifocal.apps.few_shot.sources import world_source
 from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip, load_clip
+from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.head import Head
-from trifocal.concepts.method import CCLI
 from trifocal.concepts.registry import HEADS
 from trifocal.concepts.support import Support
 from trifocal.concepts.tasks.picture_source import PictureSource
@@ -27,22 +27,31 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
-from trifocal.report.concepts import CONTROLS, NAMED, NAMELESS, TITLES, TOLD, overview, tour_chapter
+from trifocal.report.concepts import (
+    CONTROLS,
+    MAP,
+    NAMED,
+    NAMELESS,
+    TITLES,
+    TOLD,
+    overview,
+    tour_chapter,
+)
 from trifocal.report.page import Chapter
 from trifocal.report.terminal import terminal_table
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
 
 
 @dataclass(eq=False)
-class Nameless(CCLI):
-    """CCLI that is not told the texts of the classes."""
+class Nameless(ConceptMap):
+    """The concept map that is not told the texts of the classes."""
 
     def _fit(self, data: Support) -> None:
         super()._fit(replace(data, text=None))
 
 
 METHODS: dict[str, Callable[..., Head]] = {
-    **{name: HEADS[name] for name in ("zero-shot", "tip-adapter", "tip-adapter-f", "gda", "ccli")},
+    **{name: HEADS[name] for name in ("zero-shot", "tip-adapter", "tip-adapter-f", "gda", MAP)},
     NAMELESS: Nameless,
     **{name: HEADS[name] for name in CONTROLS},
 }
@@ -51,7 +60,7 @@ _VAL: ValMode = "few"
 
 
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
-    """Fit heads at all numbers of shots, test them, and explain two answers of CCLI."""
+    """Fit heads at all numbers of shots, test them, and explain two answers of concept-map."""
     base, own = load_clip("builtin").eval(), folder / "concepts"
     cache, draws = own / "features", range(1, max(seeds, _DRAWS) + 1)
     console.print("[bold]Concepts[/bold]: drawing classes that nobody has named before")

@@ -1,4 +1,4 @@
-"""Two answers of the concept map on the world's few-shot classes, a right and a wrong one, with its reasons."""
+"""Two answers of the concept map on the world's classes, a right and a wrong one, and why."""
 
 from __future__ import annotations
 
