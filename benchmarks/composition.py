@@ -31,7 +31,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from trifocal.clip import Clip, Preprocess, TextBatch
 from trifocal.composition import FscClip
-from trifocal.data.samples import CaptionBatch
+from trifocal.composition.batching import CaptionBatch
 
 CONTEXT, VOCABULARY, SOT, EOT = 77, 49408, 49406, 49407
 KINDS = 3

@@ -3,6 +3,15 @@
 Plain fine-tuning continues CLIP's own contrastive loss (Radford et al., ICML 2021); it is also
 what pre-trains the built-in base. NegCLIP (Yuksekgonul et al., ICLR 2023, arXiv 2210.01936) adds
 the hard negatives of the whole batch as further columns of the image-to-text matrix.
+
+Reading order: the two `objective`s below over `losses/contrastive.py`, where the matrix is made in
+tiles; the negatives come from `negatives/generator.py`.
+
+When to use: `Finetune` to adapt to new captions, and as the baseline of whatever claims more;
+`NegClip` where word order is all that counts. Where the model must also stay what it was,
+`FscClip` costs less.
+
+Relations: both are FSC-CLIP's contrastive term with other columns, on the same batches and engine.
 """
 
 from __future__ import annotations

@@ -5,12 +5,25 @@ pairs, plus two (1+K)-way choices of every image between its own caption and rul
 of it: one on the pooled embeddings, one on token-patch alignment. Both are trained with a focal
 loss on smoothed targets, which keeps what the model knew.
 
-Every term is a switch: `global_weight` and `local_weight` 0 remove a loss, `gamma` 0 the focal
-factor, `smoothing` 0 the smoothing. The paper's ablation is eight settings of these four.
+Reading order: `FscClip.objective` below is the equation; `losses/contrastive.py`, then
+`losses/hard_negative.py` (the logits of both choices) over `losses/alignment.py` (words and
+patches), then `losses/calibration.py` (focal loss, smoothed targets); the distortions are made in
+`negatives/generator.py`, the batches in `batching.py`. `examples/fsc_clip.py` trains it by hand.
+
+When to use: a model should tell captions apart that have the same words in other places, and still
+retrieve and classify as before. It learns from captioned photos alone; a hundred thousand of them
+and an hour of one GPU are what the paper takes.
+
+Relations: `global_weight` and `local_weight` 0 is `Finetune`; NegCLIP (`NegClip`) puts the same
+distortions of all images into the contrastive matrix instead, which costs more of the old skills.
+Every term is a switch, `gamma` 0 removes the focal factor and `smoothing` 0 the smoothing; the
+paper's ablation is eight settings of these four.
 
 Example:
-    >>> method = FscClip(load_clip("builtin"), FscClipConfig(local_weight=0.0))
-    >>> terms = method.loss(batch)  # {"contrastive": ..., "global_negative": ..., ...}
+    >>> from trifocal import load_clip
+    >>> method = FscClip(load_clip("builtin"), FscClipConfig(tuning="lora", local_weight=0.0))
+    >>> method.negative_kinds, method.dense  # without the local term, no patches are kept
+    (('swap', 'replace', 'shuffle'), False)
 
 Differs from the authors' code: missing negatives are masked (theirs stay in the softmax with
 logit 0; `missing="zero"` restores it), losses gather across processes with gradient, LoRA starts

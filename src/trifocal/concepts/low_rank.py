@@ -6,8 +6,10 @@ in front of the updates, the same settings and one prompt for all data sets. Not
 the last step is the model.
 
 Example:
+    >>> from trifocal import load_clip
     >>> method = ClipLora(load_clip("builtin"))
-    >>> terms = method.loss(batch)  # {"cross_entropy": ...}
+    >>> sum(p.numel() for p in method.parameters() if p.requires_grad)
+    10752
 """
 
 from __future__ import annotations

@@ -5,8 +5,10 @@ vectors stand where "a photo of a" would, one context for all classes or one for
 only parameters. A context for all goes with any class names afterwards, also new ones.
 
 Example:
+    >>> from trifocal import load_clip
     >>> method = Coop(load_clip("builtin"), CoopConfig(words="a picture of a"))
-    >>> terms = method.loss(batch)  # {"cross_entropy": ...}
+    >>> [tuple(p.shape) for p in method.parameters() if p.requires_grad]  # four words
+    [(4, 128)]
 
 Differs from the authors' code: a class name that leaves no room for the context is cut instead of
 refused, as the tokenizer cuts a caption.

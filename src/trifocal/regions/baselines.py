@@ -6,6 +6,12 @@ shows what RCA's pretrained half does without adapters. LoRA (Hu et al., ICLR 20
 prompts (Jia et al., ECCV 2022) stand for the rest of the field. Adapters of the usual kind are RCA
 itself with `adapters.modules` [attention] or [mlp]; a method that does not know the region is any
 of these with prompt "ctx".
+
+Reading order: `region_tuned.py` holds all that they share with RCA (prompts, batches, losses); the
+classes below choose what is trained, in the words of `tuning/surgery.py`.
+
+When to use: as contenders of RCA; `RegionFinetune` also where there are many regions to learn from
+and the model will do nothing else, `RegionLora` where the result should be merged into the weights.
 """
 
 from __future__ import annotations

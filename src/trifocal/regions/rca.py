@@ -6,9 +6,23 @@ the marked whole picture in one input; adapters in every block of both towers, o
 the attention, learn while the blocks stay frozen; a dual contrastive loss ties the picture to what
 is literally in the region and to what follows from it.
 
+Reading order: `prompts.py` (how a region becomes an input), `batching.py`, `region_tuned.py`
+(`objective` is the dual loss, over `losses/dual.py`), this file (what is trained, at which rate),
+then `tuning/adapters.py` for the adapters themselves. `examples/rca.py` trains it by hand.
+
+When to use: a question is about a place in the picture, and what follows from it stands in no
+caption. It learns from regions with texts, and keeps the backbone's blocks as they are, so that one
+base serves many tasks.
+
+Relations: without adapters it is `RegionEdges`, with all weights instead `RegionFinetune`, with
+other small updates `RegionLora` and `RegionPrompts`; `adapters.modules` [attention] or [mlp] are
+adapters of the usual kind. `cls_attention` shows where a trained model looks.
+
 Example:
+    >>> from trifocal import load_clip
     >>> method = Rca(load_clip("builtin"), RcaConfig(trains="strict_frozen"))
-    >>> terms = method.loss(batch)  # {"inference": ..., "clue": ...}
+    >>> sum(p.numel() for p in method.parameters() if p.requires_grad)  # adapters and the scale
+    174721
 
 "Frozen" is not the whole story in the published code: it also trains the embeddings, the last
 norms and the projections, at a learning rate of their own (64 % of what RCA trains on ViT-B/16).
