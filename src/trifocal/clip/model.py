@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from trifocal.clip import towers
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, length_groups
+from trifocal.clip.half_precision import HalfPrecision
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.writing import save_pretrained
@@ -69,6 +70,7 @@ class Clip(nn.Module):
         # One pass of the tower for all texts of a batch, however much of it is padding. Processes
         # that share parameters must take the same number of passes.
         self.text_in_one_pass = False
+        self._half = HalfPrecision()
         self.training = network.training
         self._check_size(*self.preprocess.size)
 
@@ -182,6 +184,7 @@ class Clip(nn.Module):
         if pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ValueError(f"pixels must be (B, 3, H, W), not {tuple(pixels.shape)}")
         self._check_size(*pixels.shape[-2:])
+        self._half.in_use(self)
         pixels = pixels.to(self.device)
         if pixels.dtype == torch.uint8:
             pixels = self.preprocess.normalize(pixels)
@@ -218,6 +221,7 @@ class Clip(nn.Module):
 
     def _encode_text(self, batch: TextBatch, tokens: bool) -> TextEmbedding:
         """Encode a batch as it is padded; the pooled vectors are not normalized yet."""
+        self._half.in_use(self)
         states = towers.text_states(self.network, batch.ids, batch.lengths)
         row = torch.arange(len(batch), device=states.device)
         end = batch.lengths - 1
@@ -236,6 +240,11 @@ class Clip(nn.Module):
             self.network.activation_checkpointing_enable()
         else:
             self.network.activation_checkpointing_disable()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Clip:
+        """Cast or move all parameters; `half()`, `to()` and the like end here."""
+        self._half.before_cast(self, fn)
+        return super()._apply(fn, recurse)
 
     # --- identity and disk ----------------------------------------------------------------
 

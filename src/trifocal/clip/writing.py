@@ -20,6 +20,7 @@ from trifocal.clip.open_clip_config import model_config
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.shape import CLIP_VOCABULARY, ClipShape
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.towers import tower_configs
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write
 
@@ -51,7 +52,7 @@ def save_pretrained(clip: Savable, folder: str | Path) -> None:
         config.save_pretrained(aside)
         save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
         clip.tokenizer.save(aside)
-        side = clip.network.config.vision_config.image_size
+        side = tower_configs(config)[0].image_size
         clip.preprocess.save(aside, stretches=clip.preprocess.size != (side, side))
         if clip.conventions:
             _write_json(aside / CONVENTIONS, clip.conventions)
