@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.composition.negatives.parses import cats, train, van
 
+from tests.composition.negatives.parses import cats, train, van
 from trifocal.composition.negatives import Parse, Span
 from trifocal.composition.negatives.parse import filter_spans, parse_all
 from trifocal.composition.negatives.textblob_parser import TextBlobParser

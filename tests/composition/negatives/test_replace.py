@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from tests.composition.negatives.parses import assert_shares, make_parse, shares, train, van
 
+from tests.composition.negatives.parses import assert_shares, make_parse, shares, train, van
 from trifocal.composition.negatives import HardNegatives, ParseStore
 from trifocal.composition.negatives.prepositions import PREPOSITIONS
 from trifocal.composition.negatives.replace import (

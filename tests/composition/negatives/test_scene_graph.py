@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.composition.negatives.parses import make_parse, train, van
 
+from tests.composition.negatives.parses import make_parse, train, van
 from trifocal.composition.negatives import Parse
 from trifocal.composition.negatives.scene_graph import SceneGraph, scene_graph
 from trifocal.composition.negatives.textblob_parser import TextBlobParser

@@ -7,8 +7,8 @@ from itertools import permutations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.composition.negatives.parses import assert_shares, cats, make_parse, shares, train
 
+from tests.composition.negatives.parses import assert_shares, cats, make_parse, shares, train
 from trifocal.composition.negatives.shuffle import draw_shuffle, shuffle_candidates
 
 

@@ -6,8 +6,8 @@ import pickle
 from typing import Any
 
 import pytest
-from tests.composition.negatives.parses import van
 
+from tests.composition.negatives.parses import van
 from trifocal.composition.negatives import HardNegatives, Span, make_parser, spacy_pipelines
 from trifocal.composition.negatives.scene_graph import scene_graph
 from trifocal.composition.negatives.spacy_parser import SpacyParser, from_doc

@@ -9,8 +9,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.composition.negatives.parses import van
 
+from tests.composition.negatives.parses import van
 from trifocal.composition.negatives import HardNegatives, Parse, ParseStore
 from trifocal.composition.negatives.store import caption_key
 from trifocal.errors import UserError

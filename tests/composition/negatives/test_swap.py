@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.composition.negatives.parses import assert_shares, cats, make_parse, shares, train, van
 
+from tests.composition.negatives.parses import assert_shares, cats, make_parse, shares, train, van
 from trifocal.composition.negatives import Span
 from trifocal.composition.negatives.swap import (
     draw_swap,

@@ -11,7 +11,6 @@ from trifocal.composition.negatives.store import ParseStore
 from trifocal.composition.negatives.table import (
     TableRow,
     prepare_table,
-    read_table,
     write_table,
 )
 from trifocal.composition.negatives.wordnet import find_wordnet
@@ -30,7 +29,6 @@ __all__ = [
     "make_parser",
     "normalize_caption",
     "prepare_table",
-    "read_table",
     "spacy_pipelines",
     "write_table",
 ]

@@ -172,38 +172,21 @@ class HardNegatives:
             self._learn(caption, known)
         return known
 
-    def warm_up(
-        self, captions: Iterable[str], progress: Callable[[int], None] | None = None
-    ) -> None:
-        """Parse captions ahead, in batches where the parser can, and keep their candidates.
-
-        Args:
-            captions: those that will be asked for.
-            progress: called with the number of captions done.
-        """
-        new: list[str] = []
-        for done, caption in enumerate(map(self.prepare_caption, captions), 1):
-            if caption not in self._known:
-                new.append(caption)
-            if len(new) >= 512:
-                self._warm_batch(new)
-                new = []
-            if progress is not None:
-                progress(done)
-        self._warm_batch(new)
-        if self.store is not None:
-            self.store.flush()
-
-    def _warm_batch(self, captions: list[str]) -> None:
-        captions = list(dict.fromkeys(captions))
-        stored = {caption: self._load(caption) for caption in captions}
-        missing = [caption for caption in captions if stored[caption] is None]
+    def warm_up(self, captions: Iterable[str]) -> None:
+        """Parse captions ahead, as one batch where the parser can, and keep their candidates."""
+        prepared = dict.fromkeys(map(self.prepare_caption, captions))
+        stored = {
+            caption: self._load(caption) for caption in prepared if caption not in self._known
+        }
+        missing = [caption for caption, parse in stored.items() if parse is None]
         for caption, parse in zip(missing, parse_all(self.parser, missing)):
             stored[caption] = parse
             self._save(caption, parse)
         for caption, parse in stored.items():
             if parse is not None:
                 self._learn(caption, self._make(parse))
+        if self.store is not None:
+            self.store.flush()
 
     def _learn(self, caption: str, candidates: Candidates) -> None:
         if len(self._known) >= self._remember > 0:

@@ -7,16 +7,16 @@ as Python writes it) and `neg_image` (a list of row numbers of similar images).
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
 import io
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,9 +25,7 @@ from trifocal.errors import UserError
 from trifocal.files import atomic_write
 
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
-Item = TypeVar("Item", str, int)
-
-_LONGEST_LIST = 100_000  # characters of one written list; longer ones are refused unread
+_AHEAD = 512  # captions parsed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +36,6 @@ class TableRow:
     filepath: str
     negatives: tuple[str, ...] = ()
     similar: tuple[int, ...] = ()
-
-
-def read_table(path: str | os.PathLike[str]) -> list[TableRow]:
-    """Read a table in NegCLIP's format.
-
-    Lists are read as literals and never evaluated.
-
-    Raises:
-        UserError: the file is missing, lacks a column, or a list cannot be read.
-    """
-    rows = []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            _check_columns(path, reader.fieldnames or ())
-            for number, row in enumerate(reader):
-                place = f"row {number} of {path}"
-                negatives = read_list(row["neg_caption"], str, place)
-                similar = read_list(row.get("neg_image") or "[]", int, place)
-                rows.append(TableRow(row["title"], row["filepath"], negatives, similar))
-    except FileNotFoundError:
-        raise UserError(f"there is no caption table at {path}; check the path.") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not a tab-separated caption table ({error}); export it again as UTF-8 "
-            "text with tabs."
-        ) from error
-    return rows
-
-
-def _check_columns(path: str | os.PathLike[str], found: Iterable[str]) -> None:
-    missing = [name for name in COLUMNS[1:4] if name not in set(found)]
-    if missing:
-        raise UserError(
-            f"{path} lacks the column {missing[0]!r}; a table with hard negatives is "
-            f"tab-separated and has the columns {', '.join(COLUMNS[1:])}."
-        )
-
-
-def read_list(text: str | None, kind: type[Item], place: str) -> tuple[Item, ...]:
-    """Read a list literal such as `['a dog', 'a cat']` whose items are all of one kind.
-
-    Args:
-        text: the literal.
-        kind: `str` or `int`.
-        place: where it stands, for the error message.
-
-    Raises:
-        UserError: the text is too long or is no such list.
-    """
-    content = None
-    if text is not None and len(text) <= _LONGEST_LIST:
-        try:
-            content = ast.literal_eval(text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            content = None
-    if not isinstance(content, list) or not all(type(item) is kind for item in content):
-        shown = repr(text if text is None or len(text) < 60 else f"{text[:57]}...")
-        raise UserError(
-            f"{place} should hold a list of {'strings' if kind is str else 'row numbers'} such as "
-            f"{['a dog'] if kind is str else [3, 7]}, not {shown}; mend or leave out the row."
-        )
-    return tuple(content)
 
 
 def _line(number: int, row: TableRow) -> str:
@@ -152,7 +87,7 @@ def prepare_table(
     rows: list[TableRow] = []
     with open(part, "a+b") as file:
         kept = _finished_rows(file)
-        for number, (caption, filepath) in enumerate(items):
+        for number, (caption, filepath) in enumerate(_ahead(items, negatives, len(kept))):
             title = negatives.prepare_caption(caption)
             if number < len(kept) and (kept[number].title, kept[number].filepath) != (
                 title,
@@ -174,6 +109,17 @@ def prepare_table(
     write_table(rows, target)
     part.unlink()
     return len(rows)
+
+
+def _ahead(
+    items: Iterable[tuple[str, str]], negatives: HardNegatives, skip: int
+) -> Iterator[tuple[str, str]]:
+    """Yield the items; captions after the first `skip` are parsed in batches before they come."""
+    rest = iter(items)
+    yield from itertools.islice(rest, skip)
+    while batch := list(itertools.islice(rest, _AHEAD)):
+        negatives.warm_up(caption for caption, _ in batch)
+        yield from batch
 
 
 def _settings(negatives: HardNegatives, count: int) -> str:
