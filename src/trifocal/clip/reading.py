@@ -149,7 +149,8 @@ def _read_config(folder: Path, source: str) -> CLIPConfig:
     try:
         config = CLIPConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # strict configurations raise several kinds
-        raise UserError(f"the config.json of {source} is not a CLIP's: {error}.") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"the config.json of {source} is not a CLIP's: {reason}.") from error
     if getattr(config, "quantization_config", None) is not None:
         raise UserError(f"{source} is quantized; take the weights from before it was.")
     if config._attn_implementation not in (None, "eager", "sdpa"):  # another kernel, equal numbers
@@ -253,7 +254,8 @@ def _assemble(config: CLIPConfig, state: dict[str, Tensor], source: str) -> CLIP
         with torch.device("meta"):
             network = CLIPModel(config)
     except Exception as error:  # whatever a module makes of an impossible number
-        raise UserError(f"the config.json of {source} describes no CLIP: {error}.") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"the config.json of {source} describes no CLIP: {reason}.") from error
     expected = network.state_dict()
     for key in [*expected, *state]:
         if key not in state:

@@ -325,7 +325,7 @@ def _add_tokens(
     """
     decoder = config.get("added_tokens_decoder") or {}
     named = {int(i): AddedToken(**_token_fields(token)) for i, token in decoder.items()}
-    named = named or {i: AddedToken(text, normalized=False) for text, i in added.items()}
+    named = named or {i: AddedToken(text) for text, i in added.items()}
     for index in sorted(named):
         token = named[index]
         if backend.token_to_id(token.content) is None:
