@@ -50,7 +50,7 @@ def test_defaults_and_nesting():
     [
         ({"optimzer": {}}, r"^unknown key 'optimzer'\. Did you mean 'optimizer'\?$"),
         ({"optimizer": {"leaning_rate": 1}}, r"unknown key 'optimizer.leaning_rate'\. Known keys"),
-        ({"optimizer": {"beta": 1}}, r"unknown key 'optimizer.beta'\. Did you mean 'betas'"),
+        ({"optimizer": {"beta": 1}}, r"unknown key 'optimizer.beta'\. Did you mean 'optimizer.betas'"),
         ({"lr": 1}, r"unknown key 'lr'\. Did you mean 'optimizer.lr'"),
         ({"optimizer": {"lr": "fast"}}, r"^optimizer.lr is 'fast', but needs a number\.$"),
         ({"optimizer": {"lr": True}}, "optimizer.lr is True, but needs a number"),
@@ -180,3 +180,65 @@ def test_differences_name_the_leaf():
     assert ("names", ["a"], ["a", "b"]) in found
     assert {key for key, _, _ in found} == {"optimizer.lr", "names", "other"}
     assert config.differences(one, one) == []
+
+
+@dataclass(frozen=True)
+class Circle:
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+    color: str = "red"
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: float = 1.0
+    color: str = "red"
+
+
+@dataclass(frozen=True)
+class Written:
+    text: str
+    kind: Literal["written"] = "written"
+
+
+@dataclass(frozen=True)
+class Picture:
+    shape: Circle | Square | Written = field(default_factory=Circle)
+
+
+def test_one_key_tells_the_dataclasses_of_a_union_apart():
+    def read(**shape):
+        return config.build(Picture, {"shape": shape}).shape
+
+    assert read(kind="square", side=2) == Square(side=2.0)
+    assert read(radius=2) == Circle(radius=2.0)  # the first, where the key is not given
+    assert config.build(Picture, {"shape": Square()}).shape == Square()
+    for shape in (Circle(radius=3.0), Square(), Written("x")):
+        written = config._parse(config.to_yaml(Picture(shape)), "text")
+        assert config.build(Picture, written) == Picture(shape)
+    assert config.differences(Picture(), Picture(Square()))[0] == (
+        "shape.kind", "circle", "square",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"kind": "sqare"}, r"^unknown shape.kind 'sqare'\. Did you mean 'square'\?$"),
+        ({"kind": 3}, r"^unknown shape.kind 3\. Known: circle, square, written\.$"),
+        ({"side": 2}, r"^unknown key 'shape.side': it belongs to square, not to circle\."),
+        ({"kind": "square", "sied": 2}, r"^unknown key 'shape.sied'\. Did you mean 'shape.side'"),
+        ({"kind": "written"}, r"^shape.kind is 'written', so set shape.text\.$"),
+        ({"radius": "x"}, r"^shape.radius is 'x', but needs a number\.$"),
+        (3, "^shape is 3, but needs 'key: value' lines"),
+    ],
+)
+def test_slips_in_a_union(shape, message):
+    with pytest.raises(UserError, match=message):
+        config.build(Picture, {"shape": shape})
+
+
+def test_a_key_of_a_union_is_found_one_level_deeper():
+    with pytest.raises(UserError, match=r"unknown key 'side'\. Did you mean 'shape.side'"):
+        config.build(Picture, {"side": 1})

@@ -16,12 +16,14 @@ import torch
 from PIL import Image
 
 from trifocal.clip import Clip, ClipShape, TextBatch, build_clip, train_tokenizer
+from trifocal.composition.batching import CaptionBatch
 from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
-from trifocal.data.samples import CaptionBatch
 from trifocal.evaluate.registry import BENCHMARKS
-from trifocal.train.build import METHODS
+from trifocal.train.build import METHODS, build_batching
+from trifocal.train.recipe import Recipe
 from trifocal.tuning import load_model
+from trifocal.world.source import WorldData
 
 CAPTIONS = ["a red ball", "a small blue cup left of a kite", "a hat", "two cats on a red sofa"]
 SHAPE = ClipShape(
@@ -95,7 +97,7 @@ SAMPLES = {"regions": region_sample, "classes": class_sample}
 
 def drawn_batch(method: Any) -> Any:
     """Return a batch of samples with pictures of noise, as the method's own batching makes it."""
-    batching, drawn = method.batching(None, None), []
+    batching, drawn = build_batching(Recipe(data=WorldData(crop=None)), method), []
     for index in range(len(CAPTIONS)):
         rng = np.random.default_rng(index)
         picture = Image.fromarray(rng.integers(256, size=(60, 80, 3), dtype=np.uint8))

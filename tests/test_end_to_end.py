@@ -320,6 +320,6 @@ def test_a_batch_larger_than_the_shots_is_one_sentence(
     recipe = REPOSITORY / "src" / "trifocal" / "recipes" / "concepts" / "clip_lora-world.yaml"
     words = ["train", str(recipe), "--data.shots", "1", "--output", str(tmp_path)]
     assert main(words) == 2
-    assert "the data have 24 samples, fewer than one batch of 32; set --batch_size 24" in (
+    assert "the data have 24 samples, fewer than one batch of 32; set batch_size to 24" in (
         capsys.readouterr().err
     )

@@ -1,26 +1,28 @@
 """YAML files and command-line overrides, read into frozen dataclasses.
 
 A mapping becomes a dataclass by its annotations alone: an unknown key or a value of the wrong type
-is one sentence that names the key and, for a slip of the pen, the nearest right one. Nothing is
-ever evaluated; YAML is read by its safe loader.
+is one sentence that names the key and, for a slip of the pen, the nearest right one. Where a
+mapping may become one of several dataclasses, one key says which: `{name: sgd, lr: 0.1}`. Nothing
+is ever evaluated; YAML is read by its safe loader.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 import yaml
 
-from trifocal.errors import UserError, nearest
+from trifocal.errors import UnknownKey, UserError, closest, nearest
 
 T = TypeVar("T")
+Kinds = Mapping[str, type]  # what a key may say, and the dataclass that each value of it stands for
 _MAX_BYTES = 1 << 20  # a recipe is a page, not a data set
 
 
@@ -110,25 +112,98 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
             wrong type.
     """
     if not isinstance(mapping, Mapping):
-        raise UserError(
-            f"{where or 'the recipe'} is {_kind(mapping)}, but needs 'key: value' lines."
-        )
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+        raise _no_mapping(mapping, where)
+    fields = fields_of(cls)
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in mapping.items():
         full = f"{where}.{key}" if where else str(key)
         if key not in fields:
-            hint = nearest(str(key), fields) or _elsewhere(str(key), cls) or _listing(fields)
-            raise UserError(f"unknown key {full!r}.{hint}")
+            near = closest(str(key), fields)
+            near = full.removesuffix(str(key)) + near if near else _elsewhere(str(key), cls)
+            raise UnknownKey(full, near, fields)
         values[key] = convert(value, hints[key], full)
-    for name, field in fields.items():
-        needed = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if needed and name not in values:
-            raise UserError(f"the key {f'{where}.{name}' if where else name!r} is missing; set it.")
+    for name in _missing(fields, values):
+        raise UserError(f"the key {f'{where}.{name}' if where else name!r} is missing; set it.")
     return cls(**values)
+
+
+def build_kind(kinds: Kinds, tag: str, mapping: Mapping[str, Any], where: str) -> Any:
+    """Make the dataclass that the key `tag` of a mapping names.
+
+    Args:
+        kinds: The dataclasses by name; a field called as the tag need not be among theirs.
+        tag: The key.
+        mapping: The tag's value, and keys and values of the dataclass.
+        where: The key under which the mapping stands, for messages.
+
+    Raises:
+        UserError: there is no such kind, or the mapping does not fit it; of a key that other
+            kinds have it is said which.
+    """
+    kind, rest = mapping.get(tag), {key: mapping[key] for key in mapping if key != tag}
+    if not isinstance(kind, str) or kind not in kinds:
+        hint = nearest(str(kind), kinds) or f" Known: {', '.join(kinds)}."
+        raise UserError(f"unknown {where if tag == 'name' else f'{where}.{tag}'} {kind!r}.{hint}")
+    own = fields_of(kinds[kind])
+    for key in foreign(rest, kinds, kind):
+        owners = " and ".join(name for name, other in kinds.items() if key in fields_of(other))
+        near = closest(key, own)
+        near = f"{where}.{near}" if near else ""
+        raise UnknownKey(f"{where}.{key}", near, own, f"{owners}, not to {kind}")
+    for name in _missing(own, rest):
+        raise UserError(f"{where}.{tag} is {kind!r}, so set {where}.{name}.")
+    return build(kinds[kind], rest, where)
+
+
+def carried_over(
+    old: Mapping[str, Any], new: Mapping[str, Any], tag: str, kinds: Kinds
+) -> dict[str, Any]:
+    """Return what of `old` goes with `new`, which may name another kind: the fields of both."""
+    first = next(iter(kinds))
+    before, after = (kinds.get(str(each.get(tag, first))) for each in (old, {**old, **new}))
+    if before is None or after is None or before is after:
+        return dict(old)
+    lost = fields_of(before).keys() - fields_of(after)
+    return {key: value for key, value in old.items() if key not in lost}
+
+
+def kinds_of(union: Any) -> tuple[str, dict[str, type]]:
+    """Return the key that tells the dataclasses of a union apart, and the dataclasses by its value.
+
+    It is the first field that each of them annotates as a `Literal` of one value. The first
+    dataclass is the one that a mapping without the key becomes.
+    """
+    classes = typing.get_args(union)
+    values = [_single_literals(cls) for cls in classes]
+    tag = next(name for name in values[0] if all(name in each for each in values))
+    return tag, {each[tag]: cls for each, cls in zip(values, classes)}
+
+
+def foreign(mapping: Mapping[str, Any], kinds: Kinds, kind: str) -> list[str]:
+    """Return the keys of a mapping that dataclass `kind` lacks, but another one has."""
+    everyone = set().union(*map(fields_of, kinds.values()))
+    own = fields_of(kinds[kind])
+    return [key for key in mapping if key in everyone and key not in own]
+
+
+@cache
+def fields_of(cls: type) -> dict[str, dataclasses.Field[Any]]:
+    """Return what a mapping may say of a dataclass, by name."""
+    return {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+
+
+def at_least(made: Any, bounds: Mapping[str, float], where: str = "") -> None:
+    """Refuse a dataclass in which a number is below its bound; one that is not set may stay so.
+
+    Raises:
+        UserError: one is.
+    """
+    for name, bound in bounds.items():
+        value = getattr(made, name)
+        if value is not None and not value >= bound:
+            key = f"{where}.{name}" if where else name
+            raise UserError(f"{key} is {value}, but must be at least {bound}.")
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
@@ -143,7 +218,14 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if origin is Literal:
         return _choice(value, arguments, where)
     if origin in (Union, types.UnionType):
-        return _either(value, arguments, where)
+        if not _is_tagged(hint):
+            return _either(value, arguments, where)
+        if isinstance(value, arguments):
+            return value
+        if not isinstance(value, Mapping):
+            raise _no_mapping(value, where)
+        tag, kinds = kinds_of(hint)
+        return build_kind(kinds, tag, {tag: next(iter(kinds)), **value}, where)
     if origin in (tuple, list):
         return _sequence(value, origin, arguments, where)
     if origin in (dict, Mapping):
@@ -301,6 +383,35 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
     raise _wrong(value, _name(hint), where)
 
 
+def _is_tagged(hint: Any) -> bool:
+    """Whether an annotation is a union of two dataclasses or more, and of nothing else."""
+    kinds = typing.get_args(hint)
+    return len(kinds) > 1 and all(dataclasses.is_dataclass(kind) for kind in kinds)
+
+
+def _single_literals(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {
+        name: typing.get_args(hints[name])[0]
+        for name in fields_of(cls)
+        if typing.get_origin(hints[name]) is Literal and len(typing.get_args(hints[name])) == 1
+    }
+
+
+def _missing(fields: Mapping[str, dataclasses.Field[Any]], given: Mapping[str, Any]) -> list[str]:
+    """Return the fields without a default that are not given."""
+    unset = dataclasses.MISSING
+    return [
+        name
+        for name, field in fields.items()
+        if name not in given and field.default is unset and field.default_factory is unset
+    ]
+
+
+def _no_mapping(value: Any, where: str) -> UserError:
+    return UserError(f"{where or 'the recipe'} is {_kind(value)}, but needs 'key: value' lines.")
+
+
 def _wrong(value: Any, wanted: str, where: str) -> UserError:
     return UserError(f"{where} is {value!r}, but needs {wanted}.")
 
@@ -323,17 +434,13 @@ def _kind(value: Any) -> str:
 
 
 def _elsewhere(key: str, cls: type) -> str:
-    """Suggest the full name of a key that stands one level deeper: lr -> optimizer.lr."""
+    """Return the full name of a key that stands one level deeper: lr -> optimizer.lr."""
     deeper = [
-        f"{name}.{field.name}"
+        f"{name}.{field}"
         for name, hint in typing.get_type_hints(cls).items()
-        if dataclasses.is_dataclass(hint)
-        for field in dataclasses.fields(hint)
+        if dataclasses.is_dataclass(hint) or _is_tagged(hint)
+        for kind in typing.get_args(hint) or (hint,)
+        for field in fields_of(kind)
     ]
-    match = [name for name in deeper if name.partition(".")[2] == key]
-    match = match or difflib.get_close_matches(key, deeper, n=1, cutoff=0.7)
-    return f" Did you mean {match[0]!r}?" if match else ""
-
-
-def _listing(fields: Mapping[str, Any]) -> str:
-    return f" Known keys: {', '.join(fields)}." if fields else " There are none here."
+    same = (name for name in deeper if name.partition(".")[2] == key)
+    return next(same, None) or closest(key, deeper, 0.7)

@@ -42,7 +42,7 @@ def picture(seed: int) -> Image.Image:
 
 
 def make_batch(method: ClassTuned, labels: tuple[int, ...] = (2, 0, 0, 1, 2)) -> Any:
-    batching: Any = method.batching(None, None)
+    batching: Any = method.batching(CenterCrop(method.clip.preprocess))
     samples = [ClassSample(f"p{n}", picture(n), label, NAMES) for n, label in enumerate(labels)]
     return batching.collate(
         [batching.draw(s, np.random.default_rng(n)) for n, s in enumerate(samples)]

@@ -13,6 +13,7 @@ from PIL import Image
 from trifocal.clip import SHAPES, Clip, ClipShape, build_clip, train_tokenizer
 from trifocal.clip.preprocess import Preprocess
 from trifocal.concepts.prompt_learning import Coop, CoopConfig
+from trifocal.data.batching import CenterCrop
 from trifocal.data.labeled import ClassSample
 from trifocal.errors import UserError
 from trifocal.tuning import load_model
@@ -30,7 +31,7 @@ def tiny() -> Clip:
 
 
 def make_batch(method: Coop) -> Any:
-    batching: Any = method.batching(None, None)
+    batching: Any = method.batching(CenterCrop(method.clip.preprocess))
     drawn = []
     for label in (2, 0, 1, 0):
         rng = np.random.default_rng(label)

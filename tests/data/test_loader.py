@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 
@@ -13,68 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trifocal.clip.embeddings import TextBatch
-from trifocal.clip.preprocess import Preprocess
-from trifocal.data.batching import CaptionBatching, CenterCrop, RandomCrop
-from trifocal.data.images import BadImage
-from trifocal.data.loader import BatchMaker, Order, batches
-from trifocal.data.samples import Sample
+from tests.data.letters import PREPROCESS, Letters, content, maker, negatives
+from trifocal.data.batching import CenterCrop, RandomCrop
+from trifocal.data.loader import Order, batches
 from trifocal.errors import UserError
-
-PREPROCESS = Preprocess(size=(8, 8))
-
-
-def tokenize(texts: list[str]) -> TextBatch:
-    """One id a letter, padded well beyond the longest text."""
-    lengths = [len(text) + 2 for text in texts]
-    ids = torch.zeros(len(texts), max(lengths) + 5, dtype=torch.long)
-    for row, text in enumerate(texts):
-        ids[row, : lengths[row]] = torch.tensor([1, *map(ord, text), 2])
-    return TextBatch(ids, torch.tensor(lengths))
-
-
-class Letters:
-    """Samples whose caption and picture depend on their index and on their generator."""
-
-    def __init__(self, count: int, bad: frozenset[int] = frozenset(), written: bool = False):
-        self.count, self.bad, self.written = count, bad, written
-
-    def __len__(self) -> int:
-        return self.count
-
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        draw = int(rng.integers(1000))
-        if index in self.bad:
-            raise BadImage(f"photo-{index}", "broken")
-        pixels = np.full((12, 16, 3), index % 256, dtype=np.uint8)
-        pixels[:, :, 1] = np.arange(16)
-        negatives = (f"w{index}a", f"w{index}b") if self.written and index % 2 else ()
-        return Sample(f"photo-{index}", Image.fromarray(pixels), f"c{index}-{draw}", negatives)
-
-
-def negatives(caption: str, rng: np.random.Generator) -> dict[str, str | None]:
-    """No swap for captions of even length; a drawn number tells which generator was used."""
-    swap = None if len(caption) % 2 else f"swap {caption} {rng.integers(1000)}"
-    return {"swap": swap, "shuffle": f"shuffle {caption} {rng.integers(1000)}"}
-
-
-def maker(count=23, size=4, seed=7, source=None, **options) -> BatchMaker:
-    options.setdefault("transform", RandomCrop(PREPROCESS))
-    place = {key: options.pop(key) for key in ("rank", "processes") if key in options}
-    batching = CaptionBatching(tokenize, **options)
-    return BatchMaker(source or Letters(count), Order(count, size, seed), batching, **place)
-
-
-def content(batch) -> dict:
-    values = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-    values["text"] = (batch.text.ids.tolist(), batch.text.lengths.tolist())
-    return {k: v.tolist() if isinstance(v, torch.Tensor) else v for k, v in values.items()}
 
 
 @given(count=st.integers(1, 60), size=st.integers(1, 60), seed=st.integers(0, 2**40))
 def test_an_epoch_shows_each_sample_at_most_once(count, size, seed):
     if size > count:
-        with pytest.raises(UserError, match=f"--batch_size {count} or less"):
+        with pytest.raises(UserError, match=f"set batch_size to {count} or less"):
             Order(count, size, seed)
         return
     order = Order(count, size, seed)
@@ -110,40 +57,6 @@ def test_two_processes_see_what_one_does():
         maker(size=6, processes=4)
 
 
-def test_negatives_stand_kind_by_kind_and_change_nothing_else():
-    plain = maker(size=8).make(0)
-    batch = maker(size=8, negatives=negatives, kinds=("swap", "shuffle")).make(0)
-    assert torch.equal(plain.pixels, batch.pixels)
-    assert plain.captions == batch.captions
-    with_swap = [i for i, caption in enumerate(batch.captions) if len(caption) % 2 == 0]
-    assert 0 < len(with_swap) < 8
-    assert batch.owner.tolist() == [*with_swap, *range(8)]
-    assert batch.kind.tolist() == [0] * len(with_swap) + [1] * 8
-    for owner, kind, text in zip(batch.owner, batch.kind, batch.negatives):
-        assert text.startswith(f"{['swap', 'shuffle'][kind]} {batch.captions[owner]} ")
-    assert len(batch.text) == 8 + len(batch.negatives)
-    assert batch.text.ids.shape[1] == int(batch.text.lengths.max())
-    assert batch.size == 8
-    assert batch.to("cpu").captions == batch.captions
-
-
-def test_a_batch_without_negatives_has_empty_owners():
-    batch = maker().make(0)
-    assert batch.owner.shape == batch.kind.shape == (0,)
-    assert batch.owner.dtype == torch.long
-    with pytest.raises(ValueError, match="nothing makes them"):
-        maker(kinds=("swap",))
-
-
-def test_written_negatives_are_drawn_from_their_table():
-    source = Letters(40, written=True)
-    made = [maker(40, 8, source=source, kinds=("table",)).make(n) for n in range(20)]
-    pairs = {(b.ids[o], text) for b in made for o, text in zip(b.owner.tolist(), b.negatives)}
-    assert {text[-1] for _, text in pairs} == {"a", "b"}
-    assert all(id.split("-")[1] == text[1:-1] for id, text in pairs)
-    assert all(int(id.split("-")[1]) % 2 for id, _ in pairs)
-
-
 def test_a_bad_sample_is_named_and_replaced_by_one_half_an_epoch_away():
     order = Order(24, 4, 7)
     position = 5
@@ -171,7 +84,7 @@ class Dying(Letters):
 
 
 def test_a_worker_that_is_killed_is_explained():
-    with pytest.raises(UserError, match=r"ended a data worker.* lower --workers"):
+    with pytest.raises(UserError, match=r"ended a data worker.* lower workers"):
         list(batches(maker(source=Dying(23)), 0, 2, workers=1))
 
 
@@ -182,8 +95,3 @@ def test_crops():
     one, two = (RandomCrop(PREPROCESS, (0.3, 0.5))(image, rng) for _ in range(2))
     assert one.shape == two.shape == (3, 8, 8)
     assert not torch.equal(one, two)
-
-
-def test_a_source_of_pil_images_needs_a_transform():
-    with pytest.raises(ValueError, match="transform"):
-        maker(transform=None).make(0)

@@ -14,8 +14,7 @@ from trifocal.regions.baselines import RegionFinetuneConfig, RegionLoraConfig, R
 from trifocal.regions.encoder import CONVENTION
 from trifocal.regions.prompts import PromptConfig
 from trifocal.regions.registry import METHODS
-from trifocal.train.optimizer import make_optimizer
-from trifocal.train.recipe import OptimizerRecipe
+from trifocal.train.optimizer import AdamWConfig, make_optimizer
 from trifocal.tuning import DeepPromptConfig, LoraConfig
 from trifocal.tuning.groups import edge_parameters
 
@@ -50,7 +49,7 @@ def test_training_the_edges_trains_what_rca_trains_beside_its_adapters() -> None
     names = {n for n, p in method.named_parameters() if p.requires_grad}
     theirs = {n for n, p in rca.named_parameters() if p.requires_grad and ".adapters." not in n}
     assert names == theirs
-    optimizer = make_optimizer(method, OptimizerRecipe(lr=3e-4))
+    optimizer = make_optimizer(method, AdamWConfig(lr=3e-4))
     assert {group["base_lr"] for group in optimizer.param_groups} == {3e-4}  # the recipe's alone
 
 
@@ -96,7 +95,7 @@ def test_all_read_regions_and_say_how(name: str) -> None:
     assert method.clip.conventions[CONVENTION]["variant"] == "cpt"
     assert method.clip.conventions[CONVENTION]["boxes"] == "largest"
     assert method.input_size == (64, 32)
-    assert method.batching(None, None).prompt == method.config.prompt
+    assert method.batching().prompt == method.config.prompt
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from trifocal.errors import UserError
 from trifocal.regions import Rca, RcaConfig
 from trifocal.regions.batching import Loss
 from trifocal.regions.prompts import PromptConfig
-from trifocal.train.optimizer import make_optimizer, set_learning_rate
-from trifocal.train.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from trifocal.train.optimizer import AdamWConfig, make_optimizer, set_learning_rate
+from trifocal.train.recipe import Recipe, ScheduleRecipe
 from trifocal.train.schedule import learning_rate
 from trifocal.train.step import Stepper
 from trifocal.tuning import AdapterConfig, Encoded
@@ -44,7 +44,7 @@ def make_batch(method: Rca, size: int = 4) -> Any:
         )
         for i in range(size)
     ]  # fmt: skip
-    maker = BatchMaker(RegionDataset(items), Order(size, size, 0), method.batching(None, None))
+    maker = BatchMaker(RegionDataset(items), Order(size, size, 0), method.batching())
     return maker.make(0)
 
 
@@ -149,7 +149,7 @@ def test_groups_tell_adapters_from_pretrained_parameters() -> None:
 
 def test_a_strictly_frozen_backbone_has_one_learning_rate() -> None:
     method = rca(trains="strict_frozen")
-    optimizer = make_optimizer(method, OptimizerRecipe(lr=2e-4))
+    optimizer = make_optimizer(method, AdamWConfig(lr=2e-4))
     assert {group["base_lr"] for group in optimizer.param_groups} == {2e-4}
     assert trained_counts(method)["pretrained"] == 1
 
@@ -158,7 +158,7 @@ def test_a_strictly_frozen_backbone_has_one_learning_rate() -> None:
     ("step", "rate"), [(0, 2e-4), (250, 1.70711e-4), (500, 1e-4), (750, 2.92893e-5), (1000, 0.0)]
 )
 def test_both_learning_rates_follow_the_published_curve(step: int, rate: float) -> None:
-    optimizer = make_optimizer(rca(), OptimizerRecipe(lr=2e-4))
+    optimizer = make_optimizer(rca(), AdamWConfig(lr=2e-4))
     set_learning_rate(optimizer, lambda base: learning_rate(step, base=base, warmup=0, total=1000))
     rates = [group["lr"] for group in optimizer.param_groups]
     assert rates == pytest.approx([rate, rate, rate / 20, rate / 20], rel=1e-5, abs=1e-12)
@@ -181,7 +181,7 @@ class Plainly:
 
 def stepper(method: Rca, folder: Path, lr: float, total: int = 1000) -> Stepper:
     recipe = Recipe(
-        name="t", output=str(folder), optimizer=OptimizerRecipe(lr=lr),
+        name="t", output=str(folder), optimizer=AdamWConfig(lr=lr),
         schedule=ScheduleRecipe(warmup_steps=0, steps=total),
     )  # fmt: skip
     optimizer = make_optimizer(method, recipe.optimizer)

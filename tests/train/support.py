@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from trifocal.clip import Clip, ClipShape, Tokenizer, build_clip, train_tokenizer
+from trifocal.data.batching import RandomCrop
 from trifocal.data.images import BadImage
 from trifocal.data.samples import Sample
 from trifocal.regions import RcaConfig
-from trifocal.train.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
+from trifocal.train.optimizer import AdamWConfig, MuonConfig, SgdConfig
+from trifocal.train.recipe import Recipe, ScheduleRecipe
 from trifocal.tuning import AdapterConfig
 
 WORDS = ("red", "green", "blue", "gray", "round", "square", "big", "small", "cat", "dog", "sun")
@@ -63,6 +65,19 @@ def shuffled(caption: str, rng: np.random.Generator) -> dict[str, str | None]:
     return {"swap": turned, "shuffle": turned[2:] if rng.random() < 0.5 else None}
 
 
+def batching(method):
+    """A method's batches: tensors as they are, photos cropped, negatives where it wants some."""
+    if method.samples == "regions":
+        return method.batching()
+    transform = RandomCrop(method.clip.preprocess)
+    if method.samples == "classes":
+        return method.batching(transform)
+    return method.batching(transform, shuffled if method.negative_kinds else None)
+
+
+OPTIMIZERS = {"adamw": AdamWConfig, "muon": MuonConfig, "sgd": SgdConfig}
+
+
 def recipe(output: Path, **changes) -> Recipe:
     """Eight quick steps in one process."""
     steps = changes.pop("steps", 8)
@@ -71,7 +86,7 @@ def recipe(output: Path, **changes) -> Recipe:
     text_from = changes.pop("text_from", 0)
     options = {
         "name": "t", "output": str(output), "batch_size": 8, "workers": 0, "log_every": 1,
-        "checkpoint_every": 0, "optimizer": OptimizerRecipe(name=optimizer, lr=lr),
+        "checkpoint_every": 0, "optimizer": OPTIMIZERS[optimizer](lr=lr),
         "schedule": ScheduleRecipe(warmup_steps=2, steps=steps, text_from=text_from),
         "max_logit_scale": math.log(100),
     }  # fmt: skip

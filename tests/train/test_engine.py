@@ -6,14 +6,14 @@ import json
 import math
 import os
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from tests.train.support import Pictures, largest_gap, recipe, shuffled, tiny_clip, weights
+from tests.train.support import Pictures, batching, largest_gap, recipe, tiny_clip, weights
 from trifocal.clip import load_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
@@ -21,7 +21,9 @@ from trifocal.errors import UserError
 from trifocal.train import NonFiniteLoss, Stopped, engine, train
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
-from trifocal.train.recipe import DataRecipe, OptimizerRecipe, ScheduleRecipe
+from trifocal.train.optimizer import AdamWConfig
+from trifocal.train.recipe import ScheduleRecipe
+from trifocal.world.source import WorldData
 
 
 def finetune(**options) -> Finetune:
@@ -36,8 +38,7 @@ def fsc_clip(**options) -> FscClip:
 def trained(output, method=None, source=None, **changes):
     """Train and return the weights."""
     method = method or finetune()
-    options = {"negatives": shuffled} if method.negative_kinds else {}
-    train(method, source or Pictures(), recipe(output, **changes), **options)
+    train(method, source or Pictures(), batching(method), recipe(output, **changes))
     return weights(method)
 
 
@@ -62,8 +63,9 @@ class Raising(Pictures):
 def test_a_run_and_its_folder(tmp_path):
     method = fsc_clip()
     outcome = train(
-        method, Pictures(), recipe(tmp_path, steps=None, schedule=ScheduleRecipe(2, epochs=2)),
-        negatives=shuffled, evaluators={"toy": lambda m: {"size": float(m.clip.embed_dim)}},
+        method, Pictures(), batching(method),
+        recipe(tmp_path, steps=None, schedule=ScheduleRecipe(2, epochs=2)),
+        evaluators={"toy": lambda m: {"size": float(m.clip.embed_dim)}},
     )  # fmt: skip
     folder = tmp_path / "t"
     assert outcome.folder == folder
@@ -275,7 +277,7 @@ def test_too_many_unreadable_pictures_fail(tmp_path):
     source = Pictures(64, bad=frozenset(range(0, 64, 3)))
     with pytest.raises(UserError, match="bad_image_share allows; the first is p"):
         trained(tmp_path, source=source)
-    changes = {"data": DataRecipe(bad_image_share=0.5)}
+    changes = {"data": WorldData(bad_image_share=0.5)}
     trained(tmp_path / "b", source=source, **changes)
 
 
@@ -288,11 +290,13 @@ def test_another_recipe_is_not_a_continuation(tmp_path):
         ({"steps": 2, "method": {"name": "other"}}, "begun with method.name 'finetune'"),
     ]:
         with pytest.raises(UserError, match=message):
-            train(finetune(), Pictures(), recipe(tmp_path, **changes))
+            train(finetune(), Pictures(), batching(finetune()), recipe(tmp_path, **changes))
     with pytest.raises(UserError, match="begun with other data"):
         trained(tmp_path, source=Pictures(63), steps=2)
     with pytest.raises(UserError, match=r"already holds a run \(2 steps\)"):
-        train(finetune(), Pictures(), recipe(tmp_path, steps=2), resume="never")
+        train(
+            finetune(), Pictures(), batching(finetune()), recipe(tmp_path, steps=2), resume="never"
+        )
     trained(tmp_path, steps=2, workers=1, log_every=7, checkpoint_every=1)
 
 
@@ -326,6 +330,50 @@ def test_lora_keeps_only_what_is_trained(tmp_path):
     assert largest_gap(straight, trained(tmp_path / "b", finetune(tuning="lora"))) == 0
 
 
+class Told:
+    """Progress that remembers what it is told."""
+
+    def __init__(self):
+        self.jobs, self.done = [], []
+
+    def start(self, what, total):
+        self.jobs.append((what, total))
+
+    def advance(self, count):
+        self.done.append(count)
+
+
+def test_progress_is_told_of_every_step_and_of_those_made_before(tmp_path):
+    told, again, method = Told(), Told(), finetune()
+    with pytest.raises(Stopped):
+        train(
+            method, Raising(20, signal.SIGTERM), batching(method), recipe(tmp_path), progress=told
+        )
+    assert told.jobs == [("t", 8)]
+    assert told.done == [0, 1, 1, 1]
+    train(finetune(), Pictures(), batching(method), recipe(tmp_path), progress=again)
+    assert again.jobs == [("t", 8)]
+    assert again.done == [3, 1, 1, 1, 1, 1]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Options of a method that once had no `margin`."""
+
+    margin: float = 0.5
+
+
+def test_a_run_older_than_an_option_had_its_default(tmp_path):
+    methods = {"grown": (Grown, Finetune)}
+    rest = {"method": finetune(), "source": Pictures(), "batching": batching(finetune())}
+    train(**rest, recipe=recipe(tmp_path, steps=2, method={"name": "grown"}))
+    same = recipe(tmp_path, steps=2, method={"name": "grown", "margin": 0.5})
+    assert train(**rest, recipe=same, methods=methods).step == 2
+    other = recipe(tmp_path, steps=2, method={"name": "grown", "margin": 0.1})
+    with pytest.raises(UserError, match=r"begun with method\.margin 0\.5"):
+        train(**rest, recipe=other, methods=methods)
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path):
     first = trained(tmp_path)
     lines = events(tmp_path, "train")
@@ -339,7 +387,7 @@ def test_evaluations_choose_the_best(tmp_path):
     changes = {"eval_every": 2, "monitor": "val/score", "keep": 1}
     method, source = finetune(), Pictures()
     outcome = train(
-        method, source, recipe(tmp_path, **changes),
+        method, source, batching(method), recipe(tmp_path, **changes),
         evaluators={"val": lambda m: {"score": next(values), "grad": torch.is_grad_enabled()}},
     )  # fmt: skip
     assert outcome.best == {"step": 4, "value": 0.9}
@@ -350,7 +398,7 @@ def test_evaluations_choose_the_best(tmp_path):
     ]  # fmt: skip
     with pytest.raises(UserError, match="monitor is 'val/none', but the evaluations give val/x"):
         train(
-            finetune(), source, recipe(tmp_path / "b", monitor="val/none", steps=1),
+            finetune(), source, batching(finetune()), recipe(tmp_path / "b", monitor="val/none", steps=1),
             evaluators={"val": lambda m: {"x": 1.0}},
         )  # fmt: skip
 
@@ -358,7 +406,7 @@ def test_evaluations_choose_the_best(tmp_path):
 def test_less_may_be_better(tmp_path):
     values = iter([3.0, 1.0, 2.0])
     outcome = train(
-        finetune(), Pictures(),
+        finetune(), Pictures(), batching(finetune()),
         recipe(tmp_path, steps=3, eval_every=1, monitor="v/loss", monitor_mode="min"),
         evaluators={"v": lambda m: {"loss": next(values)}},
     )  # fmt: skip
@@ -400,6 +448,6 @@ def test_a_full_disk_says_what_is_intact(tmp_path, monkeypatch):
 def test_recipes_are_written_as_they_were_read(tmp_path):
     from trifocal.train.recipe import load_recipe
 
-    made = replace(recipe(tmp_path, steps=1), optimizer=OptimizerRecipe(lr=2e-5))
-    train(finetune(), Pictures(), made)
+    made = replace(recipe(tmp_path, steps=1), optimizer=AdamWConfig(lr=2e-5))
+    train(finetune(), Pictures(), batching(finetune()), made)
     assert load_recipe(tmp_path / "t" / "recipe.yaml") == made

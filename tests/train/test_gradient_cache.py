@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.train.support import Pictures, rca_config, shuffled, tiny_clip
+from tests.train.support import Pictures, batching, rca_config, tiny_clip
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.regions import Rca
@@ -25,7 +25,7 @@ def fsc_clip(**options) -> FscClip:
 
 def a_batch(size: int, method):
     order = Order(size, size, 0)
-    return BatchMaker(Pictures(size), order, method.batching(None, shuffled)).make(0)
+    return BatchMaker(Pictures(size), order, batching(method)).make(0)
 
 
 def gradients(method, step) -> dict[str, torch.Tensor]:
@@ -66,7 +66,7 @@ def regions(loss: str, size: int = 6, **options):
     for parameter in method.added:
         parameter.data.copy_(0.1 * torch.randn(parameter.shape, generator=rng))
     source = WorldAbduction(size=size, picture_size=48)
-    return method, BatchMaker(source, Order(size, size, 0), method.batching(None, None)).make(0)
+    return method, BatchMaker(source, Order(size, size, 0), method.batching()).make(0)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 6, 7, 100])

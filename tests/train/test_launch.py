@@ -37,7 +37,7 @@ def test_what_cannot_be_had(monkeypatch):
     with pytest.raises(UserError, match="CPU cannot train in fp16"):
         choose_precision("fp16", CPU)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(UserError, match="use --sharding full"):
+    with pytest.raises(UserError, match="set sharding to full"):
         make_accelerator("fp32")
 
 

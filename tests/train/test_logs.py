@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-
-from rich.console import Console
 
 from trifocal.train.logs import RunLog, read_lines, rewind_lines
 
@@ -44,7 +41,7 @@ def test_other_processes_write_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_off_a_terminal_a_line_goes_to_the_logger(tmp_path, caplog, capsys):
+def test_a_line_goes_to_the_logger(tmp_path, caplog, capsys):
     with caplog.at_level(logging.INFO):
         log = RunLog(tmp_path, total=4)
         for step in range(1, 5):
@@ -54,17 +51,3 @@ def test_off_a_terminal_a_line_goes_to_the_logger(tmp_path, caplog, capsys):
         "step 4 of 4, 0:00:00 left  loss 4"
     ]
     assert capsys.readouterr() == ("", "")
-
-
-def test_on_a_terminal_there_is_a_bar_with_the_time_left(tmp_path, monkeypatch):
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120)
-    monkeypatch.setattr("trifocal.train.logs.Console", lambda stderr: console)
-    log = RunLog(tmp_path, total=4, start=1)
-    log.progress(3, "loss 0.5")
-    log.close()
-    shown = screen.getvalue()
-    assert tmp_path.name[:20] in shown
-    assert "3/4" in shown
-    assert "loss 0.5" in shown
-    assert "0:0" in shown or "-:--" in shown

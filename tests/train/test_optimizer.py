@@ -10,13 +10,19 @@ import torch
 from tests.train.support import tiny_clip
 from trifocal.composition.baselines import Finetune
 from trifocal.errors import UserError
-from trifocal.train.optimizer import MuonWithAdamW, make_optimizer, set_learning_rate
-from trifocal.train.recipe import OptimizerRecipe
+from trifocal.train.optimizer import (
+    AdamWConfig,
+    MuonConfig,
+    MuonWithAdamW,
+    SgdConfig,
+    make_optimizer,
+    set_learning_rate,
+)
 
 
 def test_the_papers_settings_and_no_decay_for_gains_and_biases():
     method = Finetune(tiny_clip())
-    optimizer = make_optimizer(method, OptimizerRecipe(lr=3e-4))
+    optimizer = make_optimizer(method, AdamWConfig(lr=3e-4))
     decayed, plain = optimizer.param_groups
     for group in (decayed, plain):
         assert (group["lr"], group["betas"], group["eps"]) == (3e-4, (0.9, 0.98), 1e-6)
@@ -33,12 +39,12 @@ def test_nothing_to_train():
     method = Finetune(tiny_clip())
     method.requires_grad_(False)
     with pytest.raises(UserError, match="no parameter to train"):
-        make_optimizer(method, OptimizerRecipe())
+        make_optimizer(method, AdamWConfig())
 
 
 def test_sgd_with_momentum():
     method = Finetune(tiny_clip())
-    optimizer = make_optimizer(method, OptimizerRecipe(name="sgd", lr=2e-3, weight_decay=5e-4))
+    optimizer = make_optimizer(method, SgdConfig(lr=2e-3, weight_decay=5e-4))
     assert isinstance(optimizer, torch.optim.SGD)
     decayed, plain = optimizer.param_groups
     assert (decayed["momentum"], decayed["weight_decay"]) == (0.9, 5e-4)
@@ -47,7 +53,7 @@ def test_sgd_with_momentum():
 
 def _muon(seed: int = 0) -> tuple[Finetune, torch.optim.Optimizer]:
     method = Finetune(tiny_clip(seed))
-    return method, make_optimizer(method, OptimizerRecipe(name="muon", lr=1e-2))
+    return method, make_optimizer(method, MuonConfig(lr=1e-2))
 
 
 def _give_gradients(method: torch.nn.Module, seed: int) -> None:
@@ -99,7 +105,7 @@ def test_muon_without_a_matrix_to_train():
     for name, parameter in method.named_parameters():
         parameter.requires_grad_(".layers." not in name)
     with pytest.raises(UserError, match="use AdamW"):
-        make_optimizer(method, OptimizerRecipe(name="muon"))
+        make_optimizer(method, MuonConfig())
 
 
 def test_muon_learns():

@@ -8,17 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.train.support import recipe, tiny_clip
+from tests.train.support import batching, recipe, tiny_clip
+from trifocal import config
 from trifocal.composition.baselines import Finetune
-from trifocal.data.captions import read_captions
-from trifocal.data.shards import write_shards
+from trifocal.concepts.few_shot_data import FewShotData
+from trifocal.data.captions import CaptionData, read_captions
+from trifocal.data.shards import ShardData, write_shards
+from trifocal.data.sherlock import SherlockData
 from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.train import train
 from trifocal.train.build import build_evaluators, few_shot_items
 from trifocal.train.logs import read_lines
-from trifocal.train.recipe import DataRecipe, Recipe
-from trifocal.train.sources import make_source
+from trifocal.train.recipe import Recipe
+from trifocal.world.abduction import WorldAbductionData
+from trifocal.world.few_shot_source import WorldFewShotData
+from trifocal.world.referring import WorldReferringData
+from trifocal.world.source import WorldData
 
 
 @pytest.fixture
@@ -33,49 +39,54 @@ def table(tmp_path):
     return path
 
 
+def section(**data):
+    """Read a recipe's section."""
+    return config.build(Recipe, {"data": data}).data
+
+
 def first(source):
     return source.sample(0, np.random.default_rng(0))
 
 
 def test_the_world():
-    source = make_source(DataRecipe(size=7, seed=3), (24, 32))
+    source = WorldData(size=7, seed=3).open((24, 32))
     assert len(source) == 7
     assert first(source).image.shape == (3, 24, 32)
 
 
 def test_a_table_and_its_shards(table):
-    source = make_source(DataRecipe(source="captions", path=str(table), split="val"), (16, 16))
+    source = CaptionData(path=str(table), split="val").open((16, 16))
     assert len(source) == 12
     assert first(source).caption == "a small cat 1"
     write_shards(read_captions(table), table.parent / "shards", per_shard=10)
     pattern = str(table.parent / "shards" / "{00000..00002}.tar")
-    shards = make_source(DataRecipe(source="shards", path=pattern, draft=True), (16, 16))
+    shards = ShardData(path=pattern, draft=True).open((16, 16))
     assert len(shards) == 24
     assert first(shards).image.size == (30, 20)
-    with pytest.raises(UserError, match="not known for shards"):
-        make_source(DataRecipe(source="shards", path=pattern, captions="each"), (16, 16))
+    with pytest.raises(UserError, match=r"data\.captions is 'each'; it must be one of 'random'"):
+        section(source="shards", path=pattern, captions="each")
 
 
 def test_missing_pictures(table):
     (table.parent / "3.jpg").unlink()
-    data = DataRecipe(source="captions", path=str(table))
+    data = CaptionData(path=str(table))
     with pytest.raises(UserError, match=r"1 image files are missing \(.*3.jpg\); set data.images"):
-        make_source(data, (16, 16))
-    skipping = DataRecipe(source="captions", path=str(table), missing="skip")
-    assert len(make_source(skipping, (16, 16))) == 23
+        data.open((16, 16))
+    skipping = CaptionData(path=str(table), missing="skip")
+    assert len(skipping.open((16, 16))) == 23
 
 
-def test_no_path(tmp_path):
-    data = DataRecipe(source="captions")
+def test_no_path():
     with pytest.raises(UserError, match="so set data"):
-        make_source(data, (16, 16))
+        section(source="captions")
 
 
 def test_training_on_files_with_one_of_them_broken(table, tmp_path):
     (table.parent / "5.jpg").write_bytes(b"\xff\xd8 broken")
-    data = DataRecipe(source="captions", path=str(table), bad_image_share=0.1)
+    data = CaptionData(path=str(table), bad_image_share=0.1)
     made = recipe(tmp_path / "runs", data=data, steps=6, workers=1)
-    train(Finetune(tiny_clip()), make_source(data, (16, 16)), made)
+    method = Finetune(tiny_clip())
+    train(method, data.open((16, 16)), batching(method), made)
     skipped = read_lines(tmp_path / "runs" / "t" / "skipped.jsonl")
     assert [line["id"] for line in skipped] == ["5.jpg"]
 
@@ -84,19 +95,18 @@ def test_training_on_real_photos(real_data, tmp_path):
     images = real_data / "images"
     if not (images / "coco.json").is_file():
         pytest.skip("no COCO photos in the real data")
-    data = DataRecipe(
-        source="captions", path=str(images / "coco.json"), images=str(images / "coco"), draft=True
-    )
-    source = make_source(data, (16, 16))
-    train(Finetune(tiny_clip()), source, recipe(tmp_path, data=data, steps=4, workers=1))
+    data = CaptionData(path=str(images / "coco.json"), images=str(images / "coco"), draft=True)
+    source = data.open((16, 16))
+    method, made = Finetune(tiny_clip()), recipe(tmp_path, data=data, steps=4, workers=1)
+    train(method, source, batching(method), made)
     lines = read_lines(tmp_path / "t" / "metrics.jsonl")
     assert [line["step"] for line in lines if line["event"] == "train"] == [1, 2, 3, 4]
     assert not (tmp_path / "t" / "skipped.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", ["world-abduction", "world-referring"])
-def test_the_worlds_regions(name):
-    source = make_source(DataRecipe(source=name, size=5, seed=3), (32, 32))
+@pytest.mark.parametrize("kind", [WorldAbductionData, WorldReferringData])
+def test_the_worlds_regions(kind):
+    source = kind(size=5, seed=3).open((32, 32))
     assert len(source) == 5
     sample = first(source)
     assert sample.image.size == (96, 96)
@@ -128,12 +138,12 @@ def annotated(tmp_path):
 
 
 def test_a_file_in_sherlocks_layout(annotated):
-    recipe = DataRecipe(source="sherlock", path=str(annotated), missing="skip")
-    source = make_source(recipe, (32, 32))
+    recipe = SherlockData(path=str(annotated), missing="skip")
+    source = recipe.open((32, 32))
     assert len(source) == 1
     assert first(source).boxes == ((10, 5, 20, 15),)  # the photo is half of what was annotated
     with pytest.raises(UserError, match=r"b\.png"):
-        make_source(DataRecipe(source="sherlock", path=str(annotated)), (32, 32))
+        SherlockData(path=str(annotated)).open((32, 32))
 
 
 def test_the_worlds_regions_are_judged_by_validation_scenes(monkeypatch):
@@ -159,7 +169,7 @@ def classes(tmp_path):
 
 
 def drawn(**options):
-    source = make_source(DataRecipe(source="few-shot", **options), (16, 16))
+    source = FewShotData(**options).open((16, 16))
     return source, [(source.labels[n], file.name) for n, file in enumerate(source.files)]
 
 
@@ -195,7 +205,7 @@ def test_validation_may_be_drawn_first(tmp_path, val_first):
 
 
 def test_the_worlds_classes():
-    source = make_source(DataRecipe(source="world-few-shot", shots=2, seed=3), (24, 24))
+    source = WorldFewShotData(shots=2, seed=3).open((24, 24))
     assert len(source) == 2 * len(source.classnames) == 48
     assert [source.sample(n, np.random.default_rng(0)).label for n in (0, 1, 2, 47)] == [
         0,
@@ -210,24 +220,24 @@ def test_the_worlds_classes():
 
 def test_few_shot_needs_a_folder(classes, tmp_path):
     with pytest.raises(UserError, match=r"set data\.path"):
-        make_source(DataRecipe(source="few-shot"), (16, 16))
+        section(source="few-shot")
     with pytest.raises(UserError, match="there is no folder"):
-        make_source(DataRecipe(source="few-shot", path=str(tmp_path / "none")), (16, 16))
+        FewShotData(path=str(tmp_path / "none")).open((16, 16))
 
 
 def test_what_a_few_shot_recipe_is_judged_by(classes):
-    data = DataRecipe(source="few-shot", path=str(classes), shots=2)
+    data = FewShotData(path=str(classes), shots=2)
     items = few_shot_items(data, (16, 16))
     assert items.labels == [0, 0, 1, 1, 2, 2]
     assert all("test" in str(path) for path in items.images)
-    world = few_shot_items(DataRecipe(source="world-few-shot"), (16, 16))
+    world = few_shot_items(WorldFewShotData(), (16, 16))
     assert len(world) == 20 * len(world.classnames)
     with pytest.raises(UserError, match="wants classes"):
-        few_shot_items(DataRecipe(), (16, 16))
+        few_shot_items(WorldData(), (16, 16))
 
 
 def test_nothing_is_selected_on_test_pictures(classes):
-    data = DataRecipe(source="few-shot", path=str(classes))
+    data = FewShotData(path=str(classes))
     monitor = "few_shot/zeroshot_classification/acc1"
     with pytest.raises(UserError, match="nothing may be selected"):
         build_evaluators(Recipe(data=data, evaluation=("few_shot",), monitor=monitor))

@@ -10,8 +10,8 @@ import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
 from tests.train.support import Pictures, recipe, shuffled, tiny_clip, weights
+from trifocal.composition.batching import CaptionBatching
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
-from trifocal.data.batching import CaptionBatching
 from trifocal.data.loader import BatchMaker, Order
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.step import Stepper

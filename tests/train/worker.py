@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.train.support import Pictures, rca_config, recipe, shuffled, tiny_clip
+from tests.train.support import Pictures, batching, rca_config, recipe, tiny_clip
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.concepts.low_rank import ClipLora, ClipLoraConfig
@@ -66,11 +66,10 @@ def run(output: Path, changes: dict) -> int:
         source = WorldFewShot(1, (16, 16))
     if changes.pop("double", False):
         method.double()
-    negatives = shuffled if method.negative_kinds else None
     late = changes.pop("late", 0)
     evaluators = {"late": lambda _: arrive(late)} if late else {}
     try:
-        train(method, source, recipe(output, **changes), negatives=negatives, evaluators=evaluators)
+        train(method, source, batching(method), recipe(output, **changes), evaluators=evaluators)
     except Stopped as stopped:
         return stopped.status
     return 0

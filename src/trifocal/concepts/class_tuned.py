@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trifocal.clip import Clip, TextBatch, TextEmbedding
+from trifocal.clip.encoder import Encoder, convention
 from trifocal.concepts.batching import ClassBatch, ClassBatching
-from trifocal.data.batching import Batching, CenterCrop, Negatives, RandomCrop
+from trifocal.data.batching import Transform
 from trifocal.losses.distributed import mean_over_ranks
 from trifocal.tuning import Encoded, Surgery, TunedClip
 from trifocal.tuning.groups import text_tower
@@ -55,10 +56,8 @@ class ClassTuned(TunedClip):
         count = torch.tensor(batch.size, device=logits.device)
         return {"cross_entropy": mean_over_ranks(total, count)}
 
-    def batching(self, crop: tuple[float, float] | None, negatives: Negatives | None) -> Batching:
-        """Return how pictures with classes become batches; `negatives` are for captions."""
-        preprocess = self.clip.preprocess
-        transform = RandomCrop(preprocess, crop) if crop else CenterCrop(preprocess)
+    def batching(self, transform: Transform) -> ClassBatching:
+        """Return how pictures with classes become batches; `transform` makes inputs of them."""
         return ClassBatching(self.clip.tokenizer, transform, self.template, self.flip)
 
     def _texts(self, text: TextBatch) -> TextEmbedding:
@@ -73,11 +72,10 @@ class ClassTuned(TunedClip):
         return self._known[key]
 
 
-def trained_template(model: Any) -> str | None:
+def trained_template(model: Encoder) -> str | None:
     """Return the prompt that a model's classes were trained with, or None where they were not.
 
     Args:
         model: A Clip or a method.
     """
-    conventions = getattr(getattr(model, "clip", model), "conventions", {})
-    return conventions.get(CONVENTION, {}).get("template")
+    return convention(model, CONVENTION).get("template")

@@ -1,18 +1,16 @@
-"""How drawn samples become a batch: what a batch must offer, and batches of captioned pictures.
+"""How drawn samples become a batch: what a batch must offer, and how pictures are cropped for it.
 
-The engine knows the two protocols alone; a method says which batching it wants. Drawing happens
-sample by sample with the sample's own generator, in a data worker; collating once a batch.
+The engine knows the two protocols alone; each focus has batches of its own. Drawing happens sample
+by sample with the sample's own generator, in a data worker; collating once a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-
-from trifocal.data.samples import CaptionBatch, Sample, Skipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +18,10 @@ if TYPE_CHECKING:
 
     from trifocal.clip.embeddings import TextBatch
     from trifocal.clip.preprocess import Preprocess
+    from trifocal.data.samples import Skipped
 
 Tokenize = Callable[[list[str]], "TextBatch"]
 Transform = Callable[["Image.Image", "np.random.Generator"], torch.Tensor]
-Negatives = Callable[[str, "np.random.Generator"], Mapping[str, str | None]]
-
-TABLE = "table"  # the kind of negatives which comes from the caption table itself
 
 
 class Batch(Protocol):
@@ -54,76 +50,6 @@ class Batching(Protocol):
     def collate(self, drawn: Sequence[Any]) -> Any:
         """Join what `draw` made into a `Batch`."""
         ...
-
-
-@dataclass(frozen=True)
-class CaptionBatching:
-    """Captioned pictures, and hard negatives of their captions.
-
-    Attributes:
-        tokenize: Captions to a `TextBatch`.
-        transform: PIL image and generator to a uint8 tensor (3, H, W); not asked for tensors.
-        negatives: Caption and generator to a mapping from kind to hard negative, or None.
-        kinds: The kinds of negatives wanted, in the order of their numbers. "table" takes one of
-            those written ahead in the caption table.
-    """
-
-    tokenize: Tokenize
-    transform: Transform | None = None
-    negatives: Negatives | None = None
-    kinds: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.negatives is None and set(self.kinds) - {TABLE}:
-            raise ValueError(f"negatives of kinds {self.kinds} are wanted, but nothing makes them")
-
-    def draw(
-        self, sample: Sample, rng: np.random.Generator
-    ) -> tuple[Sample, torch.Tensor, list[str | None]]:
-        """Return the sample, its pixels, and one hard negative a kind.
-
-        Negatives are drawn last, so that crops do not depend on them.
-        """
-        return sample, self._pixels(sample, rng), self._negatives(sample, rng)
-
-    def collate(
-        self, drawn: Sequence[tuple[Sample, torch.Tensor, list[str | None]]]
-    ) -> CaptionBatch:
-        """Return the batch: captions first, then the negatives, kind by kind."""
-        captions = [sample.caption for sample, _, _ in drawn]
-        owners, kinds, negatives = [], [], []
-        for kind in range(len(self.kinds)):
-            for owner, (_, _, made) in enumerate(drawn):
-                if made[kind] is not None:
-                    owners.append(owner)
-                    kinds.append(kind)
-                    negatives.append(made[kind])
-        return CaptionBatch(
-            pixels=torch.stack([pixels for _, pixels, _ in drawn]),
-            text=self.tokenize(captions + negatives).trimmed(),
-            owner=torch.tensor(owners, dtype=torch.long),
-            kind=torch.tensor(kinds, dtype=torch.long),
-            ids=[sample.id for sample, _, _ in drawn],
-            captions=captions,
-            negatives=negatives,
-        )
-
-    def _pixels(self, sample: Sample, rng: np.random.Generator) -> torch.Tensor:
-        if isinstance(sample.image, torch.Tensor):
-            return sample.image
-        if self.transform is None:
-            raise ValueError("the source yields PIL images, so a transform is needed")
-        return self.transform(sample.image, rng)
-
-    def _negatives(self, sample: Sample, rng: np.random.Generator) -> list[str | None]:
-        made: Mapping[str, str | None] = {}
-        if self.negatives is not None and set(self.kinds) - {TABLE}:
-            made = self.negatives(sample.caption, rng)
-        written = sample.negatives
-        table = (
-            written[int(rng.integers(len(written)))] if TABLE in self.kinds and written else None
-        )
-        return [table if kind == TABLE else made.get(kind) for kind in self.kinds]
 
 
 @dataclass(frozen=True)

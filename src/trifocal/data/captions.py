@@ -14,6 +14,7 @@ import numpy as np
 from trifocal.data.caption_files import Format, Row, read_rows
 from trifocal.data.images import open_image
 from trifocal.data.samples import Sample
+from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -197,6 +198,50 @@ class CaptionDataset:
         item, chosen = self.item(index), self.caption(index, rng)
         image = open_image(item.image, name=item.id, draft=self.draft)
         return Sample(item.id, image, chosen, item.negatives)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionData(CroppedSection):
+    """A file of captions with a folder of pictures, as a recipe's data.
+
+    Attributes:
+        path: The caption file, or a folder of pictures with a text file beside each.
+        images: The folder that image paths of the file start from (by default its own folder).
+        format: The form of the file.
+        split: The part to train on, of a file that has parts (`train+restval`).
+        image_column, caption_column: Columns of a table, where they cannot be guessed.
+        captions: With several captions an image, draw one anew each epoch, keep the first, or
+            make each a sample of its own.
+        missing: Refuse a file whose pictures are not all there, or leave those out.
+        draft: Let JPEG decode at a reduced scale that still covers the model's image size. It is
+            faster and changes pixels slightly.
+    """
+
+    samples = "captions"
+
+    source: Literal["captions"] = "captions"
+    path: str
+    images: str | None = None
+    format: Format = "auto"
+    split: str | None = None
+    image_column: str | None = None
+    caption_column: str | None = None
+    captions: Literal["random", "first", "each"] = "random"
+    missing: Literal["error", "skip"] = "error"
+    draft: bool = False
+
+    def open(self, image_size: tuple[int, int]) -> CaptionDataset:
+        """Read the file; photos are opened one by one."""
+        items = read_captions(
+            self.path,
+            images=self.images,
+            format=self.format,
+            split=self.split,
+            image_column=self.image_column,
+            caption_column=self.caption_column,
+        )
+        draft = drafted(self.draft, image_size)
+        return CaptionDataset(present(items, self.missing), captions=self.captions, draft=draft)
 
 
 class _Texts:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from trifocal.data.batching import Batch, Batching
 from trifocal.data.images import BadImage
-from trifocal.data.samples import Skipped
+from trifocal.data.samples import Skipped, Source
 from trifocal.errors import UserError
 
 # Tags keep the two families of generators apart: (seed, epoch) and (seed, epoch, 0) would
@@ -45,7 +45,7 @@ class Order:
         if self.count < self.batch_size:
             raise UserError(
                 f"the data have {self.count} samples, fewer than one batch of {self.batch_size}; "
-                f"set --batch_size {max(self.count, 1)} or less."
+                f"set batch_size to {max(self.count, 1)} or less."
             )
 
     @property
@@ -74,7 +74,7 @@ class BatchMaker(Dataset):
     """
 
     def __init__(
-        self, source: Any, order: Order, batching: Batching, *, rank: int = 0, processes: int = 1
+        self, source: Source, order: Order, batching: Batching, *, rank: int = 0, processes: int = 1
     ) -> None:
         if order.batch_size % processes:
             raise UserError(
@@ -185,8 +185,8 @@ def batches(
             if "DataLoader worker" not in str(error):
                 raise
             raise UserError(
-                "the system ended a data worker, as a rule for lack of memory; lower --workers or "
-                "--batch_size."
+                "the system ended a data worker, as a rule for lack of memory; lower workers or "
+                "batch_size."
             ) from error
         if isinstance(batch, UserError):
             raise batch

@@ -1,4 +1,4 @@
-"""What a source yields and what a method is given: one sample, and one batch of captions.
+"""What training draws from: a source, and the captioned picture that many of them yield.
 
 A source is anything with `__len__` and `sample(index, rng)`. The generator it is handed is made
 from (seed, epoch, index), so that what is drawn never depends on workers or processes.
@@ -6,15 +6,15 @@ from (seed, epoch, index), so that what is drawn never depends on workers or pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
     from torch import Tensor
 
-    from trifocal.clip.embeddings import TextBatch
+Samples = Literal["captions", "regions", "classes"]  # what a source has, and a method learns from
 
 
 @dataclass
@@ -35,11 +35,11 @@ class Sample:
 
 
 class Source(Protocol):
-    """A map-style collection of captioned pictures."""
+    """A map-style collection of samples: captioned pictures, regions, or pictures with classes."""
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+    def sample(self, index: int, rng: np.random.Generator) -> Any:
         """Draw sample `index`; raises `trifocal.data.images.BadImage` for an unreadable one."""
         ...
 
@@ -50,47 +50,3 @@ class Skipped:
 
     id: str
     reason: str
-
-
-@dataclass
-class CaptionBatch:
-    """B captioned pictures and M hard negatives of their captions.
-
-    Attributes:
-        pixels: (B, 3, H, W) uint8; the model normalizes.
-        text: B + M rows: the captions, then the negatives, kind by kind, in sample order.
-        owner: (M,) long, the sample in 0..B-1 a negative belongs to.
-        kind: (M,) long, which kind of negative it is.
-        ids: B names of samples.
-        captions: B sentences.
-        negatives: M sentences.
-        skipped: Samples that were to stand here but could not be read.
-    """
-
-    pixels: Tensor
-    text: TextBatch
-    owner: Tensor
-    kind: Tensor
-    ids: list[str]
-    captions: list[str]
-    negatives: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """The number of pictures, B."""
-        return self.pixels.shape[0]
-
-    def to(self, device, non_blocking: bool = False) -> CaptionBatch:
-        """Return the batch with its tensors on `device`."""
-        return replace(
-            self,
-            pixels=self.pixels.to(device, non_blocking=non_blocking),
-            text=self.text.to(device, non_blocking=non_blocking),
-            owner=self.owner.to(device, non_blocking=non_blocking),
-            kind=self.kind.to(device, non_blocking=non_blocking),
-        )
-
-    def pin_memory(self) -> CaptionBatch:
-        """Return the batch in page-locked memory (a data loader calls this)."""
-        return replace(self, pixels=self.pixels.pin_memory(), text=self.text.pin_memory())

@@ -19,6 +19,7 @@ import re
 import tarfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ import numpy as np
 from trifocal.data.captions import CaptionItem
 from trifocal.data.images import MAX_BYTES, BadImage, open_image
 from trifocal.data.samples import Sample
+from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write
 
@@ -250,6 +252,38 @@ class ShardDataset:
     def __del__(self) -> None:
         for descriptor in getattr(self, "_files", {}).values():
             os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardData(CroppedSection):
+    """WebDataset shards, as a recipe's data.
+
+    Attributes:
+        path: A pattern of tar files, such as `data/{0000..0099}.tar`.
+        texts: A folder of `<stem>.txt` to take captions from instead.
+        caption_column: The key of the caption in a JSON member, where it cannot be guessed.
+        captions: With several captions an image, draw one anew each epoch or keep the first.
+        draft: See `CaptionData`.
+    """
+
+    samples = "captions"
+
+    source: Literal["shards"] = "shards"
+    path: str
+    texts: str | None = None
+    caption_column: str | None = None
+    captions: Literal["random", "first"] = "random"
+    draft: bool = False
+
+    def open(self, image_size: tuple[int, int]) -> ShardDataset:
+        """Index the shards."""
+        return ShardDataset(
+            self.path,
+            caption_key=self.caption_column,
+            folder=self.texts,
+            captions=self.captions,
+            draft=drafted(self.draft, image_size),
+        )
 
 
 def write_shards(

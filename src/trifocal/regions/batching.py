@@ -124,7 +124,7 @@ class RegionBatching:
             return [inference]
         if not sample.clue.strip():
             raise UserError(
-                f"{sample.id} has no clue, which the loss {self.loss!r} needs; set --method.loss "
+                f"{sample.id} has no clue, which the loss {self.loss!r} needs; set method.loss to "
                 "inference, or complete the annotations."
             )
         clue = clue_text(sample.clue, self.prompt)

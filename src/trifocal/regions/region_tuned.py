@@ -9,7 +9,6 @@ from torch import Tensor
 
 from trifocal import config as plain_config
 from trifocal.clip import Clip
-from trifocal.data.batching import Batching, Negatives
 from trifocal.errors import UserError
 from trifocal.losses.contrastive import contrastive_loss
 from trifocal.losses.dual import dual_terms, triple_contrastive_loss, wrong_region_loss
@@ -63,8 +62,8 @@ class RegionTuned(TunedClip):
         self.input_size = picture_size(config.prompt, clip.image_size[0])
         clip.conventions = {**clip.conventions, CONVENTION: plain_config.plain(config.prompt)}
 
-    def batching(self, crop: tuple[float, float] | None, negatives: Negatives | None) -> Batching:
-        """Return how regions become batches; `crop` and `negatives` are for captions."""
+    def batching(self) -> RegionBatching:
+        """Return how regions become batches."""
         clip, config = self.clip, self.config
         return RegionBatching(
             clip.tokenizer, clip.preprocess, config.prompt, config.loss, config.augmentation

@@ -1,39 +1,50 @@
-"""From a recipe to the objects of a run: model, method, source, negatives.
+"""From a recipe to the objects of a run: model, method, source, batches, evaluations.
 
-This is the one place that knows every focus's methods and every kind of source by name.
+This is the one place that knows every focus's methods by name.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from trifocal.clip import Clip, build_clip, train_tokenizer
 from trifocal.clip.init import renew_text
+from trifocal.composition.batching import TABLE, Negatives
+from trifocal.composition.caption_tuned import CaptionTuned
 from trifocal.composition.registry import METHODS as COMPOSITION
+from trifocal.concepts.class_tuned import ClassTuned
+from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.concepts.registry import METHODS as CONCEPTS
-from trifocal.data.batching import TABLE, Negatives
+from trifocal.data.batching import Batching
 from trifocal.data.labeled import ClassSample
 from trifocal.data.regions import RegionSample
+from trifocal.data.samples import Source
+from trifocal.data.section import CroppedSection
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
+from trifocal.progress import Progress
+from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
-from trifocal.train.engine import Outcome, train
-from trifocal.train.recipe import DataRecipe, Recipe, resolve_method
-from trifocal.train.sources import make_source, read_classes, samples_of
+from trifocal.train.engine import Evaluator, Outcome, train
+from trifocal.train.recipe import Recipe, resolve_method
+from trifocal.train.sources import Data
 from trifocal.tuning import load_model
+from trifocal.tuning.method import Method
+from trifocal.tuning.tuned_clip import TunedClip
 from trifocal.world.few_shot import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
+from trifocal.world.few_shot_source import WorldFewShotData
 
 if TYPE_CHECKING:
     from trifocal.evaluate.benchmarks.zero_shot import ClassItems
 
-METHODS: dict[str, tuple[type, type]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
+METHODS: dict[str, tuple[type, type[TunedClip]]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
 
 _VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
 _CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
@@ -48,7 +59,7 @@ def build_model(recipe: Recipe) -> Clip:
         if recipe.model.fresh_text:
             renew_text(clip.network, recipe.seed)
         return clip
-    source = make_source(recipe.data, (shape.image_size, shape.image_size))
+    source = recipe.data.open((shape.image_size, shape.image_size))
     tokenizer = train_tokenizer(
         itertools.islice(_captions(source), _CAPTIONS_TO_READ),
         shape.vocab_size or _VOCABULARY,
@@ -59,7 +70,7 @@ def build_model(recipe: Recipe) -> Clip:
     return build_clip(fitting, tokenizer, seed=recipe.seed, name=recipe.name)
 
 
-def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -> Any:
+def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -> TunedClip:
     """Build what is trained on a model.
 
     Args:
@@ -74,23 +85,35 @@ def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -
     return method(clip, config)
 
 
-def build_negatives(recipe: Recipe, method: Any) -> Negatives | None:
-    """Return the maker of hard negatives, or None for a method that wants none."""
+def build_batching(recipe: Recipe, method: TunedClip) -> Batching:
+    """Make a method's batching: crops are the data's, hard negatives the recipe's, the rest its own."""
+    if isinstance(method, RegionTuned):
+        return method.batching()
+    assert isinstance(recipe.data, CroppedSection)  # as whole pictures are
+    transform = recipe.data.transform(method.clip.preprocess)
+    if isinstance(method, ClassTuned):
+        return method.batching(transform)
+    assert isinstance(method, CaptionTuned)
+    return method.batching(transform, _negatives(recipe, method.negative_kinds))
+
+
+def _negatives(recipe: Recipe, kinds: Iterable[str]) -> Negatives | None:
+    """Return the maker of hard negatives, or None where none are to be made."""
     from trifocal.composition.negatives import HardNegatives
 
-    kinds = tuple(kind for kind in method.negative_kinds if kind != TABLE)
-    if not kinds:
+    made = tuple(kind for kind in kinds if kind != TABLE)
+    if not made:
         return None  # those that the caption table holds are drawn by the loader
     cache = recipe.negatives.cache
     return HardNegatives(
-        kinds,
+        made,
         parser=recipe.negatives.parser,
         seed=recipe.seed,
-        store=os.path.join(cache, "parses.sqlite") if cache else None,
+        store=Path(cache, "parses.sqlite") if cache else None,
     )
 
 
-def _captions(source: Any) -> Iterator[str]:
+def _captions(source: Source) -> Iterator[str]:
     """Yield one text a sample, wordings drawn as for epoch 0 of seed 0."""
     wording = getattr(source, "caption", None)
     for index in range(len(source)):
@@ -106,7 +129,7 @@ def _captions(source: Any) -> Iterator[str]:
         yield f"{sample.clue} {sample.inference}" if regional else sample.caption
 
 
-def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, float]]]:
+def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:
     """Return the evaluations a recipe names.
 
     They are `world`, `few_shot` (test pictures of the classes that `data` has), or `benchmark=folder
@@ -121,22 +144,22 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     from trifocal.evaluate.runner import evaluate, make_job
     from trifocal.evaluate.summary import summarize
 
-    def score_world(method: Any) -> dict[str, float]:
+    def score_world(method: Method) -> dict[str, float]:
         return summarize(world_suite(method, split="val"))
 
-    def score_few_shot(method: Any) -> dict[str, float]:
+    def score_few_shot(method: Method) -> dict[str, float]:
         items = few_shot_items(recipe.data, method.clip.image_size)
         return _named(score_classes(method, as_trained(method, items)))
 
-    def scorer(name: str, root: str | None) -> Callable[[Any], dict[str, float]]:
+    def scorer(name: str, root: str | None) -> Evaluator:
         options = {"split": "val"} if name == WorldRegions.name else {}
 
-        def score(method: Any) -> dict[str, float]:
+        def score(method: Method) -> dict[str, float]:
             return _named(evaluate(method, [make_job(name, root, **options)]))
 
         return score
 
-    found: dict[str, Callable[[Any], dict[str, float]]] = {}
+    found: dict[str, Evaluator] = {}
     for entry in recipe.evaluation:
         name, _, root = entry.partition("=")
         known = {"world": score_world, "few_shot": score_few_shot}
@@ -149,7 +172,7 @@ def build_evaluators(recipe: Recipe) -> dict[str, Callable[[Any], dict[str, floa
     return found
 
 
-def few_shot_items(data: DataRecipe, image_size: tuple[int, int]) -> ClassItems:
+def few_shot_items(data: Data, image_size: tuple[int, int]) -> ClassItems:
     """Return the pictures that a few-shot recipe is judged by; on the world, validation scenes.
 
     Raises:
@@ -157,10 +180,10 @@ def few_shot_items(data: DataRecipe, image_size: tuple[int, int]) -> ClassItems:
     """
     from trifocal.evaluate.benchmarks.zero_shot import ClassItems, items_to_test
 
-    if samples_of(data) != "classes":
+    if isinstance(data, FewShotData):
+        return items_to_test(data.read())
+    if not isinstance(data, WorldFewShotData):
         raise UserError(f"evaluation few_shot wants classes, but data.source is {data.source!r}.")
-    if data.source == "few-shot":
-        return items_to_test(read_classes(data))
     items = few_shot_dataset(_WORLD_TESTS, data.seed, "val")
     return ClassItems(
         "world/few_shot",
@@ -175,31 +198,36 @@ def _named(rows: list[Result]) -> dict[str, float]:
     return {f"{row.task}/{row.metric}": row.value for row in rows}
 
 
-def run(recipe: Recipe, *, resume: Literal["auto", "never"] = "auto") -> Outcome:
+def run(
+    recipe: Recipe, *, resume: Literal["auto", "never"] = "auto", progress: Progress | None = None
+) -> Outcome:
     """Train a recipe from start to end (or from where it was interrupted).
 
     Args:
         recipe: What to do.
         resume: "auto" goes on with a run that is there, "never" refuses to.
+        progress: Told of every step.
 
     Returns:
         The run folder, with the trained model in `model/`.
     """
     _, kind = resolve_method(recipe, METHODS)
-    given, wanted = samples_of(recipe.data), getattr(kind, "samples", "captions")
+    given, wanted = recipe.data.samples, kind.samples
     if given != wanted:
         raise UserError(
             f"the method {recipe.method['name']!r} learns from {wanted}, but data.source "
             f"{recipe.data.source!r} has {given}."
         )
     clip = build_model(recipe)
-    source = make_source(recipe.data, clip.image_size)
+    source = recipe.data.open(clip.image_size)
     method = build_method(recipe, clip, getattr(source, "classnames", ()))
     return train(
         method,
         source,
+        build_batching(recipe, method),
         recipe,
-        negatives=build_negatives(recipe, method),
         evaluators=build_evaluators(recipe),
         resume=resume,
+        progress=progress,
+        methods=METHODS,
     )

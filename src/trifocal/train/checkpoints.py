@@ -92,7 +92,7 @@ class Checkpoints:
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{self.path(step)} has format {content.get('format')!r}, but this version reads "
-                f"{FORMAT}; start a new run with another --name."
+                f"{FORMAT}; start a new run with another name."
             )
         return content
 

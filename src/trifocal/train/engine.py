@@ -1,11 +1,8 @@
-"""The training loop: a method, a source of samples, a recipe.
+"""The training loop: a method, a source of samples, how they become batches, a recipe.
 
 A run is a pure function of its recipe and data. Batches and draws follow from (seed, epoch, index),
 the network's own draws (dropout) from (seed, step, process), so a run that was interrupted and
 taken up again makes the same weights as one that was not.
-
-A method is any `nn.Module` with `forward(pixels, text) -> Encoded`, `objective(encoded, batch) ->
-{name: term}`, `batching(crop, negatives)`, `param_groups(weight_decay)`, `clip`, `save(folder)`.
 """
 
 from __future__ import annotations
@@ -18,35 +15,38 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.distributed
 from accelerate.utils import gather_object
 from filelock import FileLock, Timeout
+from torch import nn
 
 from trifocal import config
-from trifocal.data.batching import Batch, Negatives
+from trifocal.data.batching import Batch, Batching
 from trifocal.data.loader import BatchMaker, Order, batches
-from trifocal.data.samples import Skipped
+from trifocal.data.samples import Skipped, Source
 from trifocal.errors import Stopped, UserError
 from trifocal.files import atomic_folder, atomic_write
+from trifocal.progress import Progress, Quiet
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
 from trifocal.train.environment import describe
 from trifocal.train.launch import compile_blocks, make_accelerator
 from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, Window
 from trifocal.train.optimizer import make_optimizer
-from trifocal.train.recipe import HARMLESS, Recipe
+from trifocal.train.recipe import HARMLESS, Methods, Recipe, saved_recipe
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
 from trifocal.train.stop import StopSignals
+from trifocal.tuning.method import Method
 
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 10.0  # the data workers of a run that was killed hold its folder for some seconds
 
-Evaluator = Callable[[Any], Mapping[str, float]]
+Evaluator = Callable[[Method], Mapping[str, float]]
 
 
 class NonFiniteLoss(UserError):  # noqa: N818 - named after what happened
@@ -71,27 +71,32 @@ class Outcome:
 
 
 def train(
-    method: Any,
-    source: Any,
+    method: Method,
+    source: Source,
+    batching: Batching,
     recipe: Recipe,
     *,
-    negatives: Negatives | None = None,
     evaluators: Mapping[str, Evaluator] | None = None,
     resume: Literal["auto", "never"] = "auto",
+    progress: Progress | None = None,
+    methods: Methods | None = None,
 ) -> Outcome:
     """Train `method` on `source` as `recipe` says; the method holds the trained weights after.
 
     (A method that was sharded over processes stays so: load the run's `model/` folder instead.)
 
     Args:
-        method: What is trained (see the head of this file).
-        source: Samples of the kind the method learns from: `len` and `sample(index, generator)`.
+        method: What is trained.
+        source: Samples of the kind the method learns from.
+        batching: How they become its batches, such as its own `batching(...)`.
         recipe: All settings; the run folder is `recipe.folder`.
-        negatives: Makes a caption's hard negatives, for a method that wants some.
         evaluators: Name to a function of the method that returns metrics; called at the end and
             every `recipe.eval_every` steps, on every process.
         resume: "auto" goes on from the last checkpoint in the run folder, if there is one;
             "never" refuses a folder that holds one.
+        progress: Told of every step, those of an earlier run at once.
+        methods: Known methods by name; a run that is older than an option of its method is then
+            known to have had that option's default.
 
     Raises:
         UserError: the recipe does not fit the data or the run folder, too many pictures are
@@ -99,7 +104,7 @@ def train(
         NonFiniteLoss: the loss became NaN or infinite.
         Stopped: SIGTERM or Ctrl-C; the run is saved.
     """
-    run = _Run(method, source, recipe, negatives, evaluators or {})
+    run = _Run(method, source, batching, recipe, evaluators or {}, progress or Quiet(), methods)
     try:
         with StopSignals() as signals:
             run.begin(resume)
@@ -114,24 +119,29 @@ class _Run:
 
     def __init__(
         self,
-        method: Any,
-        source: Any,
+        method: Method,
+        source: Source,
+        batching: Batching,
         recipe: Recipe,
-        negatives: Negatives | None,
         evaluators: Mapping[str, Evaluator],
+        progress: Progress,
+        methods: Methods | None,
     ) -> None:
         self.recipe, self.method, self.evaluators = recipe, method, evaluators
+        self.methods = methods
+        self.module = cast(nn.Module, method)  # the same, as torch sees it
         self.folder = Path(recipe.folder)
         self.log: Any = None
         self.model: Any = None
         self.sharding: Sharding | None = None
         self.accelerator = accelerator = make_accelerator(recipe.precision)
         self.main = accelerator.is_main_process
+        self.progress = progress if self.main else Quiet()
         self.order = Order(len(source), recipe.batch_size, recipe.seed)
         self.maker = BatchMaker(
             source,
             self.order,
-            method.batching(recipe.data.crop, negatives),
+            batching,
             rank=accelerator.process_index,
             processes=accelerator.num_processes,
         )
@@ -156,15 +166,15 @@ class _Run:
         if recipe.gradient_checkpointing:
             self.method.clip.gradient_checkpointing(True)
         if recipe.compile:
-            compile_blocks(self.method)
-        self.method.to(accelerator.device)
-        self.frozen = frozen_digest(self.method)
+            compile_blocks(self.module)
+        self.module.to(accelerator.device)
+        self.frozen = frozen_digest(self.module)
         if recipe.sharding == "full" and accelerator.num_processes > 1:
-            self.sharding = Sharding(self.method, accelerator.device)
+            self.sharding = Sharding(self.module, accelerator.device)
         self.optimizer: Any = accelerator.prepare(make_optimizer(self.method, recipe.optimizer))
         # Without DDP around it where it is sharded; accelerate calls that "evaluation mode".
         self.model = accelerator.prepare_model(
-            self.method, evaluation_mode=self.sharding is not None
+            self.module, evaluation_mode=self.sharding is not None
         )
         self.stepper = Stepper(
             self.method, self.model, self.optimizer, accelerator, recipe,
@@ -174,14 +184,14 @@ class _Run:
         if not all(self._gathered([self._claim()])):
             raise UserError(
                 f"another process is training in {self.folder}; wait for it, or choose another "
-                "--name."
+                "name."
             )
         steps = self.checkpoints.steps()
         if self._gathered([steps]) != [steps] * accelerator.num_processes:
             raise UserError(f"not all processes see {self.folder}; put it on a shared disk.")
         if steps and resume == "never":
             raise UserError(
-                f"{self.folder} already holds a run ({steps[-1]} steps); choose another --name, "
+                f"{self.folder} already holds a run ({steps[-1]} steps); choose another name, "
                 "or let it go on."
             )
         if steps:
@@ -190,11 +200,13 @@ class _Run:
             self._write_folder()
         accelerator.wait_for_everyone()
         self.log = RunLog(self.folder, total=self.total, start=self.step, active=self.main)
+        self.progress.start(recipe.name, self.total)
+        self.progress.advance(self.step)
         self.log.event(
             "start", self.step, total=self.total, samples=self.order.count,
             batch_size=recipe.batch_size, processes=accelerator.num_processes,
             precision=accelerator.mixed_precision, device=str(accelerator.device),
-            trained=sum(p.numel() for p in self.method.parameters() if p.requires_grad),
+            trained=sum(p.numel() for p in self.module.parameters() if p.requires_grad),
         )  # fmt: skip
 
     def _claim(self) -> bool:
@@ -221,19 +233,19 @@ class _Run:
     def _take_up(self, step: int) -> None:
         """Go on from the checkpoint of `step`."""
         saved = self.checkpoints.read(step)
-        begun_with = config.build(Recipe, saved["recipe"])  # fields newer than the run: defaults
+        begun_with = saved_recipe(saved["recipe"], self.methods)
         for key, before, now in config.differences(begun_with, self.recipe):
             if key not in HARMLESS:
                 raise UserError(
                     f"{self.folder} was begun with {key} {before!r}, but the recipe now says "
-                    f"{now!r}; set it back, or choose another --name."
+                    f"{now!r}; set it back, or choose another name."
                 )
         if (saved["samples"], saved["frozen"]) != (self.order.count, self.frozen):
             what = "data" if saved["samples"] != self.order.count else "base model"
             raise UserError(
-                f"{self.folder} was begun with other {what}; restore it, or choose another --name."
+                f"{self.folder} was begun with other {what}; restore it, or choose another name."
             )
-        self.checkpoints.load(step, self.method, self.optimizer.optimizer)
+        self.checkpoints.load(step, self.module, self.optimizer.optimizer)
         if self.accelerator.scaler is not None and saved["scaler"]:
             self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.step = self.saved = step
@@ -244,20 +256,19 @@ class _Run:
 
     def finish(self) -> Outcome:
         """Write the trained model."""
-        if hasattr(self.method, "save"):
-            whole = self._whole_method()
-            if self.main:
-                with atomic_folder(self.folder / "model") as aside:
-                    whole.save(aside)
+        whole = self._whole_method()
+        if self.main:
+            with atomic_folder(self.folder / "model") as aside:
+                whole.save(aside)
         self.accelerator.wait_for_everyone()
         self.log.event("end", self.step)
         return Outcome(self.folder, self.step, self.metrics, self.best)
 
-    def _whole_method(self) -> Any:
+    def _whole_method(self) -> Method:
         """Return the method in evaluation mode, or an ordinary copy of it if it is sharded."""
         if self.sharding is None:
             return self.method.eval()
-        return self.sharding.assemble().to(self.accelerator.device)
+        return cast(Method, self.sharding.assemble().to(self.accelerator.device))
 
     def close(self) -> None:
         """Give the method back unwrapped and in evaluation mode."""
@@ -295,6 +306,7 @@ class _Run:
             stop = self._agree(group, values, signals.received)
             self.stepper.apply()
             self.step += 1
+            self.progress.advance(1)
             window.add(values, self.recipe.batch_size * pieces, waited)
             self._tell(window)
             begun = time.perf_counter()
@@ -336,7 +348,7 @@ class _Run:
         raise NonFiniteLoss(
             f"the loss of step {self.step + 1} is not finite (samples {shown}; all of them are in "
             f"{self.folder / 'metrics.jsonl'}); the weights before it are saved, so look at these "
-            "samples, or start anew with a lower --optimizer.lr or --precision fp32."
+            "samples, or start anew with a lower optimizer.lr or with precision fp32."
         )
 
     def _gathered(self, items: list[Any]) -> list[Any]:
@@ -379,7 +391,7 @@ class _Run:
                 for metric, value in evaluator(whole).items()
             }
         if self.sharding is not None:
-            whole.cpu()
+            cast(nn.Module, whole).cpu()
         self.method.train()
         self.metrics = made
         self.log.scalars("eval", self.step, made, seconds=time.perf_counter() - begun)
@@ -400,8 +412,8 @@ class _Run:
         """Write a checkpoint of the state after `self.step` steps."""
         if self.saved == self.step:
             return
-        model = trained_state(self.method)
-        optimizer = optimizer_state(self.method, self.optimizer)
+        model = trained_state(self.module)
+        optimizer = optimizer_state(self.module, self.optimizer)
         if self.main:
             scaler = self.accelerator.scaler
             trainer = {

@@ -24,7 +24,7 @@ def choose_precision(asked: str, device: torch.device) -> str:
     chooses it there; a GPU gets bf16 where its hardware has it, and fp16 with a scaler elsewhere.
     """
     if asked == "fp16" and device.type == "cpu":
-        raise UserError("a CPU cannot train in fp16; use --precision auto.")
+        raise UserError("a CPU cannot train in fp16; set precision to auto.")
     if asked != "auto":
         return asked
     if device.type != "cuda":
@@ -38,7 +38,7 @@ def make_accelerator(precision: str) -> Accelerator:
     accelerate keeps one state a process; another precision than the last run's needs a new one.
     """
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
-        raise UserError("accelerate's FSDP cannot shard CLIP's logit scale; use --sharding full.")
+        raise UserError("accelerate's FSDP cannot shard CLIP's logit scale; set sharding to full.")
     # Under torchrun accelerate sees the other processes on a CPU only if it is told of the CPU.
     asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     cpu = asked or not torch.accelerator.is_available()

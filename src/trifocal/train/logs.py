@@ -1,7 +1,6 @@
-"""What a run tells: JSON lines, TensorBoard, and a progress bar with the time that is left.
+"""What a run tells: JSON lines, TensorBoard, and every half minute a line with the time that is left.
 
-Only the first process writes. On a terminal there is a bar; elsewhere a line every half minute
-goes to the logger.
+Only the first process writes.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from trifocal.files import atomic_write
@@ -83,23 +80,6 @@ class RunLog:
         self._board = SummaryWriter(
             str(folder / "tensorboard"), purge_step=start + 1 if start else None
         )
-        self._bar, self._task = self._make_bar(folder.name)
-
-    def _make_bar(self, name: str) -> tuple[Progress | None, Any]:
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            return None, None
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            refresh_per_second=2,
-        )
-        bar.start()
-        return bar, bar.add_task(name, total=self.total, completed=self.start, note="")
 
     def event(self, event: str, step: int, **values: Any) -> None:
         """Append one record."""
@@ -125,11 +105,6 @@ class RunLog:
         """Say how far the run is (`step` steps made)."""
         if not self.active:
             return
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step)
-            if note:
-                self._bar.update(self._task, note=note)
-            return
         now = time.monotonic()
         if now - self._told >= _QUIET_SECONDS or step == self.total:
             self._told = now
@@ -138,9 +113,7 @@ class RunLog:
             logger.info("step %d of %d, %s left  %s", step, self.total, left, note)
 
     def close(self) -> None:
-        """Close the files and the bar."""
+        """Close the files."""
         if self.active:
-            if self._bar is not None:
-                self._bar.stop()
             self._file.close()
             self._board.close()

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import nn
 
 from trifocal.data.batching import Batch
 from trifocal.train.gradient_cache import cached_step, direct_step
@@ -18,6 +20,7 @@ from trifocal.train.recipe import Recipe
 from trifocal.train.schedule import epoch_learning_rate, learning_rate
 from trifocal.train.sharding import Sharding
 from trifocal.tuning.groups import text_tower
+from trifocal.tuning.method import Method
 
 
 class Stepper:
@@ -36,9 +39,9 @@ class Stepper:
 
     def __init__(
         self,
-        method: Any,
-        model: Any,
-        optimizer: Any,
+        method: Method,
+        model: nn.Module,
+        optimizer: AcceleratedOptimizer,
         accelerator: Accelerator,
         recipe: Recipe,
         total: int,

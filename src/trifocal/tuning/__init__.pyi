@@ -8,10 +8,11 @@ from .interpolation import interpolate as interpolate
 from .lora import LoraConfig as LoraConfig
 from .lora import apply_lora as apply_lora
 from .lora import merge_lora as merge_lora
+from .method import Encoded as Encoded
+from .method import Method as Method
 from .surgery import PositionConfig as PositionConfig
 from .surgery import Surgery as Surgery
 from .surgery import operate as operate
-from .tuned_clip import Encoded as Encoded
 from .tuned_clip import TunedClip as TunedClip
 from .tuned_clip import Tuning as Tuning
 from .tuned_clip import simple as simple

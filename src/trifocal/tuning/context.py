@@ -128,7 +128,7 @@ class Context(nn.Module):
         if not bool(same.any(dim=1).all()):
             raise UserError(
                 f"only the {len(known)} classes that were learned have a context, and there is a "
-                "text of another one; learn one context for all (--method.class_specific false)."
+                "text of another one; learn one context for all (method.class_specific false)."
             )
         return self.vectors[same.int().argmax(dim=1)]
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding
-from trifocal.data.batching import (
-    Batching,
-    CaptionBatching,
-    CenterCrop,
-    Negatives,
-    RandomCrop,
-)
+from trifocal.clip import Clip, TextBatch
+from trifocal.data.samples import Samples
 from trifocal.errors import UserError
 from trifocal.tuning.adaptation import save_adaptation
+from trifocal.tuning.embedding import EmbedsAsClip
 from trifocal.tuning.groups import decay_groups
 from trifocal.tuning.lora import LoraConfig
+from trifocal.tuning.method import Encoded
 from trifocal.tuning.surgery import Surgery, operate
 
 Tuning = Literal["full", "text", "lora"]
@@ -41,26 +36,11 @@ def simple(tuning: Tuning, lora: LoraConfig | None = None) -> Surgery:
     return ways[tuning]
 
 
-@dataclass
-class Encoded:
-    """What a forward pass gives to the objective.
-
-    Attributes:
-        image: Embeddings of the batch's pictures.
-        text: Embeddings of its texts, such as B captions and then M negatives.
-        scale: exp(logit scale), a 0-dim tensor. It travels with the embeddings so that a
-            wrapper such as DDP sees every trained parameter leave through one door.
-    """
-
-    image: ImageEmbedding
-    text: TextEmbedding
-    scale: Tensor
-
-
-class TunedClip(nn.Module):
+class TunedClip(EmbedsAsClip, nn.Module):
     """A CLIP of which something is trained, in place.
 
-    A method derives from it (or offers the same members) and adds `objective`.
+    A method derives from it and adds `objective`; as a rule by way of what the methods of its
+    focus share, which has the batches: `CaptionTuned`, `RegionTuned`, `ClassTuned`.
 
     Args:
         clip: The backbone.
@@ -69,15 +49,11 @@ class TunedClip(nn.Module):
     Attributes:
         samples: What it learns from: "captions", "regions" or "classes".
         starts_as_base: Whether it embeds as its backbone does before the first step.
-        dense: Whether the objective reads patches and tokens.
-        negative_kinds: The hard negatives that the data workers must make, in order.
         added: The parameters that the surgery brought in.
     """
 
-    samples: str = "captions"
+    samples: ClassVar[Samples]
     starts_as_base: bool = True
-    dense: bool = False
-    negative_kinds: tuple[str, ...] = ()
 
     def __init__(self, clip: Clip, surgery: Surgery | None = None) -> None:
         super().__init__()
@@ -89,12 +65,9 @@ class TunedClip(nn.Module):
         self.added = operate(clip.network, self.surgery)
 
     def forward(self, pixels: Tensor, text: TextBatch) -> Encoded:
-        """Encode a batch for the objective (patches and tokens only where it reads them)."""
-        return Encoded(
-            self.clip.encode_image(pixels, patches=self.dense),
-            self.clip.encode_text(text, tokens=self.dense),
-            self.clip.logit_scale,
-        )
+        """Encode a batch for the objective."""
+        image, text_embedding = self.clip.encode_image(pixels), self.clip.encode_text(text)
+        return Encoded(image, text_embedding, self.clip.logit_scale)
 
     def objective(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
         """Return the named, weighted terms whose sum is trained."""
@@ -103,29 +76,6 @@ class TunedClip(nn.Module):
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Encode a batch and return its named, weighted terms."""
         return self.objective(self(batch.pixels, batch.text), batch)
-
-    def encode_image(self, pixels: Tensor, *, patches: bool = False) -> ImageEmbedding:
-        """See `Clip.encode_image`."""
-        return self.clip.encode_image(pixels, patches=patches)
-
-    def encode_text(self, texts: list[str] | TextBatch, *, tokens: bool = False) -> TextEmbedding:
-        """See `Clip.encode_text`."""
-        return self.clip.encode_text(texts, tokens=tokens)
-
-    def batching(self, crop: tuple[float, float] | None, negatives: Negatives | None) -> Batching:
-        """Return how the data workers make this method's batches.
-
-        Args:
-            crop: Bounds of a random crop's share of the picture; None for a centered crop.
-            negatives: Makes a caption's hard negatives.
-        """
-        preprocess = self.clip.preprocess
-        return CaptionBatching(
-            self.clip.tokenizer,
-            RandomCrop(preprocess, crop) if crop else CenterCrop(preprocess),
-            negatives,
-            tuple(self.negative_kinds),
-        )
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the trained parameters as optimizer groups."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -23,7 +24,7 @@ from trifocal.data.regions import Region, RegionItem, RegionSample
 from trifocal.world.boxes import UnitBox, pixel_box, proposals
 from trifocal.world.captions import mention
 from trifocal.world.occasions import ACTORS, SIGNS, inference_wordings
-from trifocal.world.region_source import RegionSource, check_split
+from trifocal.world.region_source import DrawnRegionData, RegionSource, check_split
 from trifocal.world.scene import Scene, draw_setting, generator, place_things
 from trifocal.world.vocabulary import ALLOWED_COLORS
 
@@ -178,3 +179,14 @@ class WorldAbduction(RegionSource):
         instance = scene.instances[rng.integers(len(scene.instances))]
         clue, inference = scene.clue(instance, rng), instance.inference(rng)
         return self.drawn(scene.scene, instance.thing, clue, inference)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldAbductionData(DrawnRegionData):
+    """Regions with inferences, as a recipe's data."""
+
+    source: Literal["world-abduction"] = "world-abduction"
+
+    def open(self, image_size: tuple[int, int]) -> WorldAbduction:
+        """Choose the scenes; each is drawn when it is asked for."""
+        return WorldAbduction(self.split or "train", self.size, image_size, self.seed)

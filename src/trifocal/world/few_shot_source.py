@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from trifocal import config
 from trifocal.data.labeled import ClassSample
+from trifocal.data.section import CroppedSection
 from trifocal.world.few_shot import FEW_SHOT_CLASSES, few_shot_dataset
 
 if TYPE_CHECKING:
@@ -44,3 +47,29 @@ class WorldFewShot:
         if index not in self._drawn:
             self._drawn[index] = item.picture(self.size)
         return ClassSample(item.scene.id, self._drawn[index], item.label, self.classnames)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldFewShotData(CroppedSection):
+    """A few pictures of the world's invented classes, as a recipe's data.
+
+    Attributes:
+        shots: Pictures of each class to train on.
+        seed: Which pictures are drawn.
+        split: The part of the world, by default "train".
+    """
+
+    samples = "classes"
+
+    source: Literal["world-few-shot"] = "world-few-shot"
+    shots: int = 16
+    seed: int = 0
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config.at_least(self, {"shots": 1}, "data")
+
+    def open(self, image_size: tuple[int, int]) -> WorldFewShot:
+        """Choose the pictures; each is drawn when it is first asked for."""
+        return WorldFewShot(self.shots, image_size, self.seed, self.split or "train")

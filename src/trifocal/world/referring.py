@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -20,7 +21,7 @@ from PIL import Image
 from trifocal.data.regions import Region, RegionItem, RegionSample
 from trifocal.world.boxes import UnitBox, pixel_box, proposals
 from trifocal.world.captions import Mention
-from trifocal.world.region_source import RegionSource, check_split
+from trifocal.world.region_source import DrawnRegionData, RegionSource, check_split
 from trifocal.world.scene import Scene, draw_setting, generator, place_things
 from trifocal.world.vocabulary import (
     ALLOWED_COLORS,
@@ -275,3 +276,14 @@ class WorldReferring(RegionSource):
         texts = expression_wordings(expression, scene.scene)
         text = texts[rng.integers(len(texts))]
         return self.drawn(scene.scene, thing, article(expression.kind), text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldReferringData(DrawnRegionData):
+    """Regions with referring expressions, as a recipe's data."""
+
+    source: Literal["world-referring"] = "world-referring"
+
+    def open(self, image_size: tuple[int, int]) -> WorldReferring:
+        """Choose the scenes; each is drawn when it is asked for."""
+        return WorldReferring(self.split or "train", self.size, image_size, self.seed)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from trifocal import config
 from trifocal.data.regions import RegionSample
+from trifocal.data.section import DataSection
 from trifocal.errors import UserError
 from trifocal.world.boxes import pixel_box
 from trifocal.world.draw import draw
@@ -11,6 +15,27 @@ from trifocal.world.scene import SPLITS, Scene
 # A region is magnified to fill a model's input, so pictures are larger than that. Three times
 # is enough for the smallest thing, and drawn fast.
 PICTURE_SCALE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnRegionData(DataSection):
+    """What a recipe says of drawn regions.
+
+    Attributes:
+        split: "train", "val" or "test"; by default "train".
+        size: The number of scenes.
+        seed: Which scenes are drawn.
+    """
+
+    samples = "regions"
+
+    split: str | None = None
+    size: int = 20_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config.at_least(self, {"size": 1}, "data")
 
 
 class RegionSource:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import torch
 from PIL import Image
 
+from trifocal import config
 from trifocal.data.samples import Sample
+from trifocal.data.section import CroppedSection
 from trifocal.errors import UserError
 from trifocal.world.captions import HABITS, caption
 from trifocal.world.draw import draw
@@ -79,6 +84,48 @@ class WorldCaptions:
         scene = self.scene(index)
         text = caption(scene, rng, self.habits)
         return Sample(id=scene.id, image=to_tensor(draw(scene, self.image_size)), caption=text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldData(CroppedSection):
+    """Captioned scenes of the world, as a recipe's data.
+
+    Attributes:
+        split: The part of the world, by default "train".
+        size: The number of scenes.
+        seed: Which scenes are drawn.
+        single_share: The share of the scenes that show one thing only.
+        things: How many things the others show; by default two to four.
+        wording: How captions are written: "curated" ones relate things to each other, those of
+            the "web" name a thing or two, a "list" goes through the picture in the order of
+            reading.
+    """
+
+    samples = "captions"
+
+    source: Literal["world"] = "world"
+    split: str | None = None
+    size: int = 20_000
+    seed: int = 0
+    single_share: float = 0.5
+    things: int | None = None
+    wording: Literal["curated", "web", "list"] = "curated"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config.at_least(self, {"size": 1}, "data")
+
+    def open(self, image_size: tuple[int, int]) -> WorldCaptions:
+        """Choose the scenes; each is drawn when it is asked for."""
+        return WorldCaptions(
+            split=self.split or "train",
+            size=self.size,
+            image_size=image_size,
+            seed=self.seed,
+            single_share=self.single_share,
+            things=self.things,
+            wording=self.wording,
+        )
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

@@ -1,0 +1,136 @@
+"""Batches of captioned pictures, and of hard negatives of their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from trifocal.data.batching import Tokenize, Transform
+from trifocal.data.samples import Sample, Skipped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trifocal.clip import TextBatch
+
+Negatives = Callable[[str, "np.random.Generator"], Mapping[str, str | None]]
+
+TABLE = "table"  # the kind of negatives which comes from the caption table itself
+
+
+@dataclass
+class CaptionBatch:
+    """B captioned pictures and M hard negatives of their captions.
+
+    Attributes:
+        pixels: (B, 3, H, W) uint8; the model normalizes.
+        text: B + M rows: the captions, then the negatives, kind by kind, in sample order.
+        owner: (M,) long, the sample in 0..B-1 a negative belongs to.
+        kind: (M,) long, which kind of negative it is.
+        ids: B names of samples.
+        captions: B sentences.
+        negatives: M sentences.
+        skipped: Samples that were to stand here but could not be read.
+    """
+
+    pixels: Tensor
+    text: TextBatch
+    owner: Tensor
+    kind: Tensor
+    ids: list[str]
+    captions: list[str]
+    negatives: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """The number of pictures, B."""
+        return self.pixels.shape[0]
+
+    def to(self, device: Any, non_blocking: bool = False) -> CaptionBatch:
+        """Return the batch with its tensors on `device`."""
+        return replace(
+            self,
+            pixels=self.pixels.to(device, non_blocking=non_blocking),
+            text=self.text.to(device, non_blocking=non_blocking),
+            owner=self.owner.to(device, non_blocking=non_blocking),
+            kind=self.kind.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> CaptionBatch:
+        """Return the batch in page-locked memory (a data loader calls this)."""
+        return replace(self, pixels=self.pixels.pin_memory(), text=self.text.pin_memory())
+
+
+@dataclass(frozen=True)
+class CaptionBatching:
+    """Captioned pictures, and hard negatives of their captions.
+
+    Attributes:
+        tokenize: Captions to a `TextBatch`.
+        transform: PIL image and generator to a uint8 tensor (3, H, W); not asked for tensors.
+        negatives: Caption and generator to a mapping from kind to hard negative, or None.
+        kinds: The kinds of negatives wanted, in the order of their numbers. "table" takes one of
+            those written ahead in the caption table.
+    """
+
+    tokenize: Tokenize
+    transform: Transform | None = None
+    negatives: Negatives | None = None
+    kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.negatives is None and set(self.kinds) - {TABLE}:
+            raise ValueError(f"negatives of kinds {self.kinds} are wanted, but nothing makes them")
+
+    def draw(
+        self, sample: Sample, rng: np.random.Generator
+    ) -> tuple[Sample, torch.Tensor, list[str | None]]:
+        """Return the sample, its pixels, and one hard negative a kind.
+
+        Negatives are drawn last, so that crops do not depend on them.
+        """
+        return sample, self._pixels(sample, rng), self._negatives(sample, rng)
+
+    def collate(
+        self, drawn: Sequence[tuple[Sample, torch.Tensor, list[str | None]]]
+    ) -> CaptionBatch:
+        """Return the batch: captions first, then the negatives, kind by kind."""
+        captions = [sample.caption for sample, _, _ in drawn]
+        owners, kinds, negatives = [], [], []
+        for kind in range(len(self.kinds)):
+            for owner, (_, _, made) in enumerate(drawn):
+                if made[kind] is not None:
+                    owners.append(owner)
+                    kinds.append(kind)
+                    negatives.append(made[kind])
+        return CaptionBatch(
+            pixels=torch.stack([pixels for _, pixels, _ in drawn]),
+            text=self.tokenize(captions + negatives).trimmed(),
+            owner=torch.tensor(owners, dtype=torch.long),
+            kind=torch.tensor(kinds, dtype=torch.long),
+            ids=[sample.id for sample, _, _ in drawn],
+            captions=captions,
+            negatives=negatives,
+        )
+
+    def _pixels(self, sample: Sample, rng: np.random.Generator) -> torch.Tensor:
+        if isinstance(sample.image, torch.Tensor):
+            return sample.image
+        if self.transform is None:
+            raise ValueError("the source yields PIL images, so a transform is needed")
+        return self.transform(sample.image, rng)
+
+    def _negatives(self, sample: Sample, rng: np.random.Generator) -> list[str | None]:
+        made: Mapping[str, str | None] = {}
+        if self.negatives is not None and set(self.kinds) - {TABLE}:
+            made = self.negatives(sample.caption, rng)
+        written = sample.negatives
+        table = (
+            written[int(rng.integers(len(written)))] if TABLE in self.kinds and written else None
+        )
+        return [table if kind == TABLE else made.get(kind) for kind in self.kinds]

@@ -1,0 +1,72 @@
+"""What every source's `data` section of a recipe has: a frozen dataclass that opens the source."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from trifocal import config
+from trifocal.data.batching import CenterCrop, RandomCrop, Transform
+from trifocal.data.samples import Samples, Source
+from trifocal.errors import UserError
+
+if TYPE_CHECKING:
+    from trifocal.clip.preprocess import Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection(ABC):
+    """Where samples come from; it stands beside its source, with the fields of that source alone.
+
+    Attributes:
+        samples: What the samples are.
+        source: The kind of source.
+        bad_image_share: The run fails when more than this share of the pictures is unreadable.
+    """
+
+    samples: ClassVar[Samples]
+
+    source: str
+    bad_image_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        config.at_least(self, {"bad_image_share": 0}, "data")
+
+    @abstractmethod
+    def open(self, image_size: tuple[int, int]) -> Source:
+        """Open the source.
+
+        Args:
+            image_size: Height and width that the model wants.
+
+        Raises:
+            UserError: files are missing, or not in the form that the section says.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CroppedSection(DataSection):
+    """A section of whole pictures, which are cropped for training.
+
+    Attributes:
+        crop: Bounds of the random crop's share of the image's area; null for a centered crop.
+    """
+
+    crop: tuple[float, float] | None = (0.9, 1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop is not None and not 0 < self.crop[0] <= self.crop[1] <= 1:
+            raise UserError(
+                f"data.crop is {list(self.crop)}; give two shares with 0 < first <= second <= 1."
+            )
+
+    def transform(self, preprocess: Preprocess) -> Transform:
+        """Return what makes a model's input of a picture."""
+        return RandomCrop(preprocess, self.crop) if self.crop else CenterCrop(preprocess)
+
+
+def drafted(draft: bool, image_size: tuple[int, int]) -> int | None:
+    """Return how many pixels a JPEG must still cover that is decoded at a reduced scale."""
+    return max(image_size) if draft else None
