@@ -154,6 +154,7 @@ class CCLI(Head):
     batch: int = 256
     weight_decay: float = 0.01
 
+    version: ClassVar[int] = 2  # 1 was the concept map under this name
     wants_text: ClassVar[bool] = False
     wants_concepts: ClassVar[bool] = True
     searches: ClassVar[bool] = True

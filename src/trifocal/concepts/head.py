@@ -51,6 +51,7 @@ class Head(Fitted):
     scale: float = 100.0
     seed: int = 0
 
+    version: ClassVar[int] = 1  # raised whenever the head of this name would get another value
     wants_text: ClassVar[bool] = True  # cannot do without class texts
     wants_concepts: ClassVar[bool] = False  # cannot do without text concepts
     wants_projection: ClassVar[bool] = False  # works on features from before the projection

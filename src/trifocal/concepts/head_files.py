@@ -273,19 +273,16 @@ def _one_of_two(
     meant = dict.fromkeys(("debias", "column_mass", "text_residual"), recommended)
     meant |= {"head": reading, "visual": "reconstruct" if is_map else "mean"}
     params |= {name: value for name, value in meant.items() if params[name] is None}
-    method = {"ccli-full": "ccli"}.get(facts["method"], facts["method"])
+    method: str = "ccli" if facts["method"] == "ccli-full" else facts["method"]
     if is_map:
         control = {"text": "concept-map-text", "raw": "concept-map-raw"}
         method = control.get(params["visual"], "concept-map")
     known = make_head(heads, method).get_params()
     params = {name: value for name, value in params.items() if name in known}
     unused = {"association_", "text_concepts_", "alpha_", "beta_", "penalty_"}
-    return {
-        **facts,
-        "method": method,
-        "params": params,
-        "fitted": _flat(facts["fitted"], unused),
-    }, _flat(tensors, unused if is_map else set())
+    fitted = _flat(facts["fitted"], unused)
+    facts = {**facts, "method": method, "params": params, "fitted": fitted}
+    return facts, _flat(tensors, unused if is_map else set())
 
 
 def _flat(values: dict[str, Any], unused: set[str]) -> dict[str, Any]:

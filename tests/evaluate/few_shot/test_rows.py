@@ -88,6 +88,8 @@ def test_what_is_a_method_s_own_sets_only_itself_apart():
 def test_other_versions_are_set_apart():
     old = replace(row("a", 0.5), version="0@9")
     assert methods(old, row("a", 0.6)) == ["a (version: 0)", "a (version: 1)"]
+    # A head has a version of its own, which says nothing of the others.
+    assert methods(row("a", 0.5), replace(row("b", 0.6), version="2@1")) == ["a", "b"]
 
 
 def test_costs_are_known_to_all_tables():

@@ -27,7 +27,7 @@ _VAL_WORDS: dict[ValMode, str] = {
 }
 _VAL_CLASS = re.compile(r" \(min\(shots, 4\) a class\)")  # goes without saying in a name
 # What belongs to one method; the other parts are meant to be the same for all methods.
-_OWN_PARTS = ("concepts", "selection")
+_OWN_PARTS = ("concepts", "selection", "version")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,6 @@ from trifocal.metrics.accuracy import correct_at, mean_per_class_recall
 from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress, Quiet
 
-VERSION = 1  # raised whenever the same head would get another value
 SHOTS = (1, 2, 4, 8, 16)
 SEEDS = (1, 2, 3)
 _ROWS = 1024  # test rows at a time: heads compare each with all support pictures
@@ -239,7 +238,7 @@ def _planned(
             seed=task.seed,
             protocol=protocol,
             model=label,
-            version=task_version(VERSION),
+            version=task_version(head.version),
         )
 
     for name, test in task.tests.items():
