@@ -10,7 +10,7 @@ from PIL import Image
 
 from trifocal.clip import ImageEmbedding, TextBatch, TextEmbedding
 from trifocal.errors import UserError
-from trifocal.features.embed import encode_images, encode_texts, encoder_of, load_pixels
+from trifocal.features.embed import encode_images, encode_texts, load_pixels
 
 
 class Letters(torch.nn.Module):
@@ -129,11 +129,3 @@ def test_a_bad_file_is_named(tmp_path):
         encode_images(Letters(), [bad])
     with pytest.raises(UserError, match=r"gone\.jpg"):
         load_pixels(Letters(), tmp_path / "gone.jpg")
-
-
-def test_a_method_is_scored_through_its_clip():
-    class Method:
-        clip = Letters()
-
-    assert encoder_of(Method()) is Method.clip
-    assert encoder_of(Method.clip) is Method.clip

@@ -31,8 +31,10 @@ from trifocal.clip import (
 )
 from trifocal.errors import UserError
 from trifocal.features import pictures as module
+from trifocal.features.identity import picture_key
 from trifocal.features.pictures import Features, image_features
-from trifocal.features.store import default_cache, picture_key
+from trifocal.features.store import default_cache
+from trifocal.tuning import TunedClip
 
 SHAPE = ClipShape(
     image_size=16,
@@ -271,12 +273,8 @@ def test_a_model_without_a_fingerprint_is_not_cached(
 
 
 def test_a_method_is_its_clip(clip: Clip, files: list[Path]) -> None:
-    class Method:
-        def __init__(self) -> None:
-            self.clip = clip
-
     expected = image_features(clip, files, cache=None).features
-    assert torch.equal(image_features(Method(), files, cache=None).features, expected)
+    assert torch.equal(image_features(TunedClip(clip), files, cache=None).features, expected)
 
 
 # What lies on the disk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -17,6 +18,7 @@ from trifocal.clip import Clip, ClipShape, Preprocess, build_clip, train_tokeniz
 from trifocal.data.regions import Region, RegionItem
 from trifocal.data.sherlock_files import Instance, write_instances
 from trifocal.errors import UserError
+from trifocal.features import list_cache
 from trifocal.regions import bank as bank_module
 from trifocal.regions.bank import Bank, load_bank, read_bank
 from trifocal.regions.encoder import RegionEncoder
@@ -209,7 +211,11 @@ def fewer(path: Path) -> None:
     with safe_open(path, "pt") as opened:
         facts = opened.metadata()
     features = load_file(path)["features"][:2].clone()
-    save_file({"features": features}, path, {**facts, "sum": bank_module._sum(features)})
+    save_file(
+        {"features": features},
+        path,
+        {**facts, "sum": hashlib.sha256(features.numpy().tobytes()).hexdigest()},
+    )
 
 
 def rename(path: Path) -> None:
@@ -277,7 +283,7 @@ def test_model_without_weights_to_tell_is_not_cached(file: Path) -> None:
 def test_interrupted_bank_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_bank(file, Counting(clip())).features.clone()
     caches(file)[0].unlink()
-    monkeypatch.setattr(bank_module, "CHUNK", 1)
+    monkeypatch.setattr(list_cache, "CHUNK", 1)
 
     class Cut(Counting):
         def encode_inferences(self, texts: Any, **options: Any) -> Tensor:
@@ -298,7 +304,7 @@ def test_interrupted_bank_goes_on(file: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_parts_of_another_bank_are_dropped(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank_module, "CHUNK", 1)
+    monkeypatch.setattr(list_cache, "CHUNK", 1)
     cut = Counting(clip())
     cut.encode_inferences = lambda texts, **options: (  # type: ignore[method-assign]
         Counting.encode_inferences(cut, texts, **options) if cut.embedded < 2 else 1 / 0

@@ -91,6 +91,11 @@ class TextBatch:
         return TextBatch(self.ids[:, :longest], self.lengths, longest)
 
 
+def by_length(lengths: Tensor) -> Tensor:
+    """Return the rows of texts (T,), the longest first, equally long ones in their order."""
+    return lengths.argsort(descending=True, stable=True)
+
+
 def length_groups(lengths: Tensor, worth: float = 0.1) -> list[Tensor]:
     """Split texts into groups of like length, so that encoding a group pads little.
 
@@ -112,7 +117,7 @@ def length_groups(lengths: Tensor, worth: float = 0.1) -> list[Tensor]:
             return [rows]
         return split(rows[:cut]) + split(rows[cut:])
 
-    order = lengths.argsort(descending=True, stable=True)
+    order = by_length(lengths)
     if not len(order):
         return [order]
     least = worth * len(lengths) * lengths[order[0]]

@@ -1,8 +1,9 @@
 """Many texts or images to one matrix, fast: for evaluation and for frozen features.
 
 Works with anything that embeds as a Clip does (a tuned method too). Texts are sorted by length,
-so that each batch is only as wide as its own longest caption; with a causal tower that changes
-nothing but the time. `encode_*` return unit vectors; `*_features` return what these are made of.
+the longest first, so that each batch is only as wide as its own longest caption; with a causal
+tower that changes nothing but the time. `encode_*` return unit vectors; `*_features` return what
+these are made of.
 """
 
 from __future__ import annotations
@@ -11,31 +12,37 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.embeddings import TextBatch, by_length
+from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError
-
-
-class Encoder(Protocol):
-    """What these functions need of a model."""
-
-    @property
-    def preprocess(self) -> Callable[[Image.Image], Tensor]: ...
-    def tokenize(self, texts: str | Sequence[str]) -> TextBatch: ...
-    def encode_text(self, texts: TextBatch) -> TextEmbedding: ...
-    def encode_image(self, pixels: Tensor) -> ImageEmbedding: ...
+from trifocal.progress import Progress, Quiet
 
 
 def encode_texts(
-    model: Encoder, texts: Sequence[str] | TextBatch, *, batch_size: int = 256
+    model: Encoder,
+    texts: Sequence[str] | TextBatch,
+    *,
+    batch_size: int = 256,
+    progress: Progress | None = None,
 ) -> Tensor:
-    """Return pooled unit vectors (N, D) of the texts, in their order, on the model's device."""
-    return _over_texts(model, texts, lambda batch: model.encode_text(batch).pooled, batch_size)
+    """Return pooled unit vectors (N, D) of the texts, in their order, on the model's device.
+
+    Args:
+        model: a Clip, or whatever embeds as one does.
+        texts: captions, or captions already tokenized.
+        batch_size: texts in one pass.
+        progress: told of every text.
+    """
+
+    def pooled(batch: TextBatch) -> Tensor:
+        return model.encode_text(batch).pooled
+
+    return _over_texts(model, texts, pooled, batch_size, progress or Quiet())
 
 
 def text_features(
@@ -48,7 +55,7 @@ def text_features(
     features = getattr(model, "text_features", None)
     if features is None:
         return encode_texts(model, texts, batch_size=batch_size)
-    return _over_texts(model, texts, features, batch_size)
+    return _over_texts(model, texts, features, batch_size, Quiet())
 
 
 def encode_images(
@@ -103,16 +110,18 @@ def _over_texts(
     texts: Sequence[str] | TextBatch,
     embed: Callable[[TextBatch], Tensor],
     batch_size: int,
+    progress: Progress,
 ) -> Tensor:
     """Return what `embed` makes of the texts (N, D), in their order."""
     batch = texts if isinstance(texts, TextBatch) else model.tokenize(texts)
-    order = batch.lengths.argsort(stable=True)
-    with _evaluating(model):
-        parts = [
-            embed(batch.rows(chosen).trimmed()) for chosen in order.split(batch_size) if len(chosen)
-        ]
-    if not parts:
+    if not len(batch):
         raise ValueError("there are no texts to encode")
+    progress.start("texts", len(batch))
+    order, parts = by_length(batch.lengths), []
+    with _evaluating(model):
+        for chosen in order.split(batch_size):  # the largest pass first
+            parts.append(embed(batch.rows(chosen).trimmed()))
+            progress.advance(len(chosen))
     pooled = torch.cat(parts)
     return pooled[order.argsort().to(pooled.device)]
 

@@ -8,12 +8,13 @@ CLIP-LoRA, which puts every data set into "a photo of a {}.".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from trifocal.clip import encode
+from trifocal.clip.encoder import Encoder
 from trifocal.data.classes import prompts
 from trifocal.errors import UserError, nearest
 
@@ -119,7 +120,7 @@ def ensemble(embeddings: Tensor, order: Order = "tip") -> Tensor:
 
 
 def class_text(
-    model: Any,
+    model: Encoder,
     classnames: Sequence[str],
     templates: Sequence[str] = PHOTO,
     order: Order = "tip",

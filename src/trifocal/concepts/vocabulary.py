@@ -8,6 +8,7 @@ trifocal: about 2,000 attributes and parts, each with a family, and no names of 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -19,11 +20,14 @@ from typing import Any
 
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.concepts.prompts import ensemble
 from trifocal.data.classes import prompts
 from trifocal.errors import UserError
-from trifocal.features.embed import encode_texts, encoder_of
+from trifocal.features.embed import encode_texts, tokenize
+from trifocal.features.identity import KEY_BYTES
+from trifocal.features.store import FeatureStore
 from trifocal.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -83,7 +87,10 @@ def normalized(text: str) -> str:
 
 
 def check_context(
-    vocabulary: Vocabulary, tokenizer: Tokenizer, templates: Sequence[str] = TEMPLATES
+    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
+    templates: Sequence[str] = TEMPLATES,
+    lengths: Tensor | None = None,
 ) -> list[str]:
     """Return the concepts with a prompt that the text tower would cut; warn where they are many.
 
@@ -91,13 +98,19 @@ def check_context(
         vocabulary: I concepts.
         tokenizer: Of the text tower; its `context_length` is the limit.
         templates: Prompts with "{}" for the concept.
+        lengths: (I * t,) numbers of ids of the prompts, where these are tokenized already.
     """
     room = tokenizer.context_length - 2  # start and end of text
-    cut = []
-    for name, texts in zip(vocabulary.names, concept_prompts(vocabulary, templates), strict=True):
-        counts = (len(tokenizer.backend.encode(t, add_special_tokens=False)) for t in texts)
-        if max(counts) > room:
-            cut.append(name)
+    texts = concept_prompts(vocabulary, templates)
+    if lengths is None:
+        lengths = tokenizer([text for group in texts for text in group]).lengths
+    # Only a prompt that fills the tower can have been cut.
+    filled = (lengths == tokenizer.context_length).reshape(len(texts), -1).tolist()
+    cut = [
+        name
+        for name, group, full in zip(vocabulary.names, texts, filled, strict=True)
+        if any(f and _pieces(tokenizer, text) > room for f, text in zip(full, group, strict=True))
+    ]
     if len(cut) > MAX_CUT * len(vocabulary):
         logger.warning(
             "%d of %d concepts are longer than the %d tokens that the text tower reads and lose "
@@ -124,10 +137,13 @@ def concept_prompts(
 
 
 def concept_text(
-    model: Any,
+    model: Encoder,
     vocabulary: Vocabulary,
     templates: Sequence[str] = TEMPLATES,
     progress: Progress | None = None,
+    *,
+    cache: Path | None = None,
+    fingerprint: str | None = None,
 ) -> Tensor:
     """Return (I, d) float32 unit text features of the concepts, on the CPU.
 
@@ -137,17 +153,36 @@ def concept_text(
         model: A Clip or a method.
         vocabulary: I concepts.
         templates: Prompts with "{}" for the concept.
-        progress: Told of every distinct prompt.
+        progress: Told of every distinct prompt that is embedded.
+        cache: Where features are kept, or None to keep nothing. Two thousand texts take longer
+            than all the rest of a second fit to the same pictures.
+        fingerprint: Of the model; without one nothing is kept.
 
     Raises:
         UserError: as `concept_prompts`.
     """
-    tokenizer = getattr(encoder_of(model), "tokenizer", None)
-    if tokenizer is not None:
-        check_context(vocabulary, tokenizer, templates)
     texts = [text for group in concept_prompts(vocabulary, templates) for text in group]
-    features = encode_texts(model, texts, progress=progress)
-    return ensemble(features.reshape(len(vocabulary), len(templates), -1))
+    words = tokenize(model, texts)
+    tokenizer, every = getattr(model, "tokenizer", None), words.every
+    if tokenizer is not None:
+        check_context(vocabulary, tokenizer, templates, every.lengths)
+
+    def made() -> Tensor:
+        features = encode_texts(model, words, progress=progress)
+        return ensemble(features.reshape(len(vocabulary), len(templates), -1))
+
+    if cache is None or fingerprint is None:
+        return made()
+    store = FeatureStore(cache, {"format": "trifocal-concepts-1", "weights": fingerprint})
+    ids = every.ids.contiguous().numpy()  # as the tower reads them
+    key = hashlib.sha256(repr(ids.shape).encode() + ids.tobytes()).digest()[:KEY_BYTES]
+    row = store.find([key]).get(key) or store.keep([key], made()[None])[key]
+    return row[0][row[1]]
+
+
+def _pieces(tokenizer: Tokenizer, text: str) -> int:
+    """Return how many ids a text has, uncut, without start and end."""
+    return len(tokenizer.backend.encode(text, add_special_tokens=False))
 
 
 def _vocabulary(found: Iterable[tuple[str, str | None]], where: str) -> Vocabulary:

@@ -83,6 +83,20 @@ def open_image(
         raise BadImage(label, reason) from None
 
 
+def read_image_file(path: Path) -> bytes:
+    """Return a picture file's content, for whoever also needs more than the picture.
+
+    Raises:
+        BadImage: the file is missing, no ordinary file, too large, or cannot be read.
+    """
+    try:
+        return _checked(path).read_bytes()
+    except FileNotFoundError:
+        raise BadImage(str(path), "no such file") from None
+    except OSError as error:
+        raise BadImage(str(path), error.strerror or str(error)) from None
+
+
 def _checked(path: Path) -> Path:
     """Refuse what is no ordinary file (a pipe would block for ever) and what is huge."""
     status = path.stat()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.records import append_results
 from trifocal.evaluate.registry import BENCHMARKS
@@ -63,7 +64,7 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
 
 
 def evaluate(
-    model: Any,
+    model: Encoder,
     jobs: Iterable[Job],
     *,
     name: str | None = None,

@@ -9,10 +9,10 @@ that method's training. They are kept in float32, exactly as they were computed,
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,13 +22,14 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.clip import encode
-from trifocal.data.images import BadImage, open_image
+from trifocal.clip.encoder import Encoder
+from trifocal.clip.preprocess import Preprocess
+from trifocal.data.images import BadImage, open_image, read_image_file
 from trifocal.errors import UserError
-from trifocal.features.embed import encoder_of, read_ahead
-from trifocal.features.store import FeatureStore, Row, default_cache, picture_key
+from trifocal.features.identity import content_hash, picture_key
+from trifocal.features.reading import Seen, embed_ahead
+from trifocal.features.store import FeatureStore, Row
 from trifocal.progress import Progress, Quiet
-
-__all__ = ["Features", "default_cache", "image_features"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,30 +74,27 @@ class _Views:
             return {"views": 0}
         return {"views": self.count, "scale": list(self.scale), "flip": 0.5, "seed": self.seed}
 
-    def take(self, file: Path, preprocess: Any) -> Tensor | BadImage:
-        """Return a picture's views (V, 3, H, W) in uint8, or why there are none."""
-        try:
-            image = open_image(file)
-            if not self.count:
-                return preprocess(image)[None]
-            with file.open("rb") as handle:
-                content = hashlib.file_digest(handle, "sha256").digest()
-        except BadImage as error:
-            return error
-        except OSError as error:
-            return BadImage(str(file), error.strerror or str(error))
-        return torch.stack([self._draw(image, content, i, preprocess) for i in range(self.count)])
+    def take(self, image: Image.Image, content: bytes, preprocess: Preprocess) -> Tensor:
+        """Return a picture's views (V, 3, H, W) in uint8.
 
-    def _draw(self, image: Image.Image, content: bytes, number: int, preprocess: Any) -> Tensor:
-        """Return one random view; the draw depends on seed, file content and number alone."""
-        words = np.frombuffer(content[:16], np.uint32).tolist()
-        rng = np.random.default_rng([self.seed, number, *words])
-        pixels = preprocess.train_crop(image, rng, self.scale)
-        return pixels.flip(-1) if rng.random() < 0.5 else pixels
+        Args:
+            image: The picture.
+            content: Of its file; a draw depends on seed, content and number alone.
+            preprocess: The model's.
+        """
+        if not self.count:
+            return preprocess(image)[None]
+        words = np.frombuffer(content_hash(content)[:16], np.uint32).tolist()
+        views = []
+        for number in range(self.count):
+            rng = np.random.default_rng([self.seed, number, *words])
+            pixels = preprocess.train_crop(image, rng, self.scale)
+            views.append(pixels.flip(-1) if rng.random() < 0.5 else pixels)
+        return torch.stack(views)
 
 
 def image_features(
-    model: Any,
+    model: Encoder,
     files: Sequence[Path],
     *,
     cache: Path | None,
@@ -109,6 +107,7 @@ def image_features(
     progress: Progress | None = None,
     on_bad: OnBad = "raise",
     fingerprint: str | None = None,
+    seen: Seen | None = None,
 ) -> Features:
     """Return features of pictures, out of the cache as far as they are there.
 
@@ -116,7 +115,7 @@ def image_features(
     it normalizes. A model that has no fingerprint is never cached.
 
     Args:
-        model: A Clip, or a model that embeds as one does (one with unit vectors only gives these).
+        model: A Clip, or what embeds as one does (one with unit vectors only gives these).
         files: N pictures; repetitions cost nothing.
         cache: The folder of the store (`default_cache()`), or None to keep nothing.
         views: Random views of each picture; 0 for the one that is evaluated on (then V is 1). A
@@ -129,6 +128,7 @@ def image_features(
         progress: Told of every picture, if any has to be embedded.
         on_bad: What a picture that cannot be read does: "raise", or "skip" with a warning.
         fingerprint: Of the model, where it is known: hashing a large one takes a second.
+        seen: Called with every picture that had to be opened.
 
     Raises:
         UserError: A picture cannot be read (or, with "skip", none can), or the model has no
@@ -136,85 +136,74 @@ def image_features(
     """
     if not len(files) or views < 0 or on_bad not in ("raise", "skip"):
         raise ValueError(f"{len(files)} files, {views} views and on_bad={on_bad!r} do not go")
-    model, progress = encoder_of(model), progress or Quiet()
-    plan = _Views(views, view_scale, seed)
+    plan, progress = _Views(views, view_scale, seed), progress or Quiet()
     store = _store(model, cache, plan, projected, fingerprint)
     keys = [picture_key(Path(file)) for file in files]
-    rows = store.find(keys) if store else {}
-    wanted = {key: Path(file) for key, file in zip(keys, files) if key not in rows}
-    if wanted:
-        progress.start("pictures", len(set(keys)))
-        progress.advance(len(set(keys)) - len(wanted))
+    numbers: dict[bytes, list[int]] = {}
+    for number, key in enumerate(keys):
+        numbers.setdefault(key, []).append(number)
+    rows = store.find(numbers) if store else {}
+    missing = [key for key in numbers if key not in rows]
+    if missing:
+        progress.start("pictures", len(numbers))
+        progress.advance(len(numbers) - len(missing))
     bad: dict[bytes, BadImage] = {}
-    embed = _Embedder(model, plan, projected, batch_size, threads, progress)
-    size = max(1, CHUNK // max(1, views))
-    missing = list(wanted)
+
+    def views_of(key: bytes) -> list[Tensor]:
+        file = Path(files[numbers[key][0]])
+        try:
+            content = read_image_file(file)
+            image = open_image(content, name=str(file))
+        except BadImage as error:
+            if on_bad == "raise":
+                raise UserError(
+                    f"the picture {file} cannot be used ({error.reason}); restore it, or take it "
+                    "out of the list."
+                ) from None
+            bad[key] = error
+            return [torch.empty(0, 3, 0, 0)]
+        if seen is not None:
+            whole = (0.0, 0.0, float(image.width), float(image.height))
+            for number in numbers[key]:
+                seen(number, image, (whole,))
+        return [plan.take(image, content, model.preprocess)]
+
+    count = max(1, views)
+    size = max(1, CHUNK // count)
     for start in range(0, len(missing), size):
         chosen = missing[start : start + size]
-        features = embed([(key, wanted[key]) for key in chosen], bad, on_bad)
-        if features is not None:
-            good = [key for key in chosen if key not in bad]
-            made = {key: (features, row) for row, key in enumerate(good)}
-            rows.update(store.keep(good, features) if store else made)
+        features, _ = embed_ahead(
+            model,
+            chosen,
+            views_of,
+            embed=partial(encode.image_features, projected=projected),
+            batch_size=batch_size,
+            threads=max(1, threads),
+            pictures=count,
+            progress=progress,
+        )
+        good = [key for key in chosen if key not in bad]
+        if good:
+            made = features.unflatten(0, (len(good), count))
+            new = {key: (made, row) for row, key in enumerate(good)}
+            rows.update(store.keep(good, made) if store else new)
     kept = [i for i, key in enumerate(keys) if key in rows]
-    _tell(list(bad.values()), len(keys), len(kept))
-    return Features(_gathered([rows[keys[i]] for i in kept]), kept, list(bad.values()))
-
-
-@dataclass(frozen=True)
-class _Embedder:
-    """Opens pictures in threads while the model works on those before them."""
-
-    model: Any
-    plan: _Views
-    projected: bool
-    batch_size: int
-    threads: int
-    progress: Progress
-
-    def __call__(
-        self, items: Sequence[tuple[bytes, Path]], bad: dict[bytes, BadImage], on_bad: OnBad
-    ) -> Tensor | None:
-        """Return features (n, V, d) of the pictures that can be read; note the others in `bad`."""
-        pixels = self._pixels(items, bad, on_bad)
-        first = next(pixels, None)
-        if first is None:
-            return None
-        features = encode.image_features(
-            self.model, _with(first, pixels), projected=self.projected, batch_size=self.batch_size
-        )
-        return features.float().cpu().unflatten(0, (-1, max(1, self.plan.count)))
-
-    def _pixels(
-        self, items: Sequence[tuple[bytes, Path]], bad: dict[bytes, BadImage], on_bad: OnBad
-    ) -> Iterator[Tensor]:
-        """Yield the views (3, H, W) of all pictures in order."""
-        preprocess = self.model.preprocess
-        ahead = max(self.threads, 2 * self.batch_size // max(1, self.plan.count))
-        opened = read_ahead(
-            items, lambda item: self.plan.take(item[1], preprocess), self.threads, ahead
-        )
-        for (key, file), views in zip(items, opened):
-            if isinstance(views, Tensor):
-                yield from views
-            elif on_bad == "raise":
-                raise UserError(
-                    f"the picture {file} cannot be used ({views.reason}); restore it, or take it "
-                    "out of the list."
-                )
-            else:
-                bad[key] = views
-            self.progress.advance(1)
+    left_out = [bad[key] for key in missing if key in bad]
+    _tell(left_out, len(keys), len(kept))
+    return Features(_gathered([rows[keys[i]] for i in kept]), kept, left_out)
 
 
 def _store(
-    model: Any, cache: Path | None, plan: _Views, projected: bool, fingerprint: str | None
+    model: Encoder, cache: Path | None, plan: _Views, projected: bool, fingerprint: str | None
 ) -> FeatureStore | None:
     """Return where the features are kept, if they are."""
-    if fingerprint is None and hasattr(model, "fingerprint") and cache is not None:
-        fingerprint = model.fingerprint()
-    if cache is None or fingerprint is None:
+    if cache is None:
         return None
+    if fingerprint is None:
+        compute = getattr(model, "fingerprint", None)
+        if compute is None:
+            return None
+        fingerprint = compute()
     facts = {
         "format": FORMAT,
         "weights": fingerprint,
@@ -243,11 +232,6 @@ def _gathered(rows: Sequence[Row]) -> Tensor:
         mine = owners == number
         gathered[mine] = part[places[mine]]
     return gathered
-
-
-def _with(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
-    yield first
-    yield from others
 
 
 def _tell(bad: Sequence[BadImage], total: int, kept: int) -> None:

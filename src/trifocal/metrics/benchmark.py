@@ -11,11 +11,14 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress
+
+if TYPE_CHECKING:
+    from trifocal.clip.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Benchmark(Protocol):
         """Read the questions. Raises `UserError` where files are missing or malformed."""
         ...
 
-    def score(self, model: Any, items: Any, *, progress: Progress | None = None) -> list[Result]:
+    def score(self, model: Encoder, items: Any, *, progress: Progress | None = None) -> list[Result]:
         """Score a model; one row for each number."""
         ...
 

@@ -26,7 +26,7 @@ def task_version(number: int) -> str:
     return f"{number}@{__version__}"
 
 
-def model_name(model: Any) -> str:
+def model_name(model: object) -> str:
     """Return the name under which a model's results are filed."""
     for holder in (model, getattr(model, "clip", None)):
         name = getattr(holder, "name", None)

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trifocal.clip import Clip
+
 
 @torch.no_grad()
-def cls_attention(clip: Any, pixels: Tensor) -> Tensor:
+def cls_attention(clip: Clip, pixels: Tensor) -> Tensor:
     """Return (B, rows, columns), how CLS spreads its attention over the patches; each sums to 1.
 
     The mean over the heads of the last block, a map adapter's share included; what CLS pays to
@@ -19,7 +21,7 @@ def cls_attention(clip: Any, pixels: Tensor) -> Tensor:
         clip: A `Clip`, adapted or not.
         pixels: (B, 3, H, W), as `encode_image` takes them.
     """
-    layer = clip.network.vision_model.encoder.layers[-1]
+    layer: Any = clip.network.vision_model.encoder.layers[-1]
     seen: list[Tensor] = []
 
     def keep(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

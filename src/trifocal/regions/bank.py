@@ -1,47 +1,35 @@
 """A bank of explanations: a file with one on each line, embedded once and kept beside it.
 
 Regions are explained by the entries of a bank that lie nearest to them. The embeddings of
-`bank.txt` are in `bank.txt.<12 hex digits>.safetensors`; the digits are a hash of the texts, the
-model's weights and tokenizer, and how its prompt writes a text, so that a change of any leads to
-another file. A cache that is damaged, or that holds something else, is made again.
-
-When a cache is written, those it replaces go: any of other texts, and any that a model of the same
-name (trained further, say) made of the same texts. So there is one a model at most.
+`bank.txt` are in `bank.txt.<12 hex digits>.safetensors` (see `features.list_cache`); the digits are
+a hash of the texts, the model's weights and tokenizer, and how its prompt writes a text, so that a
+change of any leads to another file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from trifocal.data.json_stream import MAX_BYTES
 from trifocal.data.sherlock_files import read_instances
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
+from trifocal.features.list_cache import ListCache, facts_key
 from trifocal.progress import Onward, Progress, Quiet
+from trifocal.regions.encoder import EmbedsRegions, RegionEncoder
 from trifocal.regions.texts import inference_text
-
-logger = logging.getLogger(__name__)
 
 FORMAT = "trifocal-bank-1"
 FLOAT32_BYTES = 256 << 20  # larger banks are kept in float16; their cosines move by less than 5e-4
-CHUNK = 16_384  # texts embedded at a time; an interrupted run loses no more
+_WHAT = "explanations"
 _SCORED = 65_536  # entries scored at a time
-_DAMAGE = (SafetensorError, OSError, KeyError, ValueError)  # what reading a bad file may raise
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class Bank:
 
 def load_bank(
     path: str | os.PathLike[str],
-    encoder: Any,
+    encoder: EmbedsRegions,
     *,
     texts: list[str] | None = None,
     progress: Progress | None = None,
@@ -99,17 +87,19 @@ def load_bank(
         UserError: the file is no bank.
     """
     texts = read_bank(path) if texts is None else texts
+    whole, size = progress or Quiet(), len(texts)
+
+    def embed(chunk: Sequence[str]) -> Tensor:
+        features = encoder.encode_inferences(chunk, progress=Onward(whole))
+        return features.half() if size * features.shape[1] * 4 > FLOAT32_BYTES else features
+
     facts = _facts(texts, encoder)
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    progress = progress or Quiet()
-    if "weights" not in facts:
-        return Bank(texts, torch.cat(list(_embedded(texts, encoder, progress))), key)
-    cache = _Cache(Path(path), key, facts, encoder.clip.embed_dim)
-    features = cache.read(cache.file, len(texts))
-    if features is None:
-        features = torch.cat(list(_embedded(texts, encoder, progress, cache)))
-        cache.keep(features)
-    return Bank(texts, features, key)
+    if "weights" in facts:
+        features = ListCache(Path(path), facts, _WHAT).features(texts, embed, whole)
+    else:
+        whole.start(_WHAT, size)
+        features = embed(texts)
+    return Bank(texts, features, facts_key(facts))
 
 
 def read_bank(path: str | os.PathLike[str]) -> list[str]:
@@ -178,121 +168,18 @@ def _json_texts(file: Path) -> Iterator[str]:
         yield entry["text"]
 
 
-def _facts(texts: Sequence[str], encoder: Any) -> dict[str, str]:
+def _facts(texts: Sequence[str], encoder: EmbedsRegions) -> dict[str, str]:
     """Return all that decides the embeddings; without "weights" they cannot be told apart."""
     content = hashlib.sha256()
     for text in texts:
         content.update(text.encode() + b"\n")
     facts = {"format": FORMAT, "texts": content.hexdigest(), "model": str(encoder.name)}
-    clip, prompt = getattr(encoder, "clip", None), getattr(encoder, "prompt", None)
-    if prompt is not None and clip is not None and hasattr(clip, "fingerprint"):
-        facts["weights"] = clip.fingerprint()
-        words = clip.tokenizer
-        settings = repr((words.backend.to_str(), words.context_length, words.cleaning))
-        facts["tokenizer"] = hashlib.sha256(settings.encode()).hexdigest()
-        facts["written"] = inference_text("x", prompt)
+    if isinstance(encoder, RegionEncoder):
+        fingerprint = getattr(encoder.clip, "fingerprint", None)
+        tokenizer = getattr(encoder.clip, "tokenizer", None)
+        if fingerprint is not None and tokenizer is not None:
+            facts["weights"] = fingerprint()
+            settings = (tokenizer.backend.to_str(), tokenizer.context_length, tokenizer.cleaning)
+            facts["tokenizer"] = hashlib.sha256(repr(settings).encode()).hexdigest()
+            facts["written"] = inference_text("x", encoder.prompt)
     return facts
-
-
-def _embedded(
-    texts: Sequence[str], encoder: Any, progress: Progress, cache: _Cache | None = None
-) -> Iterator[Tensor]:
-    """Yield the embeddings chunk by chunk, those that an interrupted run left behind included."""
-    progress.start("explanations", len(texts))
-    parts = cache if len(texts) > CHUNK else None  # a short bank is made in one go
-    for number, start in enumerate(range(0, len(texts), CHUNK)):
-        chunk = texts[start : start + CHUNK]
-        features = parts.read_part(number, len(chunk)) if parts else None
-        if features is not None:
-            progress.advance(len(chunk))
-        else:
-            features = encoder.encode_inferences(chunk, progress=Onward(progress))
-            if len(texts) * features.shape[1] * 4 > FLOAT32_BYTES:
-                features = features.half()
-            if parts:
-                parts.keep_part(number, features)
-        yield features
-
-
-class _Cache:
-    """The file beside a bank, and the folder of parts while it is made."""
-
-    def __init__(self, bank: Path, key: str, facts: dict[str, str], width: int) -> None:
-        self.bank, self.key, self.facts, self.width = bank, key, facts, width
-        self.file = bank.with_name(f"{bank.name}.{key[:12]}.safetensors")
-        self.parts = bank.with_name(f".{bank.name}.{key[:12]}.parts")
-        self._writable = True
-
-    def read(self, file: Path, count: int) -> Tensor | None:
-        """Return the `count` embeddings in a file, None where it has not just these."""
-        if not file.is_file():
-            return None
-        try:
-            with safe_open(file, "pt") as opened:
-                facts, features = opened.metadata() or {}, opened.get_tensor("features")
-            good = facts.get("key") == self.key and features.shape == (count, self.width)
-            if good and facts.get("sum") == _sum(features):
-                return features
-        except _DAMAGE:
-            pass
-        logger.warning("%s is damaged; the explanations are embedded again", file)
-        return None
-
-    def read_part(self, number: int, count: int) -> Tensor | None:
-        return self.read(self._part(number), count)
-
-    def keep_part(self, number: int, features: Tensor) -> None:
-        self._write(self._part(number), features)
-
-    def keep(self, features: Tensor) -> None:
-        """Write the cache; then remove its parts and the caches it replaces."""
-        if self._write(self.file, features):
-            shutil.rmtree(self.parts, ignore_errors=True)
-            self._drop_replaced()
-
-    def _part(self, number: int) -> Path:
-        return self.parts / f"{number:06d}.safetensors"
-
-    def _write(self, file: Path, features: Tensor) -> bool:
-        """Write a file; after a failure no other is tried."""
-        if self._writable:
-            facts = {**self.facts, "key": self.key, "sum": _sum(features)}
-            try:
-                with atomic_write(file) as aside:
-                    save_file({"features": features.contiguous()}, aside, facts)
-            except (OSError, SafetensorError) as error:
-                self._writable = False
-                logger.warning("the embeddings of %s cannot be kept (%s)", self.bank, error)
-        return self._writable
-
-    def _drop_replaced(self) -> None:
-        name = re.escape(self.bank.name)
-        ours = re.compile(rf"{name}\.[0-9a-f]{{12}}\.safetensors|\.{name}\.[0-9a-f]{{12}}\.parts")
-        for found in list(self.bank.parent.iterdir()):
-            if not ours.fullmatch(found.name) or found == self.file:
-                continue
-            file = next(found.glob("*.safetensors"), None) if found.is_dir() else found
-            with suppress(*_DAMAGE):
-                if file is None or not self._replaces(_metadata(file)):
-                    continue
-                if found.is_dir():
-                    shutil.rmtree(found, ignore_errors=True)
-                else:
-                    found.unlink()
-
-    def _replaces(self, facts: dict[str, str]) -> bool:
-        if not facts.get("format", "").startswith("trifocal-bank-"):
-            return False
-        same = all(facts.get(name) == self.facts[name] for name in ("model", "written"))
-        return facts.get("texts") != self.facts["texts"] or same
-
-
-def _metadata(file: Path) -> dict[str, str]:
-    with safe_open(file, "pt") as opened:
-        return opened.metadata() or {}
-
-
-def _sum(features: Tensor) -> str:
-    """Return a checksum of the numbers: a file may be of the right length and yet be damaged."""
-    content = features.contiguous().view(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(content.data).hexdigest()

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from trifocal import config as plain_config
-from trifocal.clip import encode
-from trifocal.data.images import BadImage
-from trifocal.data.regions import Region
-from trifocal.errors import UserError
-from trifocal.features.embed import encode_texts, encoder_of, read_ahead
+from trifocal.clip.encoder import Encoder, convention
+from trifocal.data.regions import Box, Region
+from trifocal.features.embed import encode_texts
+from trifocal.features.reading import Seen, embed_regions
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
@@ -29,6 +29,33 @@ from trifocal.regions.texts import inference_text
 CONVENTION = "regions"  # the key of the prompt's settings among a Clip's conventions
 # A model that was never trained on regions knows no stacked pictures: it sees the two apart.
 ZERO_SHOT = PromptConfig(variant="r-ctx", layout="separate", prefix=False, period=False)
+
+
+@runtime_checkable
+class EmbedsRegions(Protocol):
+    """What benchmarks on regions, and explanations of them, need of a model."""
+
+    @property
+    def name(self) -> str:
+        """What results are filed under."""
+        ...
+
+    def encode_regions(
+        self,
+        regions: Sequence[Region],
+        /,
+        *,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Return (N, D) embeddings of regions."""
+        ...
+
+    def encode_inferences(
+        self, texts: Sequence[str], /, *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tensor:
+        """Return (T, D) embeddings of sentences."""
+        ...
 
 
 class RegionEncoder:
@@ -39,7 +66,7 @@ class RegionEncoder:
         prompt: How it is shown a region.
     """
 
-    def __init__(self, clip: Any, prompt: PromptConfig) -> None:
+    def __init__(self, clip: Encoder, prompt: PromptConfig) -> None:
         self.clip, self.prompt = clip, prompt
 
     @property
@@ -65,6 +92,7 @@ class RegionEncoder:
         batch_size: int = 64,
         threads: int = 4,
         progress: Progress | None = None,
+        seen: Seen | None = None,
     ) -> Tensor:
         """Return (N, D) float32 embeddings on the CPU, unit rows if the prompt says so.
 
@@ -73,32 +101,29 @@ class RegionEncoder:
             batch_size: Most pictures in one pass, of which a region has one or more.
             threads: How many are opened at a time.
             progress: Told of every region.
+            seen: Called with each region.
 
         Raises:
             UserError: a picture cannot be read.
         """
-        progress = progress or Quiet()
-        progress.start("regions", len(regions))
-        rows: list[Tensor] = []
-        waiting: list[Tensor] = []
-
-        def flush() -> None:
-            pixels = torch.cat([each.flatten(0, 1) for each in waiting])
-            encoded = encode.encode_images(self.clip, pixels, batch_size=batch_size).float().cpu()
-            for each, part in zip(waiting, encoded.split([len(w.flatten(0, 1)) for w in waiting])):
-                rows.append(self._joined(part.unflatten(0, each.shape[:2])))
-            progress.advance(len(waiting))
-            waiting.clear()
-
-        for shown in read_ahead(regions, self._pixels, threads, 2 * batch_size):
-            waiting.append(shown)
-            if sum(each.shape[0] * each.shape[1] for each in waiting) >= batch_size:
-                flush()
-        if waiting:
-            flush()
-        if not rows:
+        if not regions:
             raise ValueError("there is no region to encode")
-        return torch.stack(rows)
+        side, preprocess = self.clip.image_size[0], self.clip.preprocess
+
+        def shown(image: Image.Image, boxes: tuple[Box, ...]) -> Tensor:
+            rng = np.random.default_rng() if self.prompt.boxes == "random" else None
+            return prompts(image, boxes, self.prompt, side, preprocess=preprocess, rng=rng)
+
+        embedded = embed_regions(
+            self.clip,
+            regions,
+            shown,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress or Quiet(),
+            seen=seen,
+        )
+        return torch.stack([self._joined(each) for each in embedded])
 
     def encode_inferences(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
@@ -113,41 +138,51 @@ class RegionEncoder:
         mean = views.mean(dim=0)
         return F.normalize(mean, dim=-1) if self.prompt.renormalize else mean
 
-    def _pixels(self, region: Region) -> Tensor:
-        """Return what the tower is shown of a region: (K, S, 3, H, W) uint8."""
-        try:
-            image, boxes = region.open()
-        except (BadImage, OSError) as error:
-            raise UserError(
-                f"cannot score with the picture {region.image} ({getattr(error, 'reason', error)}); "
-                "restore the file, or leave its regions out of the annotations."
-            ) from error
-        rng = np.random.default_rng() if self.prompt.boxes == "random" else None
-        side, preprocess = self.clip.image_size[0], self.clip.preprocess
-        return prompts(image, boxes, self.prompt, side, preprocess=preprocess, rng=rng)
 
-
+@overload
 def region_encoder(
-    model: Any,
+    model: Encoder,
     prompt: PromptConfig | None = None,
     *,
     variant: str | None = None,
     layout: Layout | None = None,
-) -> Any:
+) -> RegionEncoder: ...
+@overload
+def region_encoder(
+    model: Encoder | EmbedsRegions,
+    prompt: PromptConfig | None = None,
+    *,
+    variant: str | None = None,
+    layout: Layout | None = None,
+) -> EmbedsRegions: ...
+def region_encoder(
+    model: Encoder | EmbedsRegions,
+    prompt: PromptConfig | None = None,
+    *,
+    variant: str | None = None,
+    layout: Layout | None = None,
+) -> EmbedsRegions:
     """Return the object that embeds regions: the model itself if it can, or an encoder over it.
 
     Args:
         model: A Clip, a method, or anything with `encode_regions` and `encode_inferences`.
-        prompt: How it is shown a region; by default as it was trained, or, for a model that never
-            was, the region and the picture apart.
+        prompt: How it is shown a region; by default `default_prompt`.
         variant, layout: Changes to that.
     """
-    if hasattr(model, "encode_regions"):
+    if isinstance(model, EmbedsRegions):
         return model
-    clip = encoder_of(model)
-    if prompt is None:
-        trained = getattr(clip, "conventions", {}).get(CONVENTION)
-        prompt = plain_config.build(PromptConfig, trained) if trained else ZERO_SHOT
+    prompt = prompt or default_prompt(model)
     return RegionEncoder(
-        clip, replace(prompt, variant=variant or prompt.variant, layout=layout or prompt.layout)
+        model, replace(prompt, variant=variant or prompt.variant, layout=layout or prompt.layout)
     )
+
+
+def trained_prompt(model: Encoder) -> PromptConfig | None:
+    """Return the prompt that a model was trained with, or None where it never saw a region."""
+    trained = convention(model, CONVENTION)
+    return plain_config.build(PromptConfig, trained) if trained else None
+
+
+def default_prompt(model: Encoder) -> PromptConfig:
+    """Return how a model is shown a region: as in its training, or region and picture apart."""
+    return trained_prompt(model) or ZERO_SHOT

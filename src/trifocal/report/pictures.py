@@ -12,8 +12,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.evaluate.summary import summarize
-from trifocal.features.embed import encode_images, encode_texts, encoder_of
+from trifocal.features.embed import encode_images, encode_texts
 from trifocal.report import figures
 from trifocal.report.contender import SUMMARY_NAMES, Contender
 from trifocal.report.page import (
@@ -169,12 +170,11 @@ def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMa
     return HeatMaps("Where words look", items, text)
 
 
-def _seen(model: Any, question: Shown) -> Image.Image:
+def _seen(model: Encoder, question: Shown) -> Image.Image:
     """Return the part of the shown picture that the model's patches cover."""
-    encoder = encoder_of(model)
-    if isinstance(question.picture, Tensor) or encoder.preprocess.resize == "squash":
+    if isinstance(question.picture, Tensor) or model.preprocess.resize == "squash":
         return question.display
-    height, width = encoder.image_size
+    height, width = model.image_size
     return ImageOps.fit(question.display, _largest(question.display.size, width / height))
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from PIL import Image
 
+from trifocal.clip import Clip
 from trifocal.data.regions import Region
 from trifocal.evaluate.names import WORLD_NOTE
 from trifocal.metrics.intervals import Interval
 from trifocal.regions.attention import cls_attention
-from trifocal.regions.encoder import region_encoder
+from trifocal.regions.encoder import RegionEncoder, region_encoder
 from trifocal.regions.prompts import PromptConfig, prompts
 from trifocal.report import figures
 from trifocal.report.comparison import beyond_noise, chance_row, compare, entry_of, seeds_note
@@ -217,10 +217,11 @@ def rankings(
     return Rankings("What each model concludes, and where it looks", items, text)
 
 
-def attention_picture(model: Any, region: Region) -> Image.Image:
+def attention_picture(model: Clip | RegionEncoder, region: Region) -> Image.Image:
     """Return region and context, one above the other, with the model's attention laid over."""
-    encoder = region_encoder(model)
+    encoder = model if isinstance(model, RegionEncoder) else region_encoder(model)
     clip = encoder.clip
+    assert isinstance(clip, Clip)  # no other has towers to look into
     image, boxes = region.open()
     size = encoder.prompt.size
     config = PromptConfig(variant="r-ctx", boxes="largest", size=size)

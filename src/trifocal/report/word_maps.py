@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trifocal.features.embed import Picture, encoder_of, load_pixels
+from trifocal.clip import Clip
+from trifocal.features.embed import Picture, load_pixels
 from trifocal.losses.alignment import Weighting, patch_weights
+from trifocal.tuning.embedding import EmbedsAsClip
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class WordMap:
 
 @torch.no_grad()
 def word_maps(
-    model: Any, picture: Picture, caption: str, *, weighting: Weighting = "minmax"
+    model: Clip | EmbedsAsClip, picture: Picture, caption: str, *, weighting: Weighting = "minmax"
 ) -> list[WordMap]:
     """Return the map of every word of a caption, in order, without punctuation.
 
@@ -44,21 +45,22 @@ def word_maps(
         caption: The sentence.
         weighting: See `losses.alignment.patch_weights`.
     """
-    model = encoder_of(model)
-    training = model.training
-    model.eval()
-    pixels = load_pixels(model, picture)[None].to(model.device)
-    image = model.encode_image(pixels, patches=True)
-    batch = model.tokenize([caption])
-    text = model.encode_text(batch.to(model.device), tokens=True)
-    model.train(training)
+    clip = model if isinstance(model, Clip) else model.clip
+    training = clip.training
+    clip.eval()
+    image = clip.encode_image(load_pixels(clip, picture)[None], patches=True)
+    batch = clip.tokenize([caption])
+    text = clip.encode_text(batch, tokens=True)
+    clip.train(training)
+    assert text.tokens is not None
+    assert image.patches is not None
     similarity = text.tokens[0].float() @ image.patches[0].float().T  # (L, P)
     weights = patch_weights(similarity, weighting).cpu()
-    grid = model.patch_grid
+    grid = clip.patch_grid
     kept = int(batch.lengths[0]) - 1  # without end of text, which stands for the whole sentence
     return [
         WordMap(word, _mean(weights, places).reshape(grid).numpy())
-        for word, places in _words(caption, model.tokenizer.pieces(caption)[:kept])
+        for word, places in _words(caption, clip.tokenizer.pieces(caption)[:kept])
     ]
 
 

@@ -14,19 +14,22 @@ import torch
 from PIL import Image
 
 from tests.apps.classify.support import EACH, SIDE, TEMPLATE, Concepts, command, fit, picture, said
-from trifocal.apps.classify import fit as classify_fit
 from trifocal.apps.classify.classifier import Classifier, load_classifier
 from trifocal.apps.classify.examples import Examples, class_names, read_examples, split
 from trifocal.apps.classify.features import PictureFeatures, shown_for
 from trifocal.apps.classify.fit import fit_classifier, fit_head
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import Clip, load_clip
-from trifocal.concepts import registry
+from trifocal.concepts import head_registry
+from trifocal.concepts import vocabulary as vocabulary_module
 from trifocal.concepts.head import Head
 from trifocal.concepts.prompts import class_text
 from trifocal.concepts.support import Support
 from trifocal.concepts.vocabulary import concept_text, load_vocabulary
+from trifocal.data import regions as regions_module
+from trifocal.data.images import open_image
 from trifocal.errors import UserError
+from trifocal.features import pictures as pictures_module
 from trifocal.regions.encoder import CONVENTION, region_encoder
 from trifocal.world import draw, make_scene
 from trifocal.world.vocabulary import PLACES
@@ -203,7 +206,7 @@ class Searching(Head):
 def test_what_a_head_selects_is_selected_inside_the_support(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(registry, "HEADS", {"search": Searching})
+    monkeypatch.setattr(head_registry, "HEADS", {"search": Searching})
     rows = torch.arange(1.0, 41.0, dtype=torch.float64).reshape(10, 1, 4)
     labels = torch.tensor([0] * 6 + [1] * 3 + [2])
     text = torch.eye(4, dtype=torch.float64)[:3]
@@ -247,11 +250,82 @@ def test_concepts_are_embedded_once(
         return done.saved.head
 
     plain, first = fitted(None), fitted(tmp_path)
-    monkeypatch.setattr(classify_fit, "concept_text", None)
+    monkeypatch.setattr(vocabulary_module, "encode_texts", None)
     again = fitted(tmp_path)
     asked = torch.eye(clip.embed_dim)
     for head in (first, again):
         assert torch.equal(head.logits(asked), plain.logits(asked))
+
+
+class Counted:
+    """A tokenizer's backend that notes what it is asked for."""
+
+    def __init__(self, backend: Any, texts: list[str]) -> None:
+        self.backend, self.texts = backend, texts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def encode(self, text: str, **options: Any) -> Any:
+        self.texts.append(text)
+        return self.backend.encode(text, **options)
+
+
+@pytest.fixture
+def work_done(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+    """What is tokenized, and which picture files are opened, from now on."""
+    texts: list[str] = []
+    for name in ("backend", "_splitter"):  # whatever tokenizes goes through one of these
+        counted = Counted(getattr(clip.tokenizer, name), texts)
+        monkeypatch.setattr(clip.tokenizer, name, counted)
+    opened: list[str] = []
+    for module in (regions_module, pictures_module):
+
+        def noted(path: Any, *, name: str | None = None, **options: Any) -> Image.Image:
+            opened.append(name or str(path))
+            return open_image(path, name=name, **options)
+
+        monkeypatch.setattr(module, "open_image", noted)
+    return texts, opened
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_each_text_is_tokenized_once_and_each_picture_opened_once(
+    made: Path, clip: Clip, tmp_path: Path, work_done: tuple[list[str], list[str]], cached: bool
+) -> None:
+    examples = read_examples(made / "others")
+    cache = tmp_path / "cache" if cached else None
+    fitted = fit_classifier(examples, clip, views=0, cache=cache)
+    fitted.save(tmp_path / "model")
+    texts, opened = work_done
+    assert len(fitted.parts.held_out) == 4  # also asked about, without being opened again
+    assert len(texts) == len(set(texts)) == len(load_vocabulary()) + len(PLACES)
+    assert sorted(opened) == sorted(str(region.image) for region in examples.regions)
+    assert len(list((tmp_path / "model" / "support").iterdir())) == len(examples)
+    if cached:  # the features are known; the small pictures that are kept are not
+        opened.clear()
+        fit_classifier(examples, clip, views=0, cache=cache).save(tmp_path / "again")
+        assert sorted(opened) == sorted(str(region.image) for region in examples.regions)
+
+
+def test_random_views_are_opened_apart_from_what_is_measured_on(
+    made: Path, clip: Clip, tmp_path: Path, work_done: tuple[list[str], list[str]]
+) -> None:
+    examples = read_examples(made / "others")
+    fitted = fit_classifier(examples, clip, views=2)
+    fitted.save(tmp_path / "model")
+    # The views and the plain pictures are kept in different stores, and are made one by one.
+    assert len(work_done[1]) == len(examples) + len(fitted.parts.held_out)
+
+
+def test_a_picture_is_opened_once_for_its_regions(
+    work: Path, clip: Clip, work_done: tuple[list[str], list[str]]
+) -> None:
+    examples = read_examples(regions_list(work, 3))
+    fit_classifier(examples, clip, vocabulary=load_vocabulary(work / "words.txt")).save(
+        work / "new"
+    )
+    assert sorted(work_done[1]) == sorted({str(region.image) for region in examples.regions})
 
 
 class Pooled:
@@ -306,7 +380,7 @@ def test_a_small_vocabulary_works_and_is_warned_of(
     work: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (work / "three.txt").write_text("red\ngreen\nblue\n")
-    assert fit(work, "--method", "ccli", "--vocabulary", work / "three.txt") == 0
+    assert fit(work, "--method", "concept-map", "--vocabulary", work / "three.txt") == 0
     assert "has 3 concepts only" in caplog.text
 
 
@@ -437,7 +511,7 @@ def test_bad_folders_for_fit(work: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert fit(work, source="single") == 2
     assert "needs at least two" in said(capsys)
     assert command("fit", work / "void", "--out", work / "photos") == 2
-    assert "give another --out" in said(capsys)
+    assert "choose another folder" in said(capsys)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ A head of `trifocal.concepts` on the features of a frozen CLIP, in a folder that
 fitted to and how well it does on pictures it was not fitted to.
 
 Example:
+    >>> from trifocal import load_model
+    >>> from trifocal.apps.classify.examples import read_examples
+    >>> from trifocal.apps.classify.fit import fit_classifier
     >>> examples = read_examples("photos")
-    >>> fit_classifier(examples, load_model("builtin"), method="ccli").save("runs/photos")
-    >>> load_classifier("runs/photos").predict([GivenRegion(Path("new.jpg"), ())])
+    >>> fit_classifier(examples, load_model("builtin"), method="concept-map").save("runs/photos")
+    >>> found = load_classifier("runs/photos").predict([GivenRegion(Path("new.jpg"), ())])
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from trifocal.apps.classify.answers import Because, Evaluation, Guess, Reason, d
 from trifocal.apps.classify.examples import Examples, content_key
 from trifocal.apps.classify.features import PictureFeatures
 from trifocal.apps.region_lists import GivenRegion
-from trifocal.concepts import registry
+from trifocal.clip.encoder import FrozenClip
+from trifocal.concepts import head_registry
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead, load_head
 from trifocal.errors import UserError, nearest
@@ -225,7 +229,7 @@ class Classifier:
 def load_classifier(
     folder: str | os.PathLike[str],
     *,
-    model: Any | None = None,
+    model: FrozenClip | str | os.PathLike[str] | None = None,
     force: bool = False,
     device: str = "cpu",
     **options: Any,
@@ -242,7 +246,7 @@ def load_classifier(
     Raises:
         UserError: the folder holds no classifier, or the backbone is not the one it belongs to.
     """
-    saved = load_head(folder, registry.HEADS)
+    saved = load_head(folder, head_registry.HEADS)
     if model is None or isinstance(model, str | os.PathLike):
         name = model or saved.backbone.name
         try:

@@ -41,7 +41,7 @@ from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.boxes import parse_box
 from trifocal.errors import UserError
 from trifocal.evaluate.records import append_results
-from trifocal.features.pictures import default_cache
+from trifocal.features.store import default_cache
 from trifocal.progress import Progress
 from trifocal.report.drawing import FORMATS, save_picture
 from trifocal.report.terminal import terminal_table

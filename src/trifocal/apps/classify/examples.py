@@ -7,7 +7,6 @@ what was not drawn is the better test, and nothing has to be fitted twice.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -21,6 +20,7 @@ from trifocal.concepts.datasets.split_files import check_names
 from trifocal.data.classes import pictures, readable
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError, nearest
+from trifocal.features.identity import content_hash
 
 _REST = 100  # pictures of a class beyond its shots that are measured on
 
@@ -213,7 +213,7 @@ def content_key(region: GivenRegion) -> str:
         raise UserError(
             f"{region.where}cannot open the picture {region.image} ({error.strerror})."
         ) from None
-    return hashlib.sha256(content + repr(region.boxes).encode()).hexdigest()[:16]
+    return content_hash(content, repr(region.boxes)).hex()[:16]
 
 
 def find_pictures(paths: Sequence[str]) -> list[str]:

@@ -11,27 +11,30 @@ A head knows one way of being shown a picture, and any other gives it features o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, cat
 
 from trifocal import config
 from trifocal.apps.classify.examples import file_of
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import encode
+from trifocal.clip.encoder import FrozenClip, convention
 from trifocal.data.boxes import clip_box
+from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.features.embed import encoder_of, read_ahead
 from trifocal.features.pictures import image_features
+from trifocal.features.reading import Seen, embed_regions
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.encoder import CONVENTION, RegionEncoder, region_encoder
-from trifocal.regions.prompts import PromptConfig
 
-_PICTURES, _REGIONS = "pictures", "regions"
-_BATCH, _THREADS = 64, 4
+if TYPE_CHECKING:
+    from trifocal.regions.encoder import RegionEncoder
+
+_PICTURES, _REGIONS = "pictures", "regions"  # a focus's conventions are filed under its name
 
 
 class PictureFeatures:
@@ -46,9 +49,9 @@ class PictureFeatures:
         UserError: the model was trained to be shown regions in another way.
     """
 
-    def __init__(self, model: Any, shown: Mapping[str, Any], *, force: bool = False) -> None:
-        self.model, self.shown = encoder_of(model), shown
-        trained = _trained(self.model)
+    def __init__(self, model: FrozenClip, shown: Mapping[str, Any], *, force: bool = False) -> None:
+        self.model, self.shown = model, shown
+        trained = _trained(model)
         as_regions = shown.get("as") == _REGIONS
         if not force and trained is not None and trained != (shown.get("prompt") or {}):
             how = "another regional prompt" if as_regions else "whole pictures"
@@ -56,16 +59,17 @@ class PictureFeatures:
                 f"the classifier was fitted to {how}, but {self.model.name!r} was trained on "
                 "regions shown in its own way; fit the classifier again, or force it with --force."
             )
-        self._regions = (
-            RegionEncoder(self.model, config.build(PromptConfig, shown["prompt"]))
-            if as_regions
-            else None
-        )
+        self._regions = _region_encoder(model, shown["prompt"]) if as_regions else None
 
     @cached_property
     def fingerprint(self) -> str:
         """The backbone's; hashing a large one takes a second."""
         return self.model.fingerprint()
+
+    @property
+    def draws_views(self) -> bool:
+        """Whether a picture may be shown in random views; a region is shown in one way."""
+        return self._regions is None
 
     @property
     def protocol(self) -> str:
@@ -80,6 +84,7 @@ class PictureFeatures:
         seed: int = 1,
         cache: Path | None = None,
         progress: Progress | None = None,
+        seen: Seen | None = None,
     ) -> Tensor:
         """Return (N, V, d) float32 features on the CPU, not normalized.
 
@@ -90,15 +95,16 @@ class PictureFeatures:
             seed: Of the random views.
             cache: Where features of whole pictures are kept.
             progress: Told of every picture.
+            seen: Called with each region whose picture had to be opened.
 
         Raises:
             UserError: a picture cannot be read, or a box does not fit it.
         """
         progress = progress or Quiet()
         if self._regions:
-            return self._regions.encode_regions(regions, progress=progress)[:, None]
+            return self._regions.encode_regions(regions, progress=progress, seen=seen)[:, None]
         if any(region.boxes for region in regions):
-            return self._crops(regions, progress)[:, None]
+            return self._crops(regions, progress, seen)[:, None]
         made = image_features(
             self.model,
             [file_of(region) for region in regions],
@@ -107,46 +113,67 @@ class PictureFeatures:
             seed=seed,
             progress=progress,
             fingerprint=self.fingerprint if cache else None,
+            seen=seen,
         )
         return made.features
 
-    def _crops(self, regions: Sequence[GivenRegion], progress: Progress) -> Tensor:
+    def _crops(
+        self, regions: Sequence[GivenRegion], progress: Progress, seen: Seen | None
+    ) -> Tensor:
         """Return (N, d) features of the parts of pictures that boxes show."""
-
-        def opened() -> Iterator[Tensor]:
-            for pixels in read_ahead(regions, self._pixels, _THREADS, 2 * _BATCH):
-                yield pixels
-                progress.advance(1)
-
-        progress.start("regions", len(regions))
-        return encode.image_features(self.model, opened(), batch_size=_BATCH).float().cpu()
-
-    def _pixels(self, region: GivenRegion) -> Tensor:
-        """Return a picture, or the part of it in a box, by the model's own preprocessing."""
-        if len(region.boxes) > 1:
-            raise UserError(
-                f"{region.where}several boxes mark one region only for a classifier that was "
-                "fitted to regions; give one box."
+        for region in regions:
+            if len(region.boxes) > 1:
+                raise UserError(
+                    f"{region.where}several boxes mark one region only for a classifier that was "
+                    "fitted to regions; give one box."
+                )
+        return cat(
+            embed_regions(
+                self.model,
+                regions,
+                lambda image, boxes: self.model.preprocess(part_shown(image, boxes))[None],
+                embed=encode.image_features,
+                progress=progress,
+                seen=seen,
             )
-        image, boxes = region.open()
-        left, top, width, height = map(int, clip_box(boxes[0], image.size))
-        return self.model.preprocess(image.crop((left, top, left + width, top + height)))
+        )
 
 
-def shown_for(model: Any, *, boxes: bool) -> dict[str, Any]:
+def part_shown(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+    """Return the part of a picture in the first box."""
+    left, top, width, height = map(int, clip_box(boxes[0], image.size))
+    return image.crop((left, top, left + width, top + height))
+
+
+def shown_for(model: FrozenClip, *, boxes: bool) -> dict[str, Any]:
     """Return how a head on `model` is to be shown pictures, as plain data.
 
     Args:
         model: The backbone.
         boxes: Whether the head learns from parts of pictures.
     """
-    clip = encoder_of(model)
-    if not boxes and _trained(clip) is None:
+    if not boxes and _trained(model) is None:
         return {"as": _PICTURES}
-    return {"as": _REGIONS, "prompt": config.plain(region_encoder(clip).prompt)}
+    from trifocal.regions.encoder import default_prompt
+
+    return {"as": _REGIONS, "prompt": config.plain(default_prompt(model))}
 
 
-def _trained(clip: Any) -> dict[str, Any] | None:
+# What concerns whole pictures alone does not load the focus on regions.
+
+
+def _region_encoder(model: FrozenClip, prompt: Mapping[str, Any]) -> RegionEncoder:
+    """Return what embeds regions by a prompt."""
+    from trifocal.regions.encoder import RegionEncoder
+    from trifocal.regions.prompts import PromptConfig
+
+    return RegionEncoder(model, config.build(PromptConfig, prompt))
+
+
+def _trained(model: FrozenClip) -> dict[str, Any] | None:
     """Return the regional prompt that a model was trained with, all its settings, or None."""
-    trained = getattr(clip, "conventions", {}).get(CONVENTION)
-    return config.plain(config.build(PromptConfig, trained)) if trained else None
+    if not convention(model, _REGIONS):
+        return None
+    from trifocal.regions.encoder import trained_prompt
+
+    return config.plain(trained_prompt(model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -15,9 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from trifocal.apps.classify.examples import Examples, Parts, class_names, content_key, split
-from trifocal.apps.classify.features import PictureFeatures, shown_for
+from trifocal.apps.classify.features import PictureFeatures, part_shown, shown_for
 from trifocal.apps.region_lists import GivenRegion
-from trifocal.concepts import registry
+from trifocal.clip.encoder import FrozenClip
+from trifocal.concepts import head_registry
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     Backbone,
@@ -31,14 +31,11 @@ from trifocal.concepts.prompts import PHOTO, class_text
 from trifocal.concepts.support import unit
 from trifocal.concepts.vocabulary import (
     Vocabulary,
-    concept_prompts,
     concept_text,
     load_vocabulary,
 )
-from trifocal.data.boxes import clip_box
+from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.features.embed import encoder_of
-from trifocal.features.store import KEY_BYTES, FeatureStore
 from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress, Quiet
@@ -52,11 +49,13 @@ class Fitted:
         saved: What goes to disk.
         examples: What it was fitted to and measured on.
         parts: Which is which.
+        small: Small pictures of examples that were opened for the fit, by their numbers.
     """
 
     saved: SavedHead
     examples: Examples
     parts: Parts
+    small: Mapping[int, Image.Image]
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder, with small pictures of the support.
@@ -64,16 +63,21 @@ class Fitted:
         Raises:
             UserError: the folder holds something else, or cannot be written.
         """
-        regions = [self.examples.regions[index] for index in self.parts.support]
-        small = {index: _small(regions[index]) for index in kept_images(self.saved.labels)}
+        small: dict[int, Image.Image] = {}
+        for row in kept_images(self.saved.labels):
+            index = self.parts.support[row]
+            if index in self.small:
+                small[row] = self.small[index]
+            else:  # its features were known already, so it was not opened
+                small[row] = thumbnail(part_shown(*self.examples.regions[index].open()))
         save_head(folder, self.saved, small)
 
 
 def fit_classifier(
     examples: Examples,
-    model: Any,
+    model: FrozenClip,
     *,
-    method: str = "ccli",
+    method: str = head_registry.DEFAULT_HEAD,
     settings: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     templates: Sequence[str] = PHOTO,
@@ -91,7 +95,7 @@ def fit_classifier(
     Args:
         examples: The pictures.
         model: A Clip, or what embeds as one does; it stays as it is.
-        method: A key of `trifocal.concepts.registry.HEADS`.
+        method: A key of `trifocal.concepts.head_registry.HEADS`.
         settings: The head's parameters that differ from its defaults.
         names: D class names for the prompts, by default the examples' own.
         templates: Prompts with "{}" for the class name.
@@ -107,38 +111,52 @@ def fit_classifier(
     Raises:
         UserError: a picture cannot be read, or the method, its settings or the shares do not do.
     """
-    progress, clip = progress or Quiet(), encoder_of(model)
+    progress = progress or Quiet()
     if views < 0:
         raise UserError(f"--views is {views}; give 0 for the plain picture, or more.")
-    params = {"scale": clip.logit_scale.item(), "seed": seed, **(settings or {})}
+    params = {"scale": model.logit_scale.item(), "seed": seed, **(settings or {})}
     check_head(method, params)
     parts = split(examples, shots, holdout, seed)
     names = list(names or class_names(examples.folders))
-    shown = shown_for(clip, boxes=examples.have_boxes)
-    features = PictureFeatures(clip, shown)
+    shown = shown_for(model, boxes=examples.have_boxes)
+    features = PictureFeatures(model, shown)
     regions, labels = examples.regions, torch.tensor(examples.labels)
     # A file that cannot be read is found here, before the slow part.
     keys = tuple(content_key(regions[index]) for index in parts.support)
-    text = class_text(clip, names, templates).float().cpu()
-    wants_concepts = make_head(registry.HEADS, method, params).wants_concepts
+    text = class_text(model, names, templates).float().cpu()
+    wants_concepts = make_head(head_registry.HEADS, method, params).wants_concepts
     if vocabulary is not None and not wants_concepts:
         raise UserError(f"{method} uses no concepts; leave out --vocabulary.")
     known = (vocabulary or load_vocabulary()) if wants_concepts else None
-    words = None if known is None else _concept_text(features, known, cache, progress)
-    support = features(
-        _of(regions, parts.support), views=views, seed=seed, cache=cache, progress=progress
-    )
+    told: dict[str, Any] = {"cache": cache, "progress": progress}
+    words = None
+    if known is not None:
+        words = concept_text(model, known, fingerprint=features.fingerprint, **told)
+    # What is measured on is shown plainly; where the support is, too, each picture is opened once.
+    several = views > 0 and features.draws_views
+    read = parts.support if several else sorted({*parts.support, *parts.held_out})
+    place = {index: row for row, index in enumerate(read)}
+    kept = {parts.support[row] for row in kept_images(tuple(labels[parts.support].tolist()))}
+    small: dict[int, Image.Image] = {}
+
+    def seen(row: int, image: Image.Image, boxes: tuple[Box, ...]) -> None:
+        if read[row] in kept:
+            small[read[row]] = thumbnail(part_shown(image, boxes))
+
+    made = features(_of(regions, read), views=views, seed=seed, seen=seen, **told)
 
     def fitted(chosen: Sequence[int]) -> tuple[Head, dict[str, Any]]:
-        rows = [parts.support.index(index) for index in chosen]
-        given = (support[rows], labels[list(chosen)], text, words)
+        given = (made[[place[index] for index in chosen]], labels[list(chosen)], text, words)
         return fit_head(method, params, *given, keep=tuple(settings or {}))
 
     head, chosen = fitted(parts.fitted)
     metrics: dict[str, Any] = {}
     if parts.held_out:
-        asked = features(_of(regions, parts.held_out), cache=cache, progress=progress)[:, 0]
-        metrics = _measured(head, asked, labels[parts.held_out], unit(text), parts.protocol)
+        if several:
+            asked = features(_of(regions, parts.held_out), **told)
+        else:
+            asked = made[[place[index] for index in parts.held_out]]
+        metrics = _measured(head, asked[:, 0], labels[parts.held_out], unit(text), parts.protocol)
     if parts.fitted != parts.support:
         head, chosen = fitted(parts.support)
     saved = SavedHead(
@@ -151,12 +169,12 @@ def fit_classifier(
         images=tuple(examples.names[index] for index in parts.support),
         keys=keys,
         labels=tuple(examples.labels[index] for index in parts.support),
-        backbone=Backbone(backbone or clip.name, features.fingerprint, shown),
+        backbone=Backbone(backbone or model.name, features.fingerprint, shown),
         drawn={"shots": shots, "views": views, "holdout": holdout, "seed": seed},
         metrics=metrics,
         note=_note(parts, chosen),
     )
-    return Fitted(saved, examples, parts)
+    return Fitted(saved, examples, parts, small)
 
 
 def check_head(method: str, params: Mapping[str, Any]) -> None:
@@ -165,7 +183,7 @@ def check_head(method: str, params: Mapping[str, Any]) -> None:
     Raises:
         UserError: there is no such method or parameter, or it needs other features.
     """
-    if make_head(registry.HEADS, method, params).wants_projection:
+    if make_head(head_registry.HEADS, method, params).wants_projection:
         raise UserError(
             f"{method} works on features from before the projection, which a classifier folder "
             "does not keep; choose another --method."
@@ -188,7 +206,7 @@ def fit_head(
     what was chosen. A head that selects something by itself is left to do so.
 
     Args:
-        method: A key of `trifocal.concepts.registry.HEADS`.
+        method: A key of `trifocal.concepts.head_registry.HEADS`.
         params: The head's parameters.
         support: (N, V, d) features.
         labels: (N,) classes.
@@ -199,7 +217,7 @@ def fit_head(
     Returns:
         The head, and what was chosen, by the names of its parameters.
     """
-    head = make_head(registry.HEADS, method, params)
+    head = make_head(head_registry.HEADS, method, params)
     head.fit(support, labels, text, words)
     given, selected = head.get_params(), _selected(head)
     alone = any(value != given[name] for name, value in selected.items())
@@ -211,10 +229,10 @@ def fit_head(
     if not judged:
         return head, {}
     rows, rest = sorted(judged), [i for i in range(len(labels)) if i not in judged]
-    trial = make_head(registry.HEADS, method, params)
+    trial = make_head(head_registry.HEADS, method, params)
     val = (support[rows].mean(1), labels[rows])
     chosen = _selected(trial.fit(support[rest], labels[rest], text, words, val))
-    head = make_head(registry.HEADS, method, {**params, **chosen})
+    head = make_head(head_registry.HEADS, method, {**params, **chosen})
     return head.fit(support, labels, text, words), chosen
 
 
@@ -222,26 +240,6 @@ def _selected(head: Head) -> dict[str, Any]:
     """Return the numbers that a fitted head has for parameters of its own: alpha_ for alpha."""
     found = {name: getattr(head, f"{name}_", None) for name in head.get_params()}
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
-
-
-def _concept_text(
-    features: PictureFeatures, known: Vocabulary, cache: Path | None, progress: Progress
-) -> Tensor:
-    """Return (I, d) text features of concepts, out of the cache where they are there.
-
-    Two thousand texts take longer than all the rest of a second fit to the same pictures.
-    """
-    clip = features.model
-    if cache is None:
-        return concept_text(clip, known, progress=progress)
-    texts = [text for group in concept_prompts(known) for text in group]
-    ids = clip.tokenize(texts).ids.contiguous().numpy()  # as the tower reads them
-    key = hashlib.sha256(repr(ids.shape).encode() + ids.tobytes()).digest()[:KEY_BYTES]
-    store = FeatureStore(cache, {"format": "trifocal-concepts-1", "weights": features.fingerprint})
-    row = store.find([key]).get(key)
-    if row is None:
-        row = store.keep([key], concept_text(clip, known, progress=progress)[None])[key]
-    return row[0][row[1]]
 
 
 def _note(parts: Parts, chosen: Mapping[str, Any]) -> str:
@@ -270,10 +268,3 @@ def _measured(
 
 def _of(regions: Sequence[GivenRegion], chosen: Sequence[int]) -> list[GivenRegion]:
     return [regions[index] for index in chosen]
-
-
-def _small(region: GivenRegion) -> Image.Image:
-    """Return what a region shows, as small as it is kept."""
-    image, boxes = region.open()
-    left, top, width, height = map(int, clip_box(boxes[0], image.size))
-    return thumbnail(image.crop((left, top, left + width, top + height)))

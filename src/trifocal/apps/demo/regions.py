@@ -9,6 +9,7 @@ from rich.console import Console
 
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.clip import load_clip
+from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.benchmarks.world_regions import PICTURE, world_regions
@@ -81,7 +82,7 @@ def _measure_frozen(base: Encoder) -> dict[str, list[Result]]:
     }
 
 
-def _measure(model: Any, label: str) -> list[Result]:
+def _measure(model: Encoder, label: str) -> list[Result]:
     """Return what a model does on regions, and what it still does on whole pictures."""
     whole = world_suite(model, name=label, **_WHOLE)
     return [*world_regions(model, name=label, scenes=_SCENES), *whole]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from torch import Tensor
 
 from trifocal.clip import encode
+from trifocal.clip.encoder import Encoder
 from trifocal.concepts.prompts import ensemble
 from trifocal.concepts.tasks.task import FewShotTask, TaskSource, ValMode
 
@@ -47,7 +47,7 @@ class Worded:
         )
 
 
-def mean_text(model: Any, texts: Sequence[Sequence[str]]) -> Tensor:
+def mean_text(model: Encoder, texts: Sequence[Sequence[str]]) -> Tensor:
     """Return (n, d) unit text features of n things, each the mean of its equally many texts."""
     flat = [text for some in texts for text in some]
     features = encode.text_features(model, flat).float().cpu()

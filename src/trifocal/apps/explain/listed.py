@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from trifocal.apps.explain.explanation import explain
 from trifocal.apps.region_lists import Asked, GivenRegion, ListedRegion, Record, write_answers
+from trifocal.clip.encoder import Encoder
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
-from trifocal.regions.encoder import region_encoder
+from trifocal.regions.encoder import EmbedsRegions, region_encoder
 
 
 def explain_listed(
-    model: Any,
+    model: Encoder | EmbedsRegions,
     listed: Sequence[ListedRegion],
     bank: Bank,
     top: int = 5,
@@ -43,7 +43,7 @@ def explain_listed(
         found = explain(encoder, regions, bank, top, progress=progress)
         return [{"explanations": [each.as_dict() for each in best]} for best in found]
 
-    shown = getattr(encoder, "prompt", encoder.protocol)
+    shown = getattr(encoder, "prompt", None) or getattr(encoder, "protocol", "")
     run = hashlib.sha256(repr((bank.key, shown, top)).encode()).hexdigest()[:12]
     asked = Asked(run, "trifocal explain", "another model, bank or --top")
     return write_answers(

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError
 from trifocal.features.embed import Picture, encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet, require
@@ -123,7 +123,7 @@ class SugarCrepe:
         return PairItems(found, total)
 
     def score(
-        self, model: Any, items: PairItems, *, progress: Progress | None = None
+        self, model: Encoder, items: PairItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return accuracy of the subsets, the groups, and their mean.
 
@@ -150,7 +150,7 @@ class SugarCrepe:
 
 
 def pair_scores(
-    model: Any,
+    model: Encoder,
     items: Sequence[PairItem],
     *,
     batch_size: int = 128,
@@ -170,7 +170,7 @@ def pair_scores(
 
 
 def score_pairs(
-    model: Any,
+    model: Encoder,
     items: Sequence[PairItem],
     *,
     batch_size: int = 128,

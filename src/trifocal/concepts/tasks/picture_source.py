@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.concepts.class_tuned import trained_template
 from trifocal.concepts.datasets.dataset import ImageClasses, LabeledImage
 from trifocal.concepts.datasets.folders import list_classes
@@ -25,7 +26,6 @@ from trifocal.concepts.tasks.task import VAL_MODES, FewShotTask, TestSet, ValMod
 from trifocal.concepts.vocabulary import Vocabulary, concept_text
 from trifocal.data.classes import class_folders, readable
 from trifocal.errors import UserError
-from trifocal.features.embed import encoder_of
 from trifocal.features.pictures import OnBad, image_features
 from trifocal.progress import Progress
 
@@ -63,7 +63,7 @@ class PictureSource:
     def __init__(
         self,
         dataset: ImageClasses,
-        model: Any,
+        model: Encoder,
         *,
         concepts: Vocabulary | None = None,
         shifts: Sequence[ShiftedTest] = (),
@@ -81,7 +81,7 @@ class PictureSource:
     ) -> None:
         if base_to_new and shifts:
             raise UserError("base-to-new and shifted tests do not go together; choose one.")
-        self.dataset, self.model, self.concepts = dataset, encoder_of(model), concepts
+        self.dataset, self.model, self.concepts = dataset, model, concepts
         self.shifts, self.base_to_new = shifts, base_to_new
         self.name, self.views, self.view_scale, self.pad = dataset.name, views, view_scale, pad
         self.order: Order = order
@@ -95,8 +95,9 @@ class PictureSource:
             "progress": progress,
             "on_bad": on_bad,
         }
-        if cache is not None and hasattr(self.model, "fingerprint"):
-            self._options["fingerprint"] = self.model.fingerprint()
+        compute = getattr(model, "fingerprint", None)
+        if cache is not None and compute is not None:
+            self._options["fingerprint"] = compute()
         labels = range(len(dataset.classnames))
         self._base, self._new = halves(len(labels)) if base_to_new else (labels, labels)
         self._progress = progress
@@ -134,7 +135,7 @@ class PictureSource:
             concepts=self.concepts.names if self.concepts else (),
             images=[one.path for one in images],
             scale=float(torch.as_tensor(getattr(self.model, "logit_scale", 100.0)).detach()),
-            backbone=str(getattr(self.model, "name", "")),
+            backbone=self.model.name,
             projection=self._projection() if before_projection else None,
         )
 
@@ -219,7 +220,9 @@ class PictureSource:
         return self._known["concepts"]
 
     def _projection(self) -> Tensor:
-        return self.model.image_projection.float().cpu()
+        projection = getattr(self.model, "image_projection", None)
+        assert projection is not None  # or the features from before it were refused
+        return projection.float().cpu()
 
 
 def read_shift_folder(folder: str | Path, dataset: ImageClasses) -> ShiftedTest:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trifocal.clip.encoder import Encoder
 from trifocal.concepts.datasets.coop import DATASETS, read_dataset
 from trifocal.concepts.datasets.dataset import ImageClasses
 from trifocal.concepts.datasets.domains import read_domains
@@ -27,7 +28,7 @@ _DOMAINS = "domains:"
 def make_sources(
     name: str,
     root: str | Path,
-    model: Any = None,
+    model: Encoder | None = None,
     *,
     protocol: Protocol = "tip",
     shifts: Sequence[str] = (),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.data.caption_files import read_rows
 from trifocal.data.captions import CaptionItem, missing_images, read_captions
 from trifocal.errors import UserError
@@ -109,7 +109,7 @@ class Retrieval:
         return RetrievalItems(self.dataset or path.stem, images, texts, owner)
 
     def score(
-        self, model: Any, items: RetrievalItems, *, progress: Progress | None = None
+        self, model: Encoder, items: RetrievalItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return `image_retrieval_recall@k` and `text_retrieval_recall@k` for k = 1, 5, 10."""
         return score_retrieval(model, items, batch_size=self.batch_size, progress=progress)
@@ -141,7 +141,7 @@ class Retrieval:
 
 
 def score_retrieval(
-    model: Any,
+    model: Encoder,
     items: RetrievalItems,
     *,
     batch_size: int = 128,

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trifocal.clip.encoder import Encoder
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, add_rows
 from trifocal.evaluate.benchmarks.retrieval import add_recalls, retrieval_protocol
 from trifocal.evaluate.benchmarks.zero_shot import add_accuracies, prompt_classifier
 from trifocal.evaluate.names import WORLD
-from trifocal.features.embed import encode_images, encode_texts, encoder_of
+from trifocal.features.embed import encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.choice import pair_correct
 from trifocal.metrics.result import Result, model_name
@@ -106,7 +107,7 @@ class World:
         )
 
     def score(
-        self, model: Any, items: WorldQuestions, *, progress: Progress | None = None
+        self, model: Encoder, items: WorldQuestions, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return the rows of all three tests.
 
@@ -115,7 +116,7 @@ class World:
             items: What `items` returned.
             progress: Told of pictures and texts.
         """
-        size = encoder_of(model).image_size
+        size = model.image_size
         pictures = _pictures(items.seed, items.split, items.singles, items.scenes, size)
         images = encode_images(model, pictures, batch_size=self.batch_size, progress=progress)
         alone, scenes = images.split([len(items.singles), len(items.scenes)])
@@ -125,11 +126,11 @@ class World:
             *self._compose(model, items, scenes, progress),
         ]
 
-    def _sheet(self, part: str, model: Any, protocol: str) -> Sheet:
+    def _sheet(self, part: str, model: Encoder, protocol: str) -> Sheet:
         return Sheet(f"{WORLD}/{part}", model_name(model), protocol, self.seed, self.version)
 
     def _classify(
-        self, model: Any, items: WorldQuestions, images: Tensor, progress: Progress | None
+        self, model: Encoder, items: WorldQuestions, images: Tensor, progress: Progress | None
     ) -> list[Result]:
         place = {scene: i for i, scene in enumerate(items.singles)}
         rows: list[Result] = []
@@ -145,7 +146,7 @@ class World:
         return rows
 
     def _retrieve(
-        self, model: Any, items: WorldQuestions, images: Tensor, progress: Progress | None
+        self, model: Encoder, items: WorldQuestions, images: Tensor, progress: Progress | None
     ) -> list[Result]:
         count = len(items.captions)
         sheet = self._sheet("retrieval", model, retrieval_protocol(count, count))
@@ -154,7 +155,7 @@ class World:
         return sheet.done()
 
     def _compose(
-        self, model: Any, items: WorldQuestions, images: Tensor, progress: Progress | None
+        self, model: Encoder, items: WorldQuestions, images: Tensor, progress: Progress | None
     ) -> list[Result]:
         protocol = "image to text, 2 choices, ties are errors; groups micro, mean of groups"
         sheet = self._sheet("composition", model, protocol)
@@ -202,7 +203,7 @@ def _pictures(
 
 
 def world_suite(
-    model: Any, *, name: str | None = None, progress: Progress | None = None, **settings: Any
+    model: Encoder, *, name: str | None = None, progress: Progress | None = None, **settings: Any
 ) -> list[Result]:
     """Score a model on the world in one call.
 

@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from trifocal.clip.encoder import Encoder
 from trifocal.concepts.class_tuned import trained_template
 from trifocal.concepts.datasets.dataset import ImageClasses
 from trifocal.data.classes import class_folders, pictures, prompts, readable
@@ -35,7 +35,7 @@ TEMPLATES_FILE = "zeroshot_classification_templates.txt"
 
 
 def zero_shot_classifier(
-    model: Any,
+    model: Encoder,
     classnames: Sequence[str],
     templates: Sequence[str] = DEFAULT_TEMPLATES,
     *,
@@ -56,7 +56,7 @@ def zero_shot_classifier(
 
 
 def prompt_classifier(
-    model: Any,
+    model: Encoder,
     texts: Sequence[Sequence[str]],
     *,
     batch_size: int = 256,
@@ -149,7 +149,7 @@ class ZeroShot:
         return ClassItems(dataset, images, labels, names, templates)
 
     def score(
-        self, model: Any, items: ClassItems, *, progress: Progress | None = None
+        self, model: Encoder, items: ClassItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`."""
         if self.templates is None:
@@ -190,7 +190,7 @@ class ZeroShot:
         return list(_load(Path(given), dataset) if isinstance(given, str | Path) else given)
 
 
-def as_trained(model: Any, items: ClassItems) -> ClassItems:
+def as_trained(model: Encoder, items: ClassItems) -> ClassItems:
     """Return the items with the prompt that a model's classes were trained with, if they were."""
     template = trained_template(model)
     return items if template is None else replace(items, templates=[template])
@@ -210,7 +210,7 @@ def items_to_test(dataset: ImageClasses) -> ClassItems:
 
 
 def score_classes(
-    model: Any,
+    model: Encoder,
     items: ClassItems,
     *,
     batch_size: int = 128,

@@ -8,14 +8,14 @@ float32 once: what is equal stays equal whatever the size of the product, and ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.encoder import region_encoder
+from trifocal.regions.encoder import EmbedsRegions, region_encoder
 
 
 class Pool:
@@ -88,7 +88,7 @@ class Embedded:
 
 
 def embed(
-    model: Any, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
+    model: Encoder | EmbedsRegions, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
 ) -> Embedded:
     """Encode every region and every sentence of a pool once.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
@@ -31,7 +32,7 @@ from trifocal.regions.benchmarks.refcoco_files import (
     read_refcoco,
 )
 from trifocal.regions.benchmarks.sherlock_places import local_root
-from trifocal.regions.encoder import region_encoder
+from trifocal.regions.encoder import EmbedsRegions, region_encoder
 from trifocal.regions.prompts import Layout
 
 __all__ = [
@@ -157,7 +158,7 @@ class RefCoco:
         return items
 
     def score(
-        self, model: Any, items: RefItems, *, progress: Progress | None = None
+        self, model: Encoder | EmbedsRegions, items: RefItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return, for each split, `acc` and `proposal_recall`, which no model can exceed.
 
