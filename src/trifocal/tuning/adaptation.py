@@ -11,7 +11,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from safetensors.torch import load_file, save_file
 
@@ -20,7 +20,9 @@ from trifocal.clip import Clip, load_clip
 from trifocal.clip.open_clip_backbone import PREFIX, load_open_clip
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
-from trifocal.tuning.surgery import Surgery, merge, operate
+
+if TYPE_CHECKING:
+    from trifocal.tuning.surgery import Surgery
 
 FORMAT = 3
 
@@ -99,6 +101,8 @@ def load_model(
 def _load_adaptation(
     folder: Path, base: Clip | str | None, force: bool, device: str, options: dict[str, Any]
 ) -> Clip:
+    from trifocal.tuning.surgery import Surgery, merge, operate  # most models have none
+
     facts = json.loads((folder / "adapter.json").read_text())
     if facts.get("format") not in (2, FORMAT):
         raise UserError(

@@ -12,14 +12,14 @@ from trifocal.apps.classify.classifier import Classifier, load_classifier
 from trifocal.apps.classify.examples import read_examples
 from trifocal.apps.classify.fit import fit_classifier
 from trifocal.clip import Clip, load_clip
-from trifocal.concepts import registry
+from trifocal.concepts import head_registry
 from trifocal.concepts.vocabulary import load_vocabulary
 
 
 @pytest.fixture
 def heads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Put a simple head in the place of the concept map, and keep features out of the user's cache."""
-    monkeypatch.setattr(registry, "HEADS", HEADS)
+    monkeypatch.setattr(head_registry, "HEADS", HEADS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, clip: Clip) -> Path:
     photos(base / "others", 2, start=1000)
     (base / "words.txt").write_text("\n".join(WORDS))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(registry, "HEADS", HEADS)
+        patched.setattr(head_registry, "HEADS", HEADS)
         fitted = fit_classifier(
             read_examples(base / "photos"),
             clip,

@@ -26,7 +26,7 @@ def methods() -> dict[str, str]:
 
 def heads() -> dict[str, str]:
     """Return the few-shot heads; one that is another with a setting is told by that."""
-    from trifocal.concepts.registry import HEADS
+    from trifocal.concepts.head_registry import HEADS
 
     names = {kind: name for name, kind in HEADS.items()}
     found: dict[str, str] = {}
