@@ -93,10 +93,19 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+class _Lines(logging.StreamHandler):
+    """Log lines go where stderr is when they come: a bar that is drawn there steps aside for them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
 def _log(arguments: argparse.Namespace) -> None:
     """Let messages through as far as the user wants them."""
     level = logging.WARNING if arguments.quiet else logging.INFO
-    logging.basicConfig(level=logging.DEBUG if arguments.debug else level, format="%(message)s")
+    level = logging.DEBUG if arguments.debug else level
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_Lines()])
     for noisy in ("httpx", "matplotlib", "PIL", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 
 from trifocal.apps.device import pick_device
+from trifocal.apps.terminal import ProgressBars
 from trifocal.config import to_yaml
 from trifocal.errors import UnknownKey, UserError, closest
 from trifocal.recipes import find_recipe
@@ -25,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(to_yaml(recipe), end="")
         return 0
     _keep_to(arguments.device)
-    outcome = build.run(recipe, resume="never" if arguments.fresh else "auto")
+    with ProgressBars(quiet=arguments.quiet) as bars:
+        resume = "never" if arguments.fresh else "auto"
+        outcome = build.run(recipe, resume=resume, progress=bars)
     test = {"regions": "world_regions", "captions": "world"}.get(recipe.data.samples)
     if test is None:
         test = f"zero_shot --root {getattr(recipe.data, 'path', 'FOLDER')}"
@@ -40,13 +44,22 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     try:
         return load_recipe(find_recipe(arguments.recipe), arguments.overrides, build.METHODS)
     except UnknownKey as error:
-        typed = {word.partition("=")[0].replace("-", "_") for word in arguments.overrides}
-        if f"__{error.key}" not in typed:
+        typed = (word for word in _typed(arguments) if f"{word}.".startswith(f"{error.key}."))
+        option = next(typed, None)
+        if option is None:  # it stands in the file
             raise
-        own = closest(f"--{error.key}", arguments.own_options, 0.75)
-        near = own.removeprefix("--") or error.near
-        told = UnknownKey(error.key, near, error.known, error.owner).told("unknown option", "--")
+        below = option.removeprefix(error.key)  # ".lr" of optimiser.lr, where optimiser is wrong
+        own = closest(f"--{option}", arguments.own_options, 0.75).removeprefix("--")
+        near = own or (error.near and error.near + below)
+        told = UnknownKey(option, near, error.known, error.owner).told("unknown option", "--")
         raise UserError(told) from None
+
+
+def _typed(arguments: argparse.Namespace) -> Iterator[str]:
+    """Yield the fields of the recipe that the command line names."""
+    for word in arguments.overrides:
+        if word.startswith("--"):
+            yield word[2:].partition("=")[0].replace("-", "_")
 
 
 def _keep_to(device: str) -> None:
