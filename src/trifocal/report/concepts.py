@@ -36,7 +36,7 @@ from trifocal.world import FEW_SHOT_CLASSES, WORLD_CONCEPTS
 
 NAMED, TOLD = "world/names", "world/told"
 TITLES = {NAMED: "Invented names", TOLD: "Descriptions"}
-MAP, NAMELESS = "concept-map", "concept-map-nameless"
+MAP, NAMELESS = "concept-map", "map-nameless"
 CONTROLS = RAW, TEXT = "concept-map-raw", "concept-map-text"
 CACHE, GDA = "tip-adapter-f", "gda"
 _SMALL = 0.03  # three points
