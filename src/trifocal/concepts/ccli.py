@@ -100,7 +100,7 @@ class Scored:
 
 @dataclass(eq=False)
 class CCLI(Head):
-    """Concept learning and inference, as its abstract describes it.
+    """Concept inference on the scores of visual concepts, as the abstract of CCLI describes it.
 
     What `fit` selects: with validation data alpha, for `tf` beta too. Without, alpha and beta of
     the training-free head, on one held-out support image of each class (`tf`, `linear`, `full`),
