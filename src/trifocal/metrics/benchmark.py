@@ -57,7 +57,9 @@ class Benchmark(Protocol):
         """Read the questions. Raises `UserError` where files are missing or malformed."""
         ...
 
-    def score(self, model: Encoder, items: Any, *, progress: Progress | None = None) -> list[Result]:
+    def score(
+        self, model: Encoder, items: Any, *, progress: Progress | None = None
+    ) -> list[Result]:
         """Score a model; one row for each number."""
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, overload, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -139,24 +139,11 @@ class RegionEncoder:
         return F.normalize(mean, dim=-1) if self.prompt.renormalize else mean
 
 
-@overload
+RegionModel = Encoder | EmbedsRegions  # what `region_encoder` takes
+
+
 def region_encoder(
-    model: Encoder,
-    prompt: PromptConfig | None = None,
-    *,
-    variant: str | None = None,
-    layout: Layout | None = None,
-) -> RegionEncoder: ...
-@overload
-def region_encoder(
-    model: Encoder | EmbedsRegions,
-    prompt: PromptConfig | None = None,
-    *,
-    variant: str | None = None,
-    layout: Layout | None = None,
-) -> EmbedsRegions: ...
-def region_encoder(
-    model: Encoder | EmbedsRegions,
+    model: RegionModel,
     prompt: PromptConfig | None = None,
     *,
     variant: str | None = None,

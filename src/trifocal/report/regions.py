@@ -12,7 +12,7 @@ from trifocal.data.regions import Region
 from trifocal.evaluate.names import WORLD_NOTE
 from trifocal.metrics.intervals import Interval
 from trifocal.regions.attention import cls_attention
-from trifocal.regions.encoder import RegionEncoder, region_encoder
+from trifocal.regions.encoder import RegionEncoder, default_prompt, region_encoder
 from trifocal.regions.prompts import PromptConfig, prompts
 from trifocal.report import figures
 from trifocal.report.comparison import beyond_noise, chance_row, compare, entry_of, seeds_note
@@ -219,11 +219,11 @@ def rankings(
 
 def attention_picture(model: Clip | RegionEncoder, region: Region) -> Image.Image:
     """Return region and context, one above the other, with the model's attention laid over."""
-    encoder = model if isinstance(model, RegionEncoder) else region_encoder(model)
-    clip = encoder.clip
+    own = isinstance(model, RegionEncoder)
+    clip, prompt = (model.clip, model.prompt) if own else (model, default_prompt(model))
     assert isinstance(clip, Clip)  # no other has towers to look into
     image, boxes = region.open()
-    size = encoder.prompt.size
+    size = prompt.size
     config = PromptConfig(variant="r-ctx", boxes="largest", size=size)
     pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()

@@ -48,11 +48,6 @@ class EmbedsAsClip:
         return self.clip.image_size
 
     @property
-    def embed_dim(self) -> int:
-        """See `Clip.embed_dim`."""
-        return self.clip.embed_dim
-
-    @property
     def logit_scale(self) -> Tensor:
         """See `Clip.logit_scale`."""
         return self.clip.logit_scale

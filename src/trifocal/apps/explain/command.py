@@ -22,7 +22,7 @@ from trifocal.data.boxes import parse_box
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
-from trifocal.regions.encoder import RegionEncoder, region_encoder
+from trifocal.regions.encoder import EmbedsRegions, region_encoder
 from trifocal.report.drawing import FORMATS, save_picture
 from trifocal.tuning import load_model
 
@@ -94,7 +94,7 @@ def _many(arguments: argparse.Namespace) -> None:
     print(f"{out or 'done'}: {done} of {len(listed)} regions explained", file=sys.stderr)
 
 
-def _encoder(arguments: argparse.Namespace) -> RegionEncoder:
+def _encoder(arguments: argparse.Namespace) -> EmbedsRegions:
     """Load the model onto its device."""
     with usable_device(arguments.device) as device:
         clip = load_model(

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Explanation:
 
 
 def explain(
-    model: Encoder | EmbedsRegions,
+    model: RegionModel,
     regions: Sequence[Region],
     bank: Bank,
     top: int = 5,

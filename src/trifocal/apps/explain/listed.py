@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 from trifocal.apps.explain.explanation import explain
 from trifocal.apps.region_lists import Asked, GivenRegion, ListedRegion, Record, write_answers
-from trifocal.clip.encoder import Encoder
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.bank import Bank
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 
 
 def explain_listed(
-    model: Encoder | EmbedsRegions,
+    model: RegionModel,
     listed: Sequence[ListedRegion],
     bank: Bank,
     top: int = 5,

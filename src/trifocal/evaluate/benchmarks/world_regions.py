@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from trifocal.clip.encoder import Encoder
 from trifocal.data.sherlock_files import Instance
 from trifocal.evaluate.names import WORLD
 from trifocal.metrics.benchmark import Missing, Sheet
@@ -25,7 +24,7 @@ from trifocal.regions.benchmarks.annotated import Annotated, annotated
 from trifocal.regions.benchmarks.comparison import comparison_metrics
 from trifocal.regions.benchmarks.pool import Pool, embed
 from trifocal.regions.benchmarks.sherlock import add_localization, add_retrieval
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
 from trifocal.world.scene import generator
@@ -90,7 +89,7 @@ class WorldRegions:
         return _items(self.seed, self.split, self.scenes, self.auto)
 
     def score(
-        self, model: Encoder | EmbedsRegions, items: WorldRegionItems, *, progress: Progress | None = None
+        self, model: RegionModel, items: WorldRegionItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return the rows of all three tests, named as Sherlock's.
 
@@ -154,7 +153,11 @@ def _question(
 
 
 def world_regions(
-    model: Encoder | EmbedsRegions, *, name: str | None = None, progress: Progress | None = None, **settings: Any
+    model: RegionModel,
+    *,
+    name: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
 ) -> list[Result]:
     """Score a model on the world's regions in one call.
 

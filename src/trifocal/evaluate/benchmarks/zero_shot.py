@@ -241,7 +241,9 @@ def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
     sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes)
     if classes > 5:
         sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
-    sheet.add(ZERO_SHOT, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes)
+    sheet.add(
+        ZERO_SHOT, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes
+    )
 
 
 def _beside(root: Path, name: str) -> Path | None:

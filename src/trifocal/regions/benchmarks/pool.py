@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 
 
 class Pool:
@@ -88,7 +87,7 @@ class Embedded:
 
 
 def embed(
-    model: Encoder | EmbedsRegions, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
+    model: RegionModel, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
 ) -> Embedded:
     """Encode every region and every sentence of a pool once.
 

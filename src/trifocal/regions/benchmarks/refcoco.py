@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
@@ -32,7 +31,7 @@ from trifocal.regions.benchmarks.refcoco_files import (
     read_refcoco,
 )
 from trifocal.regions.benchmarks.sherlock_places import local_root
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
 
 __all__ = [
@@ -158,7 +157,7 @@ class RefCoco:
         return items
 
     def score(
-        self, model: Encoder | EmbedsRegions, items: RefItems, *, progress: Progress | None = None
+        self, model: RegionModel, items: RefItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return, for each split, `acc` and `proposal_recall`, which no model can exceed.
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from trifocal.clip.encoder import Encoder
 from trifocal.data.json_stream import json_mapping
 from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import Instance, read_instances, read_proposals
@@ -45,7 +44,7 @@ from trifocal.regions.benchmarks.sherlock_places import (
     missing_annotations,
 )
 from trifocal.regions.benchmarks.submission import write_submission
-from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
 
 logger = logging.getLogger(__name__)
@@ -147,7 +146,7 @@ class Sherlock:
         return items
 
     def score(
-        self, model: Encoder | EmbedsRegions, items: SherlockItems, *, progress: Progress | None = None
+        self, model: RegionModel, items: SherlockItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Score a model.
 
