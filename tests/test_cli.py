@@ -84,3 +84,16 @@ def test_print_shows_the_resolved_recipe(tmp_path, capsys) -> None:
     out = capsys.readouterr().out
     assert "gamma: 1.5" in out
     assert "smoothing: 0.02" in out
+
+
+def test_quiet_leaves_results_alone() -> None:
+    words = ["eval", "builtin", "world", "--option", "composition=4", "--device", "cpu"]
+    loud = subprocess.run(
+        [sys.executable, "-m", "trifocal", *words], capture_output=True, text=True
+    )
+    quiet = subprocess.run(
+        [sys.executable, "-m", "trifocal", *words, "--quiet"], capture_output=True, text=True
+    )
+    assert "scoring world" in loud.stderr
+    assert not quiet.stderr
+    assert quiet.stdout == loud.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,13 @@ def test_a_stop_says_that_it_can_go_on(features, tmp_path, capsys, monkeypatch):
     monkeypatch.undo()
     assert run(features, *words) == 0
     assert {row.model for row in read_results(out)} == {"zero-shot", "tip-adapter"}
+
+
+def test_messages_of_fits_are_held_back_for_the_time_of_the_command(features):
+    logger = logging.getLogger("trifocal.concepts")
+    before = logger.level
+    assert run(features, "--methods", "zero-shot") == 0
+    assert logger.level == before
 
 
 def test_numbers_are_sorted_and_single():

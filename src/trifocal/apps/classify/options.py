@@ -92,7 +92,7 @@ def add_options(parser: Parser) -> None:
     explain = _parser(actions, "explain", "say why a picture has its class", _EXPLAIN,
                       _EXPLAIN_EXAMPLES)  # fmt: skip
     _classifier(explain)
-    explain.add_argument("image", metavar="PICTURE")
+    explain.add_argument("image", metavar="PICTURE", help="the picture")
     explain.add_argument(
         "--class", dest="about", metavar="NAME", help="explain this class (default: the likeliest)"
     )

@@ -19,7 +19,7 @@ examples:
 
 def add_options(parser: Parser) -> None:
     """Add what the tour can be told."""
-    parser.add_argument("chapters", nargs="*", help="chapters to run (default: all)")
+    parser.add_argument("chapters", nargs="*", default=[], help="chapters to run (default: all)")
     parser.add_argument(
         "--out", default="runs/demo", help="folder of the tour (default: %(default)s)"
     )
