@@ -122,6 +122,6 @@ def _load_builtin(request: Request) -> Clip:
         if not (folder / "config.json").is_file():
             raise UserError(
                 "the built-in checkpoint is not in this installation; reinstall the package, "
-                "or train one with recipes/world/pretrain.yaml."
+                "or train one with `trifocal train pretrain`."
             )
         return load_folder(folder, replace(request, source="builtin"))
