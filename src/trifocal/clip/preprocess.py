@@ -83,8 +83,9 @@ class Preprocess:
         """
         image = self._interpolable(image)
         if self.resize != "none":
-            size = self.resize_size or self.size
-            shape = size[::-1] if self.resize == "squash" else self._covering(image.size, size)
+            rows, columns = size = self.resize_size or self.size
+            squash = self.resize == "squash"
+            shape = (columns, rows) if squash else self._covering(image.size, size)
             image = image.resize(shape, FILTERS[self.interpolation])
         height, width = self.size
         if not self.crop and image.size != (width, height):

@@ -3,9 +3,7 @@
 A thin wrapper around the `tokenizers` package. It adds start and end of text itself, so that an
 over-long caption keeps its end of text (the text tower pools there; OpenAI's rule), cleans
 captions as OpenAI's and open_clip's tokenizers do, and never lets a caption smuggle in a special
-token. The vocabulary layout is OpenAI's (Radford et al. 2021): 256 bytes, the same 256 ending a
-word, the merges, then start and end of text.
-"""
+token."""
 
 from __future__ import annotations
 
@@ -13,24 +11,33 @@ import gzip
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 from tokenizers.trainers import BpeTrainer
 
+from trifocal.clip.bpe import (
+    EOT,
+    SOT,
+    WORD_END,
+    add_tokens,
+    byte_alphabet,
+    from_vocabulary,
+    make_backend,
+    openai_layout,
+    read_backend,
+    read_merge,
+    text_of,
+)
 from trifocal.clip.cleaning import clean_caption
 from trifocal.clip.embeddings import TextBatch
 from trifocal.clip.weights import read_json
 from trifocal.errors import UserError
 
-SOT, EOT = "<|startoftext|>", "<|endoftext|>"
 CONTEXT_LENGTH = 77
 Cleaning = Literal["openai", "none"]
 
-_WORD_END = "</w>"
-_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _OPENAI_MERGES = 49152 - 256 - 2  # the published file lists more merges than CLIP uses
 
 
@@ -137,12 +144,12 @@ class Tokenizer:
         """Return the text of ids, without special tokens."""
         kept = [int(i) for i in ids if int(i) not in (self.sot_id, self.eot_id)]
         tokens = "".join(self.backend.id_to_token(i) or "" for i in kept)
-        return _text_of(tokens).strip()
+        return text_of(tokens).strip()
 
     def _spell(self, index: int) -> str:
         if index in (self.sot_id, self.eot_id):
             return SOT if index == self.sot_id else EOT
-        return _text_of(self.backend.id_to_token(index) or "").rstrip(" ")
+        return text_of(self.backend.id_to_token(index) or "").rstrip(" ")
 
     def save(self, folder: str | Path) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`; transformers reads them too."""
@@ -171,14 +178,14 @@ class Tokenizer:
             raise UserError(f"no tokenizer at {path}: give a folder, tokenizer.json or .txt.gz.")
         if path.suffix == ".gz":
             return cls.from_openai_vocabulary(path)
-        return cls(_read_backend(path))
+        return cls(read_backend(path))
 
     @classmethod
     def _from_folder(cls, folder: Path) -> Tokenizer:
         if (folder / "tokenizer.json").is_file():
-            backend = _read_backend(folder / "tokenizer.json")
+            backend = read_backend(folder / "tokenizer.json")
         elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-            backend = _from_vocabulary(folder)
+            backend = from_vocabulary(folder)
         else:
             raise UserError(f"{folder} holds no tokenizer: tokenizer.json is missing.")
         config = read_json(folder / "tokenizer_config.json") or {}
@@ -189,7 +196,7 @@ class Tokenizer:
                     f"{folder}'s tokenizer_config.json has the {name} {stated!r}; a CLIP's texts "
                     f"begin with {SOT} and end with {EOT}, so give such a tokenizer."
                 )
-        _add_tokens(backend, config, (read_json(folder / "added_tokens.json") or {}), folder)
+        add_tokens(backend, config, (read_json(folder / "added_tokens.json") or {}), folder)
         length = config.get("model_max_length")
         if not isinstance(length, int) or not 2 < length < 1_000_000:  # a huge one means "none"
             length = CONTEXT_LENGTH
@@ -204,10 +211,10 @@ class Tokenizer:
                 lines = file.read().split("\n")
         except (OSError, UnicodeDecodeError, EOFError) as error:
             raise UserError(f"cannot read the vocabulary {path}: {error}.") from error
-        merges = [_merge(line) for line in lines[1 : _OPENAI_MERGES + 1]]
+        merges = [read_merge(line) for line in lines[1 : _OPENAI_MERGES + 1]]
         if len(merges) < _OPENAI_MERGES:
             raise UserError(f"{path} is not CLIP's vocabulary: it has only {len(merges)} merges.")
-        return cls(_make_backend(_openai_layout(merges), merges))
+        return cls(make_backend(openai_layout(merges), merges))
 
 
 def train_tokenizer(
@@ -222,133 +229,19 @@ def train_tokenizer(
         vocab_size: ids at most, at least 514 (bytes, word-ending bytes, two special tokens).
         context_length: of the tokenizer.
     """
-    alphabet = _byte_alphabet()
+    alphabet = byte_alphabet()
     room = vocab_size - 2 * len(alphabet) - 2
     if room < 0:
         raise UserError(f"vocab_size is {vocab_size}; it must be at least {vocab_size - room}.")
-    backend = _make_backend(_openai_layout([]), [])
+    backend = make_backend(openai_layout([]), [])
     trainer = BpeTrainer(
         vocab_size=2 * len(alphabet) + room,
         initial_alphabet=alphabet,
-        end_of_word_suffix=_WORD_END,
+        end_of_word_suffix=WORD_END,
         show_progress=False,
     )
     backend.train_from_iterator((clean_caption(text) for text in texts), trainer)
     learned = json.loads(backend.to_str())["model"]["merges"]
     merges = [(left, right) for left, right in learned[:room]]
-    tokenizer = _make_backend(_openai_layout(merges), merges)
+    tokenizer = make_backend(openai_layout(merges), merges)
     return Tokenizer(tokenizer, context_length=context_length)
-
-
-def _byte_alphabet() -> list[str]:
-    """Return the 256 characters that stand for bytes, in OpenAI's order."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return [chr(byte) for byte in visible] + [chr(256 + i) for i in range(len(hidden))]
-
-
-def _byte_values() -> dict[str, int]:
-    """Return the byte that each character of `_byte_alphabet` stands for."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return dict(zip(_byte_alphabet(), visible + hidden, strict=True))
-
-
-def _text_of(tokens: str) -> str:
-    """Return the text of joined vocabulary entries."""
-    values = _byte_values()
-    words = tokens.split(_WORD_END)
-    raw = [bytes(values[c] for c in word if c in values) for word in words]
-    return b" ".join(raw).decode("utf-8", "replace")
-
-
-def _openai_layout(merges: list[tuple[str, str]]) -> dict[str, int]:
-    """Return token -> id: bytes, word-ending bytes, merges, start and end of text."""
-    alphabet = _byte_alphabet()
-    tokens = [*alphabet, *(c + _WORD_END for c in alphabet)]
-    tokens += [left + right for left, right in merges]  # two merges may make the same token
-    return {token: index for index, token in enumerate(dict.fromkeys([*tokens, SOT, EOT]))}
-
-
-def _make_backend(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Backend:
-    """Assemble CLIP's tokenizer from its vocabulary, as transformers does."""
-    backend = Backend(
-        models.BPE(
-            vocab=vocab,
-            merges=merges,
-            continuing_subword_prefix="",
-            end_of_word_suffix=_WORD_END,
-            unk_token=EOT,
-        )
-    )
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_PIECES), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
-    backend.decoder = decoders.ByteLevel()
-    special = [AddedToken(token, normalized=False, special=True) for token in (SOT, EOT)]
-    backend.add_special_tokens(special)
-    backend.post_processor = processors.RobertaProcessing(
-        (EOT, vocab[EOT]),
-        (SOT, vocab[SOT]),
-        trim_offsets=False,
-        add_prefix_space=False,
-    )
-    return backend
-
-
-def _from_vocabulary(folder: Path) -> Backend:
-    """Assemble the tokenizer of `vocab.json` and `merges.txt`."""
-    vocab = read_json(folder / "vocab.json") or {}
-    if EOT not in vocab or SOT not in vocab or not all(type(i) is int for i in vocab.values()):
-        raise UserError(f"{folder / 'vocab.json'} is not a CLIP's vocabulary: it lacks {EOT}.")
-    try:
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
-        start = 1 if lines and lines[0].startswith("#version") else 0
-        return _make_backend(vocab, [_merge(line) for line in lines[start:] if line.strip()])
-    except Exception as error:  # the package raises bare Exception
-        raise UserError(f"{folder / 'merges.txt'} does not fit vocab.json: {error}.") from error
-
-
-def _add_tokens(
-    backend: Backend, config: dict[str, Any], added: dict[str, Any], folder: Path
-) -> None:
-    """Add the tokens that a folder's other files name, at the ids that they name.
-
-    Raises:
-        UserError: They cannot have these ids.
-    """
-    decoder = config.get("added_tokens_decoder") or {}
-    named = {int(i): AddedToken(**_token_fields(token)) for i, token in decoder.items()}
-    named = named or {i: AddedToken(text) for text, i in added.items()}
-    for index in sorted(named):
-        token = named[index]
-        if backend.token_to_id(token.content) is None:
-            backend.add_tokens([token])
-        if backend.token_to_id(token.content) != index:
-            raise UserError(
-                f"{folder} gives the added token {token.content!r} the id {index}, but its "
-                f"vocabulary {backend.token_to_id(token.content)}; correct the one that is wrong."
-            )
-
-
-def _token_fields(token: dict[str, Any]) -> dict[str, Any]:
-    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-    return {name: token[name] for name in names if name in token}
-
-
-def _read_backend(path: Path) -> Backend:
-    try:
-        return Backend.from_file(str(path))
-    except Exception as error:  # the package raises bare Exception
-        raise UserError(f"{path} is not a tokenizer.json: {error}.") from error
-
-
-def _merge(line: str) -> tuple[str, str]:
-    left, _, right = line.strip().partition(" ")
-    return left, right
