@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
@@ -48,7 +48,9 @@ class Parser(argparse.ArgumentParser):
                 name, action="store_true", default=argparse.SUPPRESS, help=what
             )
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # type: ignore[override] - argparse's three overloads in one
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> Any:
         """Read the words of the command; see argparse.
 
         Raises:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-import argcomplete
+from argcomplete.shell_integration import shellcode
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the lines."""
-    print(argcomplete.shellcode(["trifocal"], shell=arguments.shell))
+    print(shellcode(["trifocal"], shell=arguments.shell))
     return 0

@@ -34,8 +34,10 @@ def heads() -> dict[str, str]:
         if isinstance(kind, partial):
             settings = ", ".join(f"{key}={value}" for key, value in kind.keywords.items())
             found[name] = f"{names[kind.func]} with {settings}"
-        else:  # a head has its own file, which says more; one that extends another lies in its file
-            found[name] = _first(kind if kind.__base__ in names else _module(kind))
+            continue
+        assert isinstance(kind, type)
+        # A head has its own file, which says more; one that extends another lies in that one's.
+        found[name] = _first(kind if kind.__base__ in names else _module(kind))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_device
-from trifocal.recipes import shipped_recipes
 
 NAME = "train"
 SUMMARY = "train a recipe; run it again to resume"
@@ -35,5 +34,7 @@ def add_options(parser: Parser) -> None:
 def _recipes(prefix: str, **_: object) -> list[str]:
     """Return what the shell offers for a recipe: names and files."""
     from argcomplete.completers import FilesCompleter
+
+    from trifocal.recipes import shipped_recipes
 
     return [*shipped_recipes(), *FilesCompleter(("yaml",))(prefix)]
