@@ -52,9 +52,11 @@ class Preprocess:
         crop: whether the center of the resized picture is cropped to `size`; where it is not, a
             picture that comes out in another size is refused.
         rules: whose details: of open_clip (transparency is dropped, after resizing; "shortest"
-            covers `size`; half pixels are rounded to even) or of transformers (transparency lies
-            over white, before resizing; a crop that is too large is filled up with black; half
-            pixels are rounded down).
+            covers `size`) or of transformers (transparency lies over white, before resizing; a
+            crop that is too large is filled up with black). Half pixels of a crop are rounded to
+            even for both, as OpenAI's code and open_clip do, with which the published numbers were
+            measured; transformers rounds them down, so that its crop of every other picture with
+            an odd margin lies one pixel higher or further left.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -67,11 +69,14 @@ class Preprocess:
     rules: Literal["open_clip", "transformers"] = field(default="open_clip", compare=False)
 
     def __repr__(self) -> str:
-        """Name the first five fields, and others that differ: features are filed under this."""
+        """Name the first five fields, and others that differ: features are filed under this.
+
+        Not the rules: what they part is transparency, which a picture that is filed no longer has,
+        and crops that are filled up, whose sizes are named.
+        """
         shown = [each.name for each in fields(self)]
-        changed = [
-            each.name for each in fields(self)[5:] if getattr(self, each.name) != each.default
-        ]
+        others = [each for each in fields(self)[5:] if each.name != "rules"]
+        changed = [each.name for each in others if getattr(self, each.name) != each.default]
         values = (f"{name}={getattr(self, name)!r}" for name in [*shown[:5], *changed])
         return f"Preprocess({', '.join(values)})"
 
@@ -149,7 +154,8 @@ class Preprocess:
 
     def _half(self, pixels: int) -> int:
         """Return half of what a crop leaves out; negative where it is filled up."""
-        return pixels // 2 if self.rules == "transformers" else round(pixels / 2.0)
+        filled = pixels < 0 and self.rules == "transformers"
+        return pixels // 2 if filled else round(pixels / 2.0)
 
     def save(self, folder: Path, *, stretches: bool = False) -> None:
         """Write `preprocessor_config.json` as transformers' CLIP image processor reads it.
