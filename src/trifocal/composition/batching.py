@@ -24,26 +24,16 @@ TABLE = "table"  # the kind of negatives which comes from the caption table itse
 
 @dataclass
 class CaptionBatch:
-    """B captioned pictures and M hard negatives of their captions.
+    """B captioned pictures and M hard negatives of their captions."""
 
-    Attributes:
-        pixels: (B, 3, H, W) uint8; the model normalizes.
-        text: B + M rows: the captions, then the negatives, kind by kind, in sample order.
-        owner: (M,) long, the sample in 0..B-1 a negative belongs to.
-        kind: (M,) long, which kind of negative it is.
-        ids: B names of samples.
-        captions: B sentences.
-        negatives: M sentences.
-        skipped: Samples that were to stand here but could not be read.
-    """
-
-    pixels: Tensor
-    text: TextBatch
-    owner: Tensor
-    kind: Tensor
-    ids: list[str]
-    captions: list[str]
-    negatives: list[str] = field(default_factory=list)
+    pixels: Tensor  # (B, 3, H, W) uint8; the model normalizes
+    text: TextBatch  # B + M rows: the captions, then the negatives, kind by kind, in sample order
+    owner: Tensor  # (M,) long, the sample in 0..B-1 a negative belongs to
+    kind: Tensor  # (M,) long, which kind of negative it is
+    ids: list[str]  # B names of samples
+    captions: list[str]  # B sentences
+    negatives: list[str] = field(default_factory=list)  # M sentences
+    # Samples that were to stand here but could not be read.
     skipped: list[Skipped] = field(default_factory=list)
 
     @property

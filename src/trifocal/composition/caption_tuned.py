@@ -33,12 +33,7 @@ class CaptionTuned(TunedClip):
     def batching(
         self, transform: Transform | None = None, negatives: Negatives | None = None
     ) -> CaptionBatching:
-        """Return how captioned pictures become batches.
-
-        Args:
-            transform: Makes the model's input of a picture that is none yet.
-            negatives: Makes a caption's hard negatives.
-        """
+        """Return how captioned pictures become batches."""
         return CaptionBatching(
             self.clip.tokenizer, transform, negatives, tuple(self.negative_kinds)
         )

@@ -22,22 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class ClassBatch:
-    """B pictures, each of one of D classes.
+    """B pictures, each of one of D classes."""
 
-    Attributes:
-        pixels: (B, 3, H, W) uint8; the model normalizes.
-        text: D prompts, one a class.
-        labels: (B,) long, 0..D-1.
-        ids: B names of samples.
-        sentences: The prompts, as the tower reads them.
-        skipped: Samples that were to stand here but could not be read.
-    """
-
-    pixels: Tensor
-    text: TextBatch
-    labels: Tensor
-    ids: list[str]
-    sentences: list[str]
+    pixels: Tensor  # (B, 3, H, W) uint8; the model normalizes
+    text: TextBatch  # D prompts, one a class
+    labels: Tensor  # (B,) long, 0..D-1
+    ids: list[str]  # B names of samples
+    sentences: list[str]  # the prompts, as the tower reads them
+    # Samples that were to stand here but could not be read.
     skipped: list[Skipped] = field(default_factory=list)
 
     @property

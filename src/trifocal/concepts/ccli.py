@@ -219,7 +219,6 @@ class CCLI(Head):
         )
 
     def _scored(self, x: Tensor) -> Scored:
-        """Return what is known of unit features."""
         scores = self._scores(x)
         standard = (scores - self.mean_) / self.spread_ if hasattr(self, "inner_") else None
         fixed = self.head in ("tf", "full")
@@ -237,7 +236,6 @@ class CCLI(Head):
         return out + self.shift_ if hasattr(self, "shift_") else out
 
     def _inferred(self, scored: Scored, dropout: float = 0.0) -> Tensor:
-        """Return f(s), (n, D)."""
         if self.head == "mlp_plain":
             return self._network(scored, dropout)
         known = scored.scores @ self.association_ if scored.known is None else scored.known
@@ -336,7 +334,6 @@ class CCLI(Head):
         return chosen
 
     def _select(self, x: Tensor, labels: Tensor) -> None:
-        """Choose alpha, and for `tf` beta, on other pictures."""
         base = self._text(x)
         if self.head != "tf":
             branch = self._inferred(self._scored(x))
@@ -368,7 +365,6 @@ class CCLI(Head):
         )
 
     def _terms(self, feature: Tensor, label: int) -> list[Term]:
-        """Return the text's part, one term a concept, and the network's part."""
         x = queries(feature, self.text_)
         terms = [Term("text", float(self._text(x)[0, label]))]
         concepts = hasattr(self, "concepts_")

@@ -73,9 +73,5 @@ class ClassTuned(TunedClip):
 
 
 def trained_template(model: Encoder) -> str | None:
-    """Return the prompt that a model's classes were trained with, or None where they were not.
-
-    Args:
-        model: A Clip or a method.
-    """
+    """Return the prompt that a model's classes were trained with, or None where they were not."""
     return convention(model, CONVENTION).get("template")

@@ -226,12 +226,7 @@ def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) 
 
 
 def complaint(diagnostics: dict[str, float], debias: bool) -> str:
-    """Return a sentence on degenerate concepts and what would help, or "" for healthy ones.
-
-    Args:
-        diagnostics: Of `diagnose`.
-        debias: Whether images were de-biased.
-    """
+    """Return a sentence on degenerate concepts and what would help, or "" for healthy ones."""
     if not diagnostics["empty_classes"] and diagnostics["used_share"] >= LOW_SHARE:
         return ""
     remedy = "more text concepts" if debias else "debias=True, or more text concepts,"

@@ -210,7 +210,6 @@ class Head(Fitted):
         concept_text: Tensor | None,
         val: Labeled | None,
     ) -> Support:
-        """Return what `fit` was given, checked."""
         for name, given, wanted in (
             ("class_text", class_text, self.wants_text),
             ("concept_text", concept_text, self.wants_concepts),

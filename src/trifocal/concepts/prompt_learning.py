@@ -64,7 +64,6 @@ class Coop(ClassTuned):
 
 
 def _context(clip: Clip, config: CoopConfig) -> ContextConfig:
-    """Return the context in terms of ids."""
     start = tuple(clip.tokenizer.encode(config.words)[1:-1])
     classes: list[tuple[int, ...]] = []
     if config.class_specific:

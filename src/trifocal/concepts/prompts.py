@@ -127,12 +127,6 @@ def class_text(
 ) -> Tensor:
     """Return (D, d) text features of classes, in the manner of `ensemble`.
 
-    Args:
-        model: A Clip or another encoder of texts.
-        classnames: D names.
-        templates: Prompts with "{}" for the name.
-        order: Of averaging and normalizing.
-
     Raises:
         UserError: there is no class or no template, or a template has no place for the name.
     """

@@ -19,25 +19,17 @@ def queries(features: Tensor, learned: Tensor) -> Tensor:
 
 
 def class_sums(values: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return (D, n) sums over the support images of each class.
+    """Return (D, n) sums of the rows of (N, n) values, support images, by their (N,) classes.
 
     Adding rows is several times faster than multiplying by one-hot labels.
-
-    Args:
-        values: (N, n), a row for each support image.
-        labels: (N,) their classes.
-        classes: D.
     """
     return values.new_zeros(classes, values.shape[1]).index_add(0, labels, values)
 
 
 def in_blocks(function: Callable[[Tensor], Tensor], features: Tensor, width: int) -> Tensor:
-    """Return what a function gives for rows, a block at a time to bound the memory.
+    """Return what a function from (b, d) to (b, D) gives for (n, d) rows, in blocks.
 
-    Args:
-        function: From (b, d) to (b, D).
-        features: (n, d).
-        width: Numbers that the function holds for a row.
+    `width` counts the numbers that the function holds for a row, which bound the memory.
     """
     rows = max(1, _BLOCK // max(1, width))
     if len(features) <= rows:

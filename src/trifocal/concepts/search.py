@@ -215,13 +215,9 @@ def choose_scale(
 
 
 def quality(logits: Tensor, labels: Tensor) -> tuple[int, float]:
-    """Return how many images are right, and their cross-entropy, negated: larger is better.
+    """Return how many of (n, D) logits are right, and their cross-entropy, negated.
 
     It is rounded to a thousandth: below that the precision of the numbers would decide.
-
-    Args:
-        logits: (n, D) of held-out images.
-        labels: (n,) their classes.
     """
     right = int((logits.argmax(1) == labels).sum())
     return right, -round(float(F.cross_entropy(logits, labels)), 3)
@@ -232,14 +228,12 @@ def _first_best(counts: Tensor) -> int:
 
 
 def hold_out_one(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return positions of the support without and of one drawn image of each class.
+    """Return positions of the support without and of one drawn image of each of its (N,) classes.
+
+    The global random state is not touched.
 
     For selection without validation images: fit on the first, select on the second, fit on all.
     The idea of HOSO (arXiv 2603.04341).
-
-    Args:
-        labels: (N,) classes.
-        seed: Of the draw; the global random state is not touched.
 
     Raises:
         UserError: a class has a single image.

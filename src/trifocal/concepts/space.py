@@ -23,16 +23,11 @@ _FLOOR = 1e-2  # share of the largest variance that every direction has at least
 
 @dataclass(frozen=True)
 class ConceptSpace:
-    """From features to coordinates in which a Gaussian prior has one width for all weights.
+    """From features to coordinates in which a Gaussian prior has one width for all weights."""
 
-    Attributes:
-        center: (d,) m, the mean of the support.
-        metric: (d, d) symmetric; concepts' covariance to the power 1/4.
-        whitening: (d, d) the scatter within classes to the power -1/2, at length one on average.
-    """
-
-    center: Tensor
-    metric: Tensor
+    center: Tensor  # (d,) m, the mean of the support
+    metric: Tensor  # (d, d) symmetric; concepts' covariance to the power 1/4
+    # (d, d) the scatter within classes to the power -1/2, at length one on average.
     whitening: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:

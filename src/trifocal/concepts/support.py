@@ -24,23 +24,15 @@ def unit(features: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Support:
-    """What a head is fitted to, checked.
+    """What a head is fitted to, checked."""
 
-    Attributes:
-        views: (N, V, d) features as they were given, not normalized.
-        labels: (N,) long, 0..D-1; each class occurs.
-        text: (D, d) class texts as they were given, or None for a head without a text branch.
-        concepts: (I, d) unit text concepts, or None.
-        val: Features and labels that selection may use, or None.
-        classes: D.
-    """
-
-    views: Tensor
-    labels: Tensor
+    views: Tensor  # (N, V, d) features as they were given, not normalized
+    labels: Tensor  # (N,) long, 0..D-1; each class occurs
+    # (D, d) class texts as they were given, or None for a head without a text branch.
     text: Tensor | None
-    concepts: Tensor | None
-    val: Labeled | None
-    classes: int
+    concepts: Tensor | None  # (I, d) unit text concepts, or None
+    val: Labeled | None  # features and labels that selection may use, or None
+    classes: int  # D
 
     @property
     def features(self) -> Tensor:

@@ -94,11 +94,7 @@ def check_context(
 ) -> list[str]:
     """Return the concepts with a prompt that the text tower would cut; warn where they are many.
 
-    Args:
-        vocabulary: I concepts.
-        tokenizer: Of the text tower; its `context_length` is the limit.
-        templates: Prompts with "{}" for the concept.
-        lengths: (I * t,) numbers of ids of the prompts, where these are tokenized already.
+    `lengths` (I * t,) are numbers of ids of the prompts, where these are tokenized already.
     """
     room = tokenizer.context_length - 2  # start and end of text
     texts = concept_prompts(vocabulary, templates)
@@ -186,7 +182,6 @@ def _pieces(tokenizer: Tokenizer, text: str) -> int:
 
 
 def _vocabulary(found: Iterable[tuple[str, str | None]], where: str) -> Vocabulary:
-    """Drop repetitions and judge the size."""
     kept: dict[str, tuple[str, str | None]] = {}
     repeated = 0
     for name, family in found:
@@ -215,7 +210,6 @@ def _vocabulary(found: Iterable[tuple[str, str | None]], where: str) -> Vocabula
 
 
 def _file_entries(file: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield concepts and families of a file."""
     where = f"the vocabulary {file}"
     if not file.is_file():
         raise UserError(f"there is no vocabulary at {file}; give a file with a concept on a line.")

@@ -9,14 +9,11 @@ from trifocal.metrics.result import Result
 
 
 def summarize(rows: Iterable[Result]) -> dict[str, float]:
-    """Return a model's summary, as fractions; what was not measured is left out.
+    """Return the summary of one model's run, as fractions; what was not measured is left out.
 
     `composition` is the mean of the three groups (over benchmarks, if there are several),
     `zero_shot` the mean accuracy over classification sets, `i2t` and `t2i` recall@1 of text and
     of image retrieval (over sets), and `retrieval` the mean of these two.
-
-    Args:
-        rows: Results of one model and one run.
     """
     values: dict[str, list[float]] = {}
     for row in rows:

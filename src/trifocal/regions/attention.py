@@ -14,12 +14,10 @@ from trifocal.clip import Clip
 def cls_attention(clip: Clip, pixels: Tensor) -> Tensor:
     """Return (B, rows, columns), how CLS spreads its attention over the patches; each sums to 1.
 
+    The pixels are (B, 3, H, W), as the Clip's `encode_image` takes them.
+
     The mean over the heads of the last block, a map adapter's share included; what CLS pays to
     itself is left out.
-
-    Args:
-        clip: A `Clip`, adapted or not.
-        pixels: (B, 3, H, W), as `encode_image` takes them.
     """
     layer: Any = clip.network.vision_model.encoder.layers[-1]
     seen: list[Tensor] = []

@@ -106,7 +106,6 @@ class Augmentation:
         return made
 
     def _drawn(self, rng: np.random.Generator) -> list[Step]:
-        """Draw the operations to apply, with their magnitudes."""
         steps = []
         for index in rng.integers(len(OPERATIONS), size=self.operations):
             if rng.random() < self.probability:
@@ -114,7 +113,6 @@ class Augmentation:
         return steps
 
     def _magnitude(self, name: str, rng: np.random.Generator) -> float:
-        """Return the strength of an operation: its sign, or its factor, drawn."""
         share = self.level / _LEVELS
         if name in ("brightness", "sharpness"):
             return rng.uniform(0.5, 1.5) if self.enhance == "range" else share * 1.8 + 0.1

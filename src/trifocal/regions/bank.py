@@ -34,17 +34,11 @@ _SCORED = 65_536  # entries scored at a time
 
 @dataclass(frozen=True)
 class Bank:
-    """Explanations to choose from.
+    """Explanations to choose from."""
 
-    Attributes:
-        texts: T distinct texts, in the order of the file.
-        features: (T, D) unit rows on the CPU, float32, or float16 above `FLOAT32_BYTES`.
-        key: A hash of what the features were made from.
-    """
-
-    texts: list[str]
-    features: Tensor
-    key: str = ""
+    texts: list[str]  # T distinct texts, in the order of the file
+    features: Tensor  # (T, D) unit rows on the CPU, float32, or float16 above `FLOAT32_BYTES`
+    key: str = ""  # a hash of what the features were made from
 
     def best(self, queries: Tensor, top: int) -> tuple[Tensor, Tensor]:
         """Return the highest cosines and whose they are, each (N, min(top, T)), best first.
@@ -74,14 +68,10 @@ def load_bank(
 ) -> Bank:
     """Read a bank and embed it, or take the embeddings from its cache.
 
+    `texts` are those of `read_bank(path)`, if it was called before.
+
     A folder that cannot be written to costs the cache alone: a warning says so. A model that has
     no fingerprint is never cached.
-
-    Args:
-        path: See `read_bank`.
-        encoder: What `regions.region_encoder` returns.
-        texts: What `read_bank` returned, if it was called before.
-        progress: Told of every text that is embedded.
 
     Raises:
         UserError: the file is no bank.
@@ -143,7 +133,6 @@ def _clean(text: str) -> str:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield number and content of lines that are not empty."""
     try:
         with file.open(encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):

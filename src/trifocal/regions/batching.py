@@ -66,21 +66,13 @@ class RegionBatch:
 
 @dataclass(frozen=True)
 class RegionBatching:
-    """How samples become a `RegionBatch`.
+    """How samples become a `RegionBatch`."""
 
-    Attributes:
-        tokenize: Sentences to a `TextBatch`.
-        preprocess: The tower's own, for its image side.
-        prompt: How regions are shown and described.
-        loss: Decides which texts and which wrong regions are needed.
-        augmentation: What is done to the slots.
-    """
-
-    tokenize: Tokenize
-    preprocess: Preprocess
-    prompt: PromptConfig
-    loss: Loss = "dual"
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    tokenize: Tokenize  # sentences to a `TextBatch`
+    preprocess: Preprocess  # the tower's own, for its image side
+    prompt: PromptConfig  # how regions are shown and described
+    loss: Loss = "dual"  # decides which texts and which wrong regions are needed
+    augmentation: Augmentation = field(default_factory=Augmentation)  # what is done to the slots
 
     def draw(
         self, sample: RegionSample, rng: np.random.Generator

@@ -149,12 +149,9 @@ def region_encoder(
     variant: str | None = None,
     layout: Layout | None = None,
 ) -> EmbedsRegions:
-    """Return the object that embeds regions: the model itself if it can, or an encoder over it.
+    """Return what embeds regions: the model itself if it can, or an encoder over it.
 
-    Args:
-        model: A Clip, a method, or anything with `encode_regions` and `encode_inferences`.
-        prompt: How it is shown a region; by default `default_prompt`.
-        variant, layout: Changes to that.
+    It shows regions as `prompt` says, by default `default_prompt`, changed by variant and layout.
     """
     if isinstance(model, EmbedsRegions):
         return model

@@ -285,7 +285,6 @@ class _Pieces:
 
 
 def _variant(name: str) -> Variant:
-    """Return a variant by name."""
     if name not in VARIANTS:
         raise UserError(
             f"there is no prompt variant {name!r}; choose from {', '.join(VARIANTS)}."
@@ -315,7 +314,6 @@ def _shown(
 
 
 def _part(image: Image.Image, part: Part) -> Image.Image:
-    """Return the whole picture, or its first or second square."""
     if part == "whole":
         return image
     width, height = image.size
@@ -330,7 +328,6 @@ def _plain(image: Image.Image, size: int, preprocess: Preprocess | None) -> Tens
 
 
 def _assembled(pair: Sequence[Image.Image], config: PromptConfig) -> np.ndarray:
-    """Return the (S, 3, H, W) pixels of a (region, context) pair."""
     arrays = [_channels_first(slot) for slot in pair]
     if config.order == "context_first":
         arrays.reverse()

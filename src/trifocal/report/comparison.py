@@ -35,11 +35,8 @@ class Cell:
 def compare(rows: Iterable[Result], reference: str | None = None) -> dict[tuple, dict[str, Cell]]:
     """Return, for every measure in order of appearance, the cell of every model.
 
-    Rows of one model with one key are runs with different seeds, and are averaged.
-
-    Args:
-        rows: Results of any number of models.
-        reference: Model that the others are compared with, by default the first.
+    Rows of one model with one key are runs with different seeds, and are averaged. Models are
+    compared with the `reference`, by default the first.
     """
     grouped: dict[tuple, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     models: dict[str, None] = {}
@@ -110,13 +107,7 @@ def seeds_note(runs: int) -> str:
 def comparison_table(
     rows: Sequence[Result], *, reference: str | None = None, title: str = ""
 ) -> Table:
-    """Return the table of all measures, in parts by benchmark, by models.
-
-    Args:
-        rows: Results of any number of models, e.g. of several results files.
-        reference: Model the others are compared with, by default the first.
-        title: Heading.
-    """
+    """Return the table of all measures, in parts by benchmark, by models; see `compare`."""
     models = list(dict.fromkeys(row.model for row in rows))
     body: list[Row] = []
     benchmark = None

@@ -119,9 +119,7 @@ def results_report(
         base: Name of the model that the curves start from.
         models: Models by name, to be asked the questions of `shown`.
         logs: Training logs by the name of the model that came of them.
-        shown: Questions with pictures.
-        remark: What a reader must know to read the numbers rightly.
-        title: Heading.
+        shown, remark: See `composition_chapter`.
     """
     curves, models, logs = curves or {}, models or {}, logs or {}
     on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}

@@ -81,13 +81,9 @@ def tour_chapter(
     pictures: Sequence[Picture],
     commands: Sequence[str],
 ) -> Chapter:
-    """Return the chapter.
+    """Return the chapter of results by the keys of `TITLES`, with explained answers.
 
-    Args:
-        summaries: Results by the keys of `TITLES`.
-        answers: Which questions were answered rightly.
-        pictures: Explained answers.
-        commands: What gives them again.
+    The `commands` are those that give the explanations again.
     """
     tested = next(one.row.n for one in summaries[NAMED].measured if one.row.metric == ACC)
     honest = _HONEST.format(tested=tested, concepts=len(WORLD_CONCEPTS))
@@ -102,7 +98,6 @@ def tour_chapter(
 
 
 def _curves(summaries: Mapping[str, Summary]) -> Plots:
-    """Return accuracy over shots under both wordings, side by side."""
     plots = [
         curves(summary, [name], MAP, title=TITLES[name], bands=False)
         for name, summary in summaries.items()
@@ -117,7 +112,6 @@ def _curves(summaries: Mapping[str, Summary]) -> Plots:
 
 
 def _table(summaries: Mapping[str, Summary]) -> Table:
-    """Return the same numbers."""
     parts = {TITLES[name]: shots_table(summary, [name], MAP) for name, summary in summaries.items()}
     columns = [
         Column(column.label, f"{title}, shots a class")
@@ -151,7 +145,6 @@ def _differences(
 
 
 def _against(summaries: Mapping[str, Summary], answers: Answers) -> Table:
-    """Return the table of paired differences to concept-map."""
     others = [method for method in summaries[NAMED].methods if method != MAP]
     return Table(
         f"Against {MAP}, on the same test pictures",
@@ -164,8 +157,6 @@ def _against(summaries: Mapping[str, Summary], answers: Answers) -> Table:
 
 
 def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
-    """Return what the numbers say."""
-
     def means(method: str) -> list[str]:
         found = [one.mean(method, [name], one.shots) for name, one in summaries.items()]
         return ["–" if cell is None else f"{percent(cell.value)} %" for cell in found]
@@ -213,7 +204,6 @@ def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
 
 
 def _apart(summaries: Mapping[str, Summary], answers: Answers, method: str) -> str:
-    """Return how far a method is from concept-map, in words."""
     told = [
         "–" if one is None else f"{signed(100 * one.value)} (± {100 * one.half:.1f})"
         for one in _differences(summaries, answers, method)
@@ -222,7 +212,6 @@ def _apart(summaries: Mapping[str, Summary], answers: Answers, method: str) -> s
 
 
 def _domains(summary: Summary) -> Table:
-    """Return the table of shifted domains, by descriptions."""
     table = domains_table(summary, TOLD)
     return replace(
         table,

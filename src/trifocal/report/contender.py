@@ -21,21 +21,13 @@ SUMMARY_NAMES = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One of the models that a chapter compares.
+    """One of the models that a chapter compares."""
 
-    Attributes:
-        label: Its name in tables and legends.
-        runs: Results of each of its training runs (one for the base).
-        model: The model itself, for examples and heat maps.
-        logs: The `metrics.jsonl` of its runs.
-        curve: The way from the base to it (WiSE-FT), if it was measured.
-    """
-
-    label: str
-    runs: Sequence[Sequence[Result]]
-    model: Any = None
-    logs: Sequence[Path] = ()
-    curve: Sequence[CurvePoint] = ()
+    label: str  # its name in tables and legends
+    runs: Sequence[Sequence[Result]]  # results of each of its training runs (one for the base)
+    model: Any = None  # the model itself, for examples and heat maps
+    logs: Sequence[Path] = ()  # the `metrics.jsonl` of its runs
+    curve: Sequence[CurvePoint] = ()  # the way from the base to it (WiSE-FT), if it was measured
 
     @property
     def rows(self) -> list[Result]:

@@ -57,12 +57,7 @@ def few_shot_report(
 ) -> Report:
     """Return a report of few-shot results alone, as `trifocal eval few-shot` makes it.
 
-    Args:
-        summary: The results.
-        answers: Which questions were answered rightly, for paired differences.
-        reference: Method that is featured, and that the others are compared with.
-        commands: What was typed.
-        title: Heading.
+    `commands` is what was typed; see `few_shot_chapter` for the rest.
     """
     names = ", ".join(summary.methods)
     facts = [*protocol_facts(summary)]
@@ -87,8 +82,7 @@ def few_shot_chapter(
         summary: The results.
         answers: Which questions were answered rightly, for paired differences.
         reference: Method that is featured, and that the others are compared with.
-        title: Heading.
-        lead: What was done and what came out; by default the numbers in a sentence.
+        title, lead: See `Chapter`; by default the lead is the numbers in a sentence.
         remark: What a reader must know besides.
     """
     own = summary.having(TEST)
@@ -124,15 +118,7 @@ def highlights(summary: Summary, datasets: Sequence[str], reference: str) -> Hig
 def accuracy_highlight(
     summary: Summary, datasets: Sequence[str], reference: str, count: int, of: str = ""
 ) -> Highlight | None:
-    """Return a method's accuracy at a number of shots, and its gain over zero-shot.
-
-    Args:
-        summary: The results.
-        datasets: What to average over.
-        reference: The method.
-        count: Shots.
-        of: Added to its name.
-    """
+    """Return a method's accuracy, averaged over data sets, and its gain over zero-shot."""
     value = summary.mean(reference, datasets, [count])
     zero = summary.mean(ZERO_SHOT, datasets, [count])
     if value is None:
@@ -190,15 +176,7 @@ def curve_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> l
 def curves(
     summary: Summary, datasets: Sequence[str], reference: str, *, title: str = "", **options: Any
 ) -> Plot:
-    """Return the figure of accuracy over shots, averaged over data sets.
-
-    Args:
-        summary: The results.
-        datasets: What to average over.
-        reference: Method that is featured.
-        title: What it was measured on.
-        options: Of `few_shot_figures.over_shots`.
-    """
+    """Return the figure of accuracy over shots, averaged over data sets; see `over_shots`."""
     series = _series(summary, datasets, reference)
     figure = few_shot_figures.over_shots(series, title=title, **options)
     heading = f"{title}: accuracy over shots" if title else "Accuracy over shots"

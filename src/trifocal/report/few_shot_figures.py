@@ -32,10 +32,10 @@ def over_shots(
     legend: bool = True,
     bands: bool = True,
 ) -> Markup:
-    """Draw accuracy over the number of shots, in percent.
+    """Draw accuracy over the number of shots (`x`), in percent, a line a method.
 
     Args:
-        series: A method each, `x` its shots.
+        series: A method each.
         title: What it was measured on.
         small: One of several panels.
         legend: Whether to name the lines.
@@ -64,7 +64,6 @@ def over_shots(
 
 
 def _look(place: int) -> dict[str, Any]:
-    """Return how the line of a method is drawn."""
     color, marker, line = figures.style(place)
     featured, flat = place == FEATURED, place == FLAT
     return {
@@ -95,13 +94,9 @@ def legend_alone(series: Sequence[Series], *, small: bool = False) -> Markup:
 
 
 def gains(names: Sequence[str], featured: Series, others: Sequence[Series], x_label: str) -> Markup:
-    """Draw what a method gains on each data set as bars, and what others gain as marks.
+    """Draw what a method gains on data sets (`x`, points) as bars, and what others gain as marks.
 
-    Args:
-        names: Data sets, top to bottom.
-        featured: `x` are its gains, in points; `band` their intervals.
-        others: `x` are theirs.
-        x_label: What is gained over what.
+    Data sets go from top to bottom; `x_label` says what is gained over what.
     """
     with mpl.rc_context(figures.RC):
         figure, axes, places = figures.new_rows(names, x_label, 1.2 + 0.36 * len(names))

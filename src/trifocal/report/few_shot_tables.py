@@ -22,10 +22,7 @@ def few_shot_tables(
 ) -> list[Table]:
     """Return all tables that the results fill, narrow enough for a terminal.
 
-    Args:
-        summary: The results.
-        answers: Which questions were answered rightly, for paired differences.
-        reference: Method that the others are compared with; None leaves the comparison out.
+    Methods are compared with the `reference` in paired `answers`, where both are given.
     """
     own = summary.having(TEST)
     parts = [(own, f"Mean of {len(own)} data sets")] if len(own) > 1 else []
@@ -56,14 +53,9 @@ def shots_table(
     title: str = "",
     mean: bool = True,
 ) -> Table:
-    """Return accuracies of methods by shots, in percent.
+    """Return accuracies of methods by shots in percent, averaged over data sets.
 
-    Args:
-        summary: The results.
-        datasets: What to average over.
-        reference: Method whose row is set off.
-        title: Heading.
-        mean: Whether several numbers of shots have a column of their mean.
+    The row of the `reference` is set off; several numbers of shots have a column of their `mean`.
     """
     columns = {str(count): [count] for count in summary.shots}
     if mean and len(columns) > 1:
@@ -168,10 +160,7 @@ def domains_table(summary: Summary, dataset: str) -> Table:
 def base_to_new_table(summary: Summary, datasets: Sequence[str], *, each: bool = False) -> Table:
     """Return accuracies on the classes that were fitted to, on new ones, and harmonic means.
 
-    Args:
-        summary: The results.
-        datasets: What to average over.
-        each: Whether each data set's own numbers follow.
+    They are averaged over data sets; with `each`, every data set's own numbers follow.
     """
     count = summary.most_shots(BASE)
     rows = _halves(summary, datasets, count)

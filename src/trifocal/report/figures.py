@@ -48,22 +48,15 @@ RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Series:
-    """A named line or point.
+    """A named line or point."""
 
-    Attributes:
-        label: Its name in the legend.
-        x: Positions.
-        y: Values, as many.
-        spread: Half-lengths (x, y) of error bars at the last point, if known.
-        place: Which color and marker it has; a model keeps its own on all figures of a page.
-        band: Lower and upper ends (low, high) of an interval at every point, if known.
-    """
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    label: str  # its name in the legend
+    x: Sequence[float]  # positions
+    y: Sequence[float]  # values, as many
+    # Half-lengths (x, y) of error bars at the last point, if known.
     spread: tuple[float, float] | None = None
-    place: int = 0
+    place: int = 0  # which color and marker it has; a model keeps its own on all figures of a page
+    # Lower and upper ends (low, high) of an interval at every point, if known.
     band: tuple[Sequence[float], Sequence[float]] | None = None
 
 
@@ -82,13 +75,9 @@ def style(place: int) -> tuple[str, str, Any]:
 
 
 def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
-    """Draw what was gained (up) against what it cost (left), in percent.
+    """Draw what was gained (up) against what it cost (left), in percent; the base comes first.
 
-    Args:
-        series: The base first. The last point of each is the model itself; points before it are
-            the way there (WiSE-FT).
-        x_label: What must not be lost.
-        y_label: What is to be gained.
+    The last point of a series is the model itself; points before it are the way there (WiSE-FT).
     """
     with mpl.rc_context(RC):
         figure, axes = new_axes()
@@ -125,13 +114,9 @@ def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
 
 
 def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: float) -> Markup:
-    """Draw one row a measure and one dot a model, with a line at chance.
+    """Draw one row a measure, top to bottom, and one dot a model, with a line at chance.
 
-    Args:
-        rows: Names of the measures, top to bottom.
-        series: A model each; `x` are its values in the order of `rows`, `y` is ignored.
-        x_label: The scale.
-        chance: What guessing scores on it.
+    A series has its values (`x`) in the order of the rows; its `y` is ignored.
     """
     with mpl.rc_context(RC):
         figure, axes, places = new_rows(rows, x_label, 1.0 + 0.48 * len(rows))
@@ -198,9 +183,7 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 def to_svg(figure: Figure, name: str) -> Markup:
     """Return a figure as SVG to stand inside a page; equal figures give equal text.
 
-    Args:
-        figure: What to draw.
-        name: Distinguishes the ids in this figure from those in others on the page.
+    The name distinguishes the ids in this figure from those in others on the page.
     """
     buffer = io.StringIO()
     salt = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -222,15 +205,10 @@ def to_svg(figure: Figure, name: str) -> Markup:
 
 
 def heat_overlay(picture: Image.Image, weights: np.ndarray, *, size: int = 160) -> Image.Image:
-    """Lay a heat map over a picture.
+    """Lay a heat map over a picture, of the aspect ratio that the patches cover; return an RGB one.
 
-    Args:
-        picture: The picture, of the aspect ratio that the patches cover.
-        weights: (rows, columns), one value a patch, not negative.
-        size: Longer side of the result.
-
-    Returns:
-        An RGB image: the highest patch brightest, however small its weight.
+    Weights are (rows, columns), not negative; the highest patch is brightest, however small its
+    weight. The longer side of the result is `size` pixels.
     """
     scale = size / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

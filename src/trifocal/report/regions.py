@@ -65,17 +65,11 @@ _TOUR_REMARK = (
 
 @dataclass(frozen=True)
 class ShownRegion:
-    """A region to look at, with what is true of it.
+    """A region to look at, with what is true of it."""
 
-    Attributes:
-        region: The picture and the boxes.
-        truth: What follows from it, in words.
-        right: The answers that count as right.
-    """
-
-    region: Region
-    truth: str
-    right: frozenset[str]
+    region: Region  # the picture and the boxes
+    truth: str  # what follows from it, in words
+    right: frozenset[str]  # the answers that count as right
 
 
 def tour_chapter(
@@ -107,17 +101,14 @@ def region_chapter(
     remark: str = "",
     label: str = "",
 ) -> Chapter:
-    """Return the chapter that compares models on regions.
+    """Return the chapter that compares models on regions; the frozen base comes first.
 
     Args:
-        contenders: The frozen base first; the others are compared with it.
-        title: Heading.
-        lead: What was done and what came out.
+        contenders: The models; the others are compared with the first.
+        lead, remark, label: See `Chapter`, and `Note` for what numbers must be read with.
         trained: Number of trained parameters by contender.
         shown: Regions to look at, for the contenders whose model is given.
         bank: Explanations that are ranked for them.
-        remark: What a reader must know to read the numbers rightly.
-        label: Where the numbers come from.
     """
     blocks: list[Block] = [_highlights(contenders, trained)]
     if remark:

@@ -40,23 +40,14 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A question with a picture that a reader can look at.
+    """A question with a picture that a reader can look at."""
 
-    Attributes:
-        display: The picture for the reader.
-        picture: The picture for the model.
-        subject: What the question is about, in a few words.
-        caption: The true sentence.
-        negative: The false one.
-        words: Words of the caption worth a heat map.
-    """
-
-    display: Image.Image
-    picture: Picture
-    subject: str
-    caption: str
-    negative: str
-    words: tuple[str, ...] = ()
+    display: Image.Image  # the picture for the reader
+    picture: Picture  # the picture for the model
+    subject: str  # what the question is about, in a few words
+    caption: str  # the true sentence
+    negative: str  # the false one
+    words: tuple[str, ...] = ()  # words of the caption worth a heat map
 
 
 def shown_of(
@@ -64,10 +55,7 @@ def shown_of(
 ) -> list[Shown]:
     """Return the first questions of every subset of a composition benchmark, none of others.
 
-    Args:
-        benchmark: The world, SugarCrepe, or another.
-        root: Folder of its data.
-        image_size: What the models see, in pixels (`Clip.image_size`).
+    Data are read below `root`; `image_size` is what the models see, in pixels (`Clip.image_size`).
     """
     if isinstance(benchmark, World):
         return world_shown(image_size, seed=benchmark.seed, split=benchmark.split)
@@ -115,12 +103,7 @@ def world_shown(
 
 
 def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
-    """Return the first items of every subset of SugarCrepe, with their photos, none twice.
-
-    Args:
-        items: The benchmark's items, whose pictures are files.
-        each: How many of a subset.
-    """
+    """Return the first `each` of every subset of SugarCrepe, with their photo files, none twice."""
     found: list[Shown] = []
     count, used = dict.fromkeys(SUBSETS, 0), set()
     for item in items:

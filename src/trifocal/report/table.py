@@ -18,40 +18,24 @@ def tone_of(change: float, sure: bool = True, unsure: Tone = "flat") -> Tone:
 
 @dataclass(frozen=True)
 class Entry:
-    """A table's cell.
+    """A table's cell."""
 
-    Attributes:
-        value: The number or the words.
-        change: How it compares with the reference.
-        tone: The color of the change, or of the value where there is none.
-        hint: What a page tells who points at it.
-        spread: Half of its interval, the number behind "±".
-        best: Whether it is the best of its column, which a terminal prints in bold.
-    """
-
-    value: str
-    change: str = ""
-    tone: Tone = ""
-    hint: str = ""
-    spread: str = ""
-    best: bool = False
+    value: str  # the number or the words
+    change: str = ""  # how it compares with the reference
+    tone: Tone = ""  # the color of the change, or of the value where there is none
+    hint: str = ""  # what a page tells who points at it
+    spread: str = ""  # half of its interval, the number behind "±"
+    best: bool = False  # whether it is the best of its column, which a terminal prints in bold
 
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column.
+    """A table's column."""
 
-    Attributes:
-        label: Heading.
-        group: On a page, neighbors of one group share a heading above theirs.
-        hint: What a page tells who points at the heading.
-        words: Whether it holds words, which begin at the left, and not numbers.
-    """
-
-    label: str
-    group: str = ""
-    hint: str = ""
-    words: bool = False
+    label: str  # heading
+    group: str = ""  # on a page, neighbors of one group share a heading above theirs
+    hint: str = ""  # what a page tells who points at the heading
+    words: bool = False  # whether it holds words, which begin at the left, and not numbers
 
 
 @dataclass(frozen=True)
@@ -65,23 +49,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers side by side.
+    """Numbers side by side."""
 
-    Attributes:
-        title: Heading.
-        corner: What the rows are.
-        columns: One for each entry of a row.
-        rows: The rows.
-        caption: How to read it, below it on a page.
-        brief: Heading where there is no caption, in a terminal; by default the title.
-    """
-
-    title: str
-    corner: str
-    columns: Sequence[Column]
+    title: str  # heading
+    corner: str  # what the rows are
+    columns: Sequence[Column]  # one for each entry of a row
     rows: Sequence[Row]
-    caption: str = ""
-    brief: str = ""
+    caption: str = ""  # how to read it, below it on a page
+    brief: str = ""  # heading where there is no caption, in a terminal; by default the title
     kind: ClassVar[str] = "table"
 
     @property

@@ -66,7 +66,6 @@ def _headings(table: Table, rows: Sequence[Sequence[Text]]) -> list[str]:
 
 
 def _cell(entry: Entry) -> Text:
-    """Return value, spread and change of an entry, in its colors."""
     if entry.value == "–":
         return Text("–", style="dim")
     color = _STYLES[entry.tone]

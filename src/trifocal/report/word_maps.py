@@ -22,15 +22,10 @@ from trifocal.tuning.embedding import EmbedsAsClip
 
 @dataclass(frozen=True)
 class WordMap:
-    """A word of a caption and the patches it looks at.
+    """A word of a caption and the patches it looks at."""
 
-    Attributes:
-        word: As it stands in the caption.
-        weights: (rows, columns), sum 1.
-    """
-
-    word: str
-    weights: np.ndarray
+    word: str  # as it stands in the caption
+    weights: np.ndarray  # (rows, columns), sum 1
 
 
 @torch.no_grad()
@@ -39,11 +34,7 @@ def word_maps(
 ) -> list[WordMap]:
     """Return the map of every word of a caption, in order, without punctuation.
 
-    Args:
-        model: A Clip or a method.
-        picture: The picture or its path.
-        caption: The sentence.
-        weighting: See `losses.alignment.patch_weights`.
+    For a Clip or a method; see `losses.alignment.patch_weights` for the weighting.
     """
     clip = model if isinstance(model, Clip) else model.clip
     training = clip.training

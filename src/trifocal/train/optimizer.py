@@ -23,17 +23,11 @@ Groups = list[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class _Rates:
-    """What every optimizer has.
+    """What every optimizer has."""
 
-    Attributes:
-        name: Which optimizer.
-        lr: The learning rate after warm-up.
-        weight_decay: Decoupled (but for SGD); of matrices only, not of biases, gains and the
-            logit scale.
-    """
-
-    name: str
-    lr: float = 5e-6
+    name: str  # which optimizer
+    lr: float = 5e-6  # the learning rate after warm-up
+    # Decoupled (but for SGD); of matrices only, not of biases, gains and the logit scale.
     weight_decay: float = 0.1
 
     def __post_init__(self) -> None:
@@ -56,7 +50,6 @@ class _Means(_Rates):
         config.at_least(self, {"eps": 0}, "optimizer")
 
     def adamw(self, groups: Groups) -> torch.optim.AdamW:
-        """Return AdamW over groups."""
         every = [parameter for group in groups for parameter in group["params"]]
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in every)
         return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, eps=self.eps, fused=fused)
@@ -138,7 +131,6 @@ def make_optimizer(method: Method, settings: Optimizer) -> torch.optim.Optimizer
 
 
 def _only(groups: Groups, wanted: Callable[[torch.nn.Parameter], bool]) -> Groups:
-    """Return the groups with the wanted parameters alone, empty ones left out."""
     kept = [{**group, "params": list(filter(wanted, group["params"]))} for group in groups]
     return [group for group in kept if group["params"]]
 

@@ -18,11 +18,7 @@ _NO_DECAY = ("bn", "ln", "norm", "bias", "logit_scale")
 def decay_groups(
     named_parameters: Iterable[tuple[str, nn.Parameter]], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Split the parameters that require gradients into a decayed and an undecayed group.
-
-    Args:
-        named_parameters: As `nn.Module.named_parameters` gives them.
-        weight_decay: The decay of the first group; the second has 0.
+    """Split the parameters that require gradients: those with `weight_decay`, and those without.
 
     Returns:
         Up to two groups for an optimizer, each with `params` and `weight_decay`; empty ones are

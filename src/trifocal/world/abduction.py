@@ -68,24 +68,15 @@ class AbductionScene:
 
 @dataclass(frozen=True)
 class AbductionItem:
-    """A test instance with fixed words.
+    """A test instance with fixed words."""
 
-    Attributes:
-        id: Scene and thing.
-        scene: The scene.
-        instance: The region.
-        fold: Number of the retrieval fold; a fold holds no meaning twice.
-        clue: What the region literally shows.
-        inference: What follows from it.
-        proposals: What a detector might propose in the picture, in unit coordinates.
-    """
-
-    id: str
+    id: str  # scene and thing
     scene: AbductionScene
-    instance: Instance
-    fold: int
-    clue: str
-    inference: str
+    instance: Instance  # the region
+    fold: int  # number of the retrieval fold; a fold holds no meaning twice
+    clue: str  # what the region literally shows
+    inference: str  # what follows from it
+    # What a detector might propose in the picture, in unit coordinates.
     proposals: tuple[UnitBox, ...]
 
     @property

@@ -133,11 +133,9 @@ class _Canvas:
         self.rng = rng
 
     def px(self, *values: float) -> list[float]:
-        """Turn unit coordinates into pixels."""
         return [v * (self.height if i % 2 else self.width) for i, v in enumerate(values)]
 
     def shade(self, top: Rgb, bottom: Rgb, y0: float, y1: float, x0: float = 0, x1: float = 1):
-        """Fill a box with a vertical gradient."""
         left, upper, right, lower = (round(v) for v in self.px(x0, y0, x1, y1))
         t = np.linspace(0, 1, max(1, lower - upper))[:, None, None]
         strip = np.array(top) * (1 - t) + np.array(bottom) * t
@@ -151,7 +149,6 @@ class _Canvas:
         self.draw.rectangle(self.px(x0, y0, x1, y1), fill=color)
 
     def hill(self, base: float, height: float, waves: float, color) -> None:
-        """Fill everything below a gently waving line."""
         phase = self.rng.random() * 6.28
         xs = np.linspace(0, 1, 60)
         ys = base + height * np.sin(waves * xs * 6.28 + phase)

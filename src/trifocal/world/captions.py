@@ -25,29 +25,19 @@ from trifocal.world.vocabulary import (
 
 @dataclass(frozen=True)
 class Habits:
-    """How often a writer of captions names what could be named.
+    """How often a writer of captions names what could be named."""
 
-    Attributes:
-        color: The color of a mentioned thing.
-        size: A size other than medium (so a third of all things have one to name).
-        texture: A texture other than plain.
-        relation: How the first two of several things stand to each other, where that is clear.
-        spots: Otherwise, where in the picture the things are.
-        setting: Place and condition.
-        mentions: One, two or three things (as far as there are so many).
-        opening: Begin with "there is", "a picture of" or the like.
-        in_order: Name things in the order of reading: from the left, from the top.
-    """
-
-    color: float = 0.6
-    size: float = 0.25
-    texture: float = 0.25
+    color: float = 0.6  # the color of a mentioned thing
+    size: float = 0.25  # a size other than medium (so a third of all things have one to name)
+    texture: float = 0.25  # a texture other than plain
+    # How the first two of several things stand to each other, where that is clear.
     relation: float = 1.0
-    spots: float = 0.0
-    setting: float = 0.1
+    spots: float = 0.0  # otherwise, where in the picture the things are
+    setting: float = 0.1  # place and condition
+    # One, two or three things (as far as there are so many).
     mentions: tuple[float, float, float] = (0.15, 0.8, 0.05)
-    opening: float = 0.0
-    in_order: float = 0.0
+    opening: float = 0.0  # begin with "there is", "a picture of" or the like
+    in_order: float = 0.0  # name things in the order of reading: from the left, from the top
 
 
 # "curated" captions relate things to each other, as annotators do; captions from the "web" name a
@@ -223,7 +213,6 @@ def draw_statement(scene: Scene, rng: np.random.Generator, habits: Habits = CURA
 
 
 def _placed(mention: Mention, thing: Thing, rng: np.random.Generator) -> Mention:
-    """Say where the thing is, if that is clear."""
     spots = thing.spots
     return replace(mention, spot=spots[rng.integers(len(spots))]) if spots else mention
 

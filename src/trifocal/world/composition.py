@@ -70,16 +70,10 @@ Pair = tuple[Statement, Statement]
 def composition_items(
     task: str, count: int, seed: int = 0, split: str = "test"
 ) -> list[CompositionItem]:
-    """Draw the first `count` tests of a task.
+    """Draw the first `count` tests of a task; pictures are `make_scene(seed, item.scene, split)`.
 
     Scenes are gone through in order and those that do not allow such a test are passed over; a
     longer list begins with the shorter one.
-
-    Args:
-        task: one of `TASKS`.
-        count: how many.
-        seed: which world; pictures are those of `make_scene(seed, item.scene, split)`.
-        split: whose scenes.
     """
     if task not in TASKS:
         known = ", ".join(TASKS)
@@ -116,13 +110,11 @@ def _setting(scene: Scene, rng: np.random.Generator) -> tuple[str, str] | None:
 
 
 def _related_pairs(scene: Scene) -> list[tuple[int, int]]:
-    """Return the ordered pairs of things that stand in a clear relation."""
     indices = range(len(scene.things))
     return [(i, j) for i, j in permutations(indices, 2) if scene.relation(i, j) is not None]
 
 
 def _pick(options, rng: np.random.Generator):
-    """Draw one of a sequence uniformly."""
     return options[int(rng.integers(len(options)))]
 
 

@@ -71,13 +71,9 @@ DOMAINS: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = 
 
 
 def shift(picture: Image.Image, domain: str, seed: int = 0, index: int = 0) -> Image.Image:
-    """Return an RGB picture in the style of a domain; equal arguments give equal pixels.
+    """Return an RGB picture in the style of one of `DOMAINS`; equal arguments give equal pixels.
 
-    Args:
-        picture: of any size.
-        domain: one of `DOMAINS`.
-        seed: which world; with `index` it decides the noise.
-        index: which picture of it.
+    The noise is decided by `seed`, which names a world, and `index`, a picture of it.
     """
     if domain not in DOMAINS:
         known = ", ".join(DOMAINS)

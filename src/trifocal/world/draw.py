@@ -12,15 +12,10 @@ from trifocal.world.sprites import sprite
 
 
 def draw(scene: Scene, size: int | tuple[int, int] = 64) -> Image.Image:
-    """Draw a scene.
+    """Draw a scene as an RGB picture with a side, or (height, width), of 16 or more pixels.
 
-    Args:
-        scene: what to draw.
-        size: the side of the square picture, or (height, width), in pixels; at least 16.
-
-    Returns:
-        An RGB picture. Boxes fall on whole pixels, so a drawn box is within half a pixel of its
-        thing's `box` times the size.
+    Boxes fall on whole pixels, so a drawn box is within half a pixel of its thing's `box` times the
+    size.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 16 or max(height, width) > 4096:

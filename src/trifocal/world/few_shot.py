@@ -46,21 +46,13 @@ FEW_SHOT_TEMPLATES: tuple[str, ...] = ("a {}", "there is a {}.", "a picture of a
 
 @dataclass(frozen=True)
 class FewShotClass:
-    """What all pictures of a class share; None is drawn anew for every picture.
+    """What all pictures of a class share; None is drawn anew for every picture."""
 
-    Attributes:
-        name: Invented.
-        body: Kind of the large thing.
-        sign: Kind of the thing on its upper left or right corner.
-        color: Of the body.
-        texture: Of the body.
-    """
-
-    name: str
-    body: str
-    sign: str
-    color: str | None
-    texture: str | None
+    name: str  # invented
+    body: str  # kind of the large thing
+    sign: str  # kind of the thing on its upper left or right corner
+    color: str | None  # of the body
+    texture: str | None  # of the body
 
     @property
     def descriptions(self) -> tuple[str, str]:
@@ -104,21 +96,13 @@ FEW_SHOT_CLASSES: tuple[FewShotClass, ...] = (
 
 @dataclass(frozen=True)
 class FewShotItem:
-    """One picture of a class; the scene's `id` names it.
+    """One picture of a class; the scene's `id` names it."""
 
-    Attributes:
-        scene: Body, sign and bystander, in this order.
-        label: Index into `FEW_SHOT_CLASSES`.
-        split: "train", "val" or "test".
-        seed: Which world.
-        index: Which scene of the split.
-    """
-
-    scene: Scene
-    label: int
-    split: str
-    seed: int
-    index: int
+    scene: Scene  # body, sign and bystander, in this order
+    label: int  # index into `FEW_SHOT_CLASSES`
+    split: str  # "train", "val" or "test"
+    seed: int  # which world
+    index: int  # which scene of the split
 
     @property
     def classname(self) -> str:
@@ -134,12 +118,8 @@ class FewShotItem:
 def few_shot_dataset(per_class: int, seed: int = 0, split: str = "train") -> list[FewShotItem]:
     """Return the first `per_class` pictures of every class, class after class; none is drawn yet.
 
-    Splits share no scene, and a smaller number of pictures is the beginning of a larger one.
-
-    Args:
-        per_class: how many of each class.
-        seed: which world.
-        split: "train", "val" or "test".
+    Splits ("train", "val", "test") share no scene, and a smaller number of pictures is the
+    beginning of a larger one.
     """
     classes = len(FEW_SHOT_CLASSES)
     numbers = (k * classes + label for label in range(classes) for k in range(per_class))
@@ -160,7 +140,6 @@ def few_shot_item(seed: int, index: int, split: str = "train") -> FewShotItem:
 
 
 def _things(one: FewShotClass, rng: np.random.Generator) -> tuple[Thing, ...]:
-    """Draw body, sign and bystander of a class."""
     colors = COLOR_NAMES if one.body in NOVEL_KINDS else ALLOWED_COLORS[one.body]
     color = one.color or colors[rng.integers(len(colors))]
     texture = one.texture or TEXTURES[rng.integers(len(TEXTURES))]
@@ -202,7 +181,6 @@ def _center(side: float, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _inside(center: float, side: float) -> float:
-    """Move a span of length `side` into the picture."""
     low = _BORDER + side / 2
     return min(max(center, low), 1 - low)
 

@@ -18,16 +18,9 @@ PICTURE_SCALE = 2  # a random crop of such a picture is still about as sharp as 
 
 
 class WorldFewShot:
-    """Pictures of all few-shot classes.
+    """Pictures of all few-shot classes: `shots` of each, for a model's input of `image_size`.
 
-    Args:
-        shots: how many of each class.
-        image_size: height and width of a model's input.
-        seed: which world.
-        split: "train", "val" or "test".
-
-    Attributes:
-        classnames: the names of the classes.
+    `classnames` are the names of the classes.
     """
 
     def __init__(

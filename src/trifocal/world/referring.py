@@ -42,23 +42,14 @@ _BESIDE = {"left": ("left of", "to the left of"), "right": ("right of", "to the 
 
 @dataclass(frozen=True)
 class Expression:
-    """What singles out a thing: its kind and one further property.
-
-    Attributes:
-        kind: What it is.
-        color: Its color.
-        size: "small" or "large".
-        spots: Where in the picture it is: one side, or two for a corner.
-        relation: How it stands to `other`.
-        other: Another thing, as the expression names it.
-    """
+    """What singles out a thing: its kind and one further property."""
 
     kind: str
     color: str | None = None
-    size: str | None = None
-    spots: tuple[str, ...] = ()
-    relation: str | None = None
-    other: Mention | None = None
+    size: str | None = None  # "small" or "large"
+    spots: tuple[str, ...] = ()  # where in the picture it is: one side, or two for a corner
+    relation: str | None = None  # how it stands to `other`
+    other: Mention | None = None  # another thing, as the expression names it
 
 
 @dataclass(frozen=True)
@@ -72,22 +63,14 @@ class ReferringScene:
 
 @dataclass(frozen=True)
 class ReferringItem:
-    """A test expression with fixed words.
+    """A test expression with fixed words."""
 
-    Attributes:
-        id: Scene and thing.
-        scene: The scene.
-        thing: The target.
-        expression: What singles it out.
-        sentences: Three wordings of that.
-        proposals: What a detector might propose in the picture, in unit coordinates.
-    """
-
-    id: str
+    id: str  # scene and thing
     scene: ReferringScene
-    thing: int
-    expression: Expression
-    sentences: tuple[str, ...]
+    thing: int  # the target
+    expression: Expression  # what singles it out
+    sentences: tuple[str, ...]  # three wordings of that
+    # What a detector might propose in the picture, in unit coordinates.
     proposals: tuple[UnitBox, ...]
 
     @property
@@ -156,7 +139,6 @@ def expression_wordings(expression: Expression, scene: Scene) -> tuple[str, ...]
 
 
 def _other(other: Mention, kind: str, scene: Scene) -> str:
-    """Name the thing that a relation leads to."""
     if other.color is None and other.kind == kind:
         return (
             f"the other {kind}" if len(refers(Expression(kind), scene)) == 2 else f"another {kind}"

@@ -93,14 +93,10 @@ ZERO_SHOT: dict[str, _Labeling] = {
 
 
 def zero_shot_task(name: str, count: int, seed: int = 0, split: str = "test") -> ZeroShotTask:
-    """Draw the first `count` pictures of a classification task.
+    """Draw the first `count` pictures of a classification task; classes come about equally often.
 
-    Args:
-        name: one of `ZERO_SHOT`: "kinds" (32 classes), "colors" (12), "sizes" and "textures" (2),
-            "places" (4), "settings" (16).
-        count: how many pictures; classes come about equally often.
-        seed: which world.
-        split: whose scenes.
+    Tasks are "kinds" (32 classes), "colors" (12), "sizes" and "textures" (2), "places" (4) and
+    "settings" (16).
     """
     if name not in ZERO_SHOT:
         known = ", ".join(ZERO_SHOT)

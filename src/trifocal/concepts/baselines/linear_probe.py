@@ -128,7 +128,6 @@ class _Problem:
 
 
 def _searched(problem: _Problem, val: Labeled) -> float:
-    """Return the C that CoOp's search arrives at."""
     x, labels = unit(val[0]), val[1]
 
     def accuracy(strength: float) -> float:

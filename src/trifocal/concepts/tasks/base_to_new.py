@@ -38,19 +38,12 @@ def harmonic(base: float, new: float) -> float:
 
 @dataclass(frozen=True)
 class Averages:
-    """What a table of base-to-new accuracies comes to.
+    """What a table of base-to-new accuracies comes to."""
 
-    Attributes:
-        base: Mean over data sets.
-        new: Mean over data sets.
-        h_of_averages: H of these two means, as CoOp, CoCoOp and MaPLe report it.
-        average_of_h: Mean of the data sets' H, which some tables print in its place.
-    """
-
-    base: float
-    new: float
-    h_of_averages: float
-    average_of_h: float
+    base: float  # mean over data sets
+    new: float  # mean over data sets
+    h_of_averages: float  # H of these two means, as CoOp, CoCoOp and MaPLe report it
+    average_of_h: float  # mean of the data sets' H, which some tables print in its place
 
 
 def averages(pairs: Sequence[tuple[float, float]]) -> Averages:

@@ -181,13 +181,10 @@ def named_classes(
 ) -> tuple[list[int], NamedFeatures]:
     """Return the labels of those classes that a text file names too, and their text features.
 
+    Names may be `synonyms` of a class.
+
     Names are compared without case, spaces, signs and a final "s", and without what stands in
     parentheses; of several names that are alike an equal one is taken before others.
-
-    Args:
-        classnames: D names.
-        text: Features with names.
-        synonyms: Other names of classes.
 
     Raises:
         UserError: fewer than two classes are named.
@@ -212,7 +209,6 @@ def named_classes(
 
 
 def _plain(name: str) -> str:
-    """Return a name as it is compared."""
     name = re.sub(r"\(.*?\)", "", name.casefold())
     return re.sub(r"[\W_]", "", name).removesuffix("s")
 

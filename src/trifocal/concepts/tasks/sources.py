@@ -109,7 +109,6 @@ def _feature_source(
 
 
 def _classnames(file: Path) -> tuple[str, ...]:
-    """Return class names by label."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -135,6 +134,5 @@ def _shift(name: str, root: Path, dataset: ImageClasses) -> ShiftedTest:
 
 
 def _place(name: str, root: Path) -> Path | None:
-    """Return the file or folder of a name, under the root or of its own."""
     places = (root / name, root / name.upper(), Path(name))
     return next((place for place in places if name and place.exists()), None)

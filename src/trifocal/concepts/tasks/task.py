@@ -37,42 +37,26 @@ class TestSet:
 
 @dataclass(frozen=True)
 class FewShotTask:
-    """One data set at one number of shots and one seed.
-
-    Attributes:
-        dataset: Its name.
-        shots: Support images of a class at most.
-        seed: Of the draw of the support; None where the draw came with the features.
-        support: (N, V, d) features, V views of each picture, not normalized.
-        labels: (N,).
-        class_text: (D, d), or None.
-        concept_text: (I, d), or None.
-        val: Features and labels for selection, or None (`val_mode` "none").
-        val_mode: "none", "few" (min(shots, 4) a class) or "full".
-        tests: By name; "test" is the data set's own, others are shifted domains or new classes.
-        classnames: D names.
-        concepts: I names.
-        images: N names of the support images, where there are any.
-        scale: The backbone's logit scale.
-        backbone: Its name.
-        projection: (d, d') of a backbone whose features are from before it (ProLIP), or None.
-    """
+    """One data set at one number of shots and one seed."""
 
     dataset: str
-    shots: int
-    seed: int | None
-    support: Tensor
-    labels: Tensor
-    class_text: Tensor | None
-    concept_text: Tensor | None
+    shots: int  # support images of a class at most
+    seed: int | None  # of the draw of the support; None where the draw came with the features
+    support: Tensor  # (N, V, d) features, V views of each picture, not normalized
+    labels: Tensor  # (N,)
+    class_text: Tensor | None  # (D, d), or None
+    concept_text: Tensor | None  # (I, d), or None
+    # Features and labels for selection, or None (`val_mode` "none").
     val: tuple[Tensor, Tensor] | None
-    val_mode: ValMode
+    val_mode: ValMode  # "none", "few" (min(shots, 4) a class) or "full"
+    # By name; "test" is the data set's own, others are shifted domains or new classes.
     tests: Mapping[str, TestSet]
-    classnames: Sequence[str] = ()
-    concepts: Sequence[str] = ()
-    images: Sequence[str] = ()
-    scale: float = 100.0
+    classnames: Sequence[str] = ()  # D names
+    concepts: Sequence[str] = ()  # I names
+    images: Sequence[str] = ()  # N names of the support images, where there are any
+    scale: float = 100.0  # the backbone's logit scale
     backbone: str = ""
+    # (d, d') of a backbone whose features are from before it (ProLIP), or None.
     projection: Tensor | None = None
 
 

@@ -91,13 +91,7 @@ class WorldRegions:
     def score(
         self, model: RegionModel, items: WorldRegionItems, *, progress: Progress | None = None
     ) -> list[Result]:
-        """Return the rows of all three tests, named as Sherlock's.
-
-        Args:
-            model: Whatever `trifocal.regions.region_encoder` takes.
-            items: What `items` returned.
-            progress: Told of distinct regions and inferences.
-        """
+        """Return the rows of all three tests, named as Sherlock's."""
         encoder = region_encoder(model, variant=self.variant, layout=self.layout)
         embedded = embed(encoder, items.pool, batch_size=self.batch_size, progress=progress)
         name = f"{WORLD}/regions"
@@ -137,7 +131,6 @@ def _items(seed: int, split: str, scenes: int, auto: bool) -> WorldRegionItems:
 def _question(
     region: int, meaning: tuple[str, str], rng: np.random.Generator, pool: Pool
 ) -> Question:
-    """Draw the candidates of a region."""
     by_rating: dict[int, list[tuple[str, str]]] = {rating: [] for rating, _ in _KINDS}
     for other in MEANINGS:
         by_rating[sum(a == b for a, b in zip(meaning, other))].append(other)
@@ -159,13 +152,9 @@ def world_regions(
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[Result]:
-    """Score a model on the world's regions in one call.
+    """Score what `trifocal.regions.region_encoder` takes on the world's regions in one call.
 
-    Args:
-        model: Whatever `trifocal.regions.region_encoder` takes.
-        name: Name of the model in the rows, by default its own.
-        progress: Told how far it is.
-        **settings: Attributes of `WorldRegions`.
+    It is named in the rows as `name`, by default its own; settings are fields of `WorldRegions`.
     """
     world = WorldRegions(**settings)
     rows = world.score(model, world.items(), progress=progress)

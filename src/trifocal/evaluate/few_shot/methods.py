@@ -38,12 +38,7 @@ def few_shot_methods(
     heads: Mapping[str, Callable[[], Head]],
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[FewShotMethod]:
-    """Return methods by name.
-
-    Args:
-        names: Keys of `heads`.
-        heads: What there is, by name.
-        options: Parameters of heads, by the head's name.
+    """Return methods by name: those of `heads`, with options by the head's name.
 
     Raises:
         UserError: There is no such head, parameters are for none of them, or a head has no such

@@ -32,17 +32,11 @@ Runs = Mapping[int | None, Result]  # by seed
 
 @dataclass(frozen=True)
 class Costs:
-    """What a method takes, averaged over seeds.
+    """What a method takes, averaged over seeds."""
 
-    Attributes:
-        parameters: Fewest and most trained numbers over the data sets.
-        fit: Seconds of one fit, averaged over data sets.
-        predict: Seconds for a thousand test pictures, without the backbone.
-    """
-
-    parameters: tuple[int, int]
-    fit: float
-    predict: float
+    parameters: tuple[int, int]  # fewest and most trained numbers over the data sets
+    fit: float  # seconds of one fit, averaged over data sets
+    predict: float  # seconds for a thousand test pictures, without the backbone
 
 
 class Summary:

@@ -33,24 +33,16 @@ FOLD_SIZE = 1000
 
 @dataclass(frozen=True)
 class Annotated:
-    """The questions of an annotation file, as numbers of a pool.
+    """The questions of an annotation file, as numbers of a pool."""
 
-    Attributes:
-        region: (N,) region of each instance.
-        text: (N,) its inference.
-        folds: Instances of each retrieval fold.
-        pictures: Instances of each picture.
-        auto: Region and inference of each pair of Auto-Box (P,), the IoU (P,) and question (P,)
-            it has, and the picture of each question (Q,); None without proposals.
-        own_folds: The file itself says which fold an instance is in.
-    """
-
-    region: np.ndarray
-    text: np.ndarray
-    folds: list[np.ndarray]
-    pictures: list[np.ndarray]
+    region: np.ndarray  # (N,) region of each instance
+    text: np.ndarray  # (N,) its inference
+    folds: list[np.ndarray]  # instances of each retrieval fold
+    pictures: list[np.ndarray]  # instances of each picture
+    # Region and inference of each pair of Auto-Box (P,), the IoU (P,) and question (P,) it has, and
+    # the picture of each question (Q,); None without proposals.
     auto: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
-    own_folds: bool
+    own_folds: bool  # the file itself says which fold an instance is in
 
     def retrieval(self, embedded: Embedded) -> RetrievalScores:
         """Return the means over folds."""
@@ -81,13 +73,10 @@ def annotated(
     proposals: Mapping[str, Sequence[Box]] | None = None,
     folds: Sequence[int] | None = None,
 ) -> Annotated:
-    """Turn instances into questions.
+    """Turn one or more instances into questions; the pool takes up their regions and inferences.
 
-    Args:
-        instances: At least one.
-        pool: Takes up their regions and inferences, and the proposals.
-        proposals: A detector's boxes by picture URL; by default the instances' own, if any.
-        folds: Retrieval folds to score; all by default.
+    A detector's proposals are by picture URL; by default they are the instances' own, if any.
+    Without `folds`, all retrieval folds are scored.
     """
     region = np.array([pool.region(one.item.region) for one in instances])
     text = np.array([pool.text(one.item.inference) for one in instances])

@@ -37,14 +37,10 @@ class RetrievalKey:
 
 @dataclass(frozen=True)
 class LocalizationKey:
-    """The answers, in the order of the answer key, which decides among equal scores.
+    """The answers, in the order of the answer key, which decides among equal scores."""
 
-    Attributes:
-        gt: (G, 4) score's place, picture, region's index, inference's own region's index.
-        auto: Score's place (A,), IoU (A,), inference (A,), and picture of each inference (Q,).
-    """
-
-    gt: np.ndarray
+    gt: np.ndarray  # (G, 4) score's place, picture, region's index, inference's own region's index
+    # Score's place (A,), IoU (A,), inference (A,), and picture of each inference (Q,).
     auto: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 

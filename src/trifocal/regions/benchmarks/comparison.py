@@ -22,19 +22,12 @@ _CANDIDATES = 10
 
 @dataclass(frozen=True)
 class ComparisonScores:
-    """Agreement with people in [-1, 1]; times 100 it is the leaderboard's "Human Acc".
+    """Agreement with people in [-1, 1]; times 100 it is the leaderboard's "Human Acc"."""
 
-    Attributes:
-        model: The model's.
-        human: Of one annotator with the other: what a model can hope for.
-        oracle: Of the mean of both with each: the most that any order could reach, nearly.
-        n: Number of regions.
-    """
-
-    model: float
-    human: float
-    oracle: float
-    n: int
+    model: float  # the model's
+    human: float  # of one annotator with the other: what a model can hope for
+    oracle: float  # of the mean of both with each: the most that any order could reach, nearly
+    n: int  # number of regions
 
 
 def comparison_metrics(scores: Sequence[Any], labels: Sequence[Any]) -> ComparisonScores:

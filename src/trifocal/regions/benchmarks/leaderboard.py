@@ -30,22 +30,15 @@ TASKS = ("comparison", "localization", "retrieval")
 
 @dataclass(frozen=True)
 class Task:
-    """One instance file.
+    """One instance file."""
 
-    Attributes:
-        name: "comparison", "localization", or "retrieval_0" to "retrieval_22": the name of the
-            file that its scores are handed in as.
-        region: (P,) number of each triple's region in the pool.
-        text: (P,) number of its inference.
-        group: (P,) triples that one matrix product serves.
-        key: The answers, where they are published.
-    """
-
+    # "comparison", "localization", or "retrieval_0" to "retrieval_22": the name of the file that
+    # its scores are handed in as.
     name: str
-    region: np.ndarray
-    text: np.ndarray
-    group: np.ndarray
-    key: Key | None = None
+    region: np.ndarray  # (P,) number of each triple's region in the pool
+    text: np.ndarray  # (P,) number of its inference
+    group: np.ndarray  # (P,) triples that one matrix product serves
+    key: Key | None = None  # the answers, where they are published
 
     def __len__(self) -> int:
         return len(self.region)
@@ -60,10 +53,8 @@ def find_tasks(
 ) -> dict[str, Path]:
     """Return the instance files below the first root that has any, by name of the task.
 
-    Args:
-        roots: Folders that may hold `val_retrieval/`, `test_retrieval_public/` and so on.
-        split: "val" or "test".
-        folds: Retrieval folds to take; all by default.
+    Roots may hold `val_retrieval/`, `test_retrieval_public/` and so on; without `folds`, all
+    retrieval folds are taken.
     """
     chosen = list(range(FOLDS)) if folds is None else sorted(set(folds))
     names = ["comparison", "localization", *(f"retrieval_{fold}" for fold in chosen)]
@@ -82,13 +73,7 @@ def find_tasks(
 
 
 def read_task(name: str, path: Path, pool: Pool, roots: ImageRoots) -> Task:
-    """Read an instance file, and the answers and ids beside it where there are any.
-
-    Args:
-        name: Name of the task.
-        path: Its `*_instances.json`.
-        pool: Takes up its regions and inferences.
-        roots: Where the pictures lie.
+    """Read an instance file, and the answers and ids beside it; the pool takes up what it names.
 
     Raises:
         UserError: A file is not in the leaderboard's format, or two of them do not fit together.

@@ -47,29 +47,17 @@ class AutoPairs:
 
 @dataclass(frozen=True)
 class LocalizationScores:
-    """Accuracies in [0, 1], means over pictures; those without data are None.
-
-    Attributes:
-        gt_box: GT-Box.
-        gt_chance: What random scores give for it.
-        gt_images: Number of pictures behind it.
-        auto_box: Auto-Box.
-        auto_chance: What a random box gives.
-        oracle: What the best box gives.
-        auto_images: Number of pictures behind these.
-        tie_noise: Size of the noise that broke ties in GT-Box; 0 for none.
-        seed: Its seed.
-    """
+    """Accuracies in [0, 1], means over pictures; those without data are None."""
 
     gt_box: float | None
-    gt_chance: float | None
-    gt_images: int
+    gt_chance: float | None  # what random scores give for it
+    gt_images: int  # number of pictures behind it
     auto_box: float | None
-    auto_chance: float | None
-    oracle: float | None
-    auto_images: int
-    tie_noise: float
-    seed: int
+    auto_chance: float | None  # what a random box gives
+    oracle: float | None  # what the best box gives
+    auto_images: int  # number of pictures behind these
+    tie_noise: float  # size of the noise that broke ties in GT-Box; 0 for none
+    seed: int  # of that noise
 
 
 def localization_metrics(

@@ -45,17 +45,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Embedded:
-    """What an encoder made of a pool.
+    """What an encoder made of a pool."""
 
-    Attributes:
-        regions: (N, D) float32.
-        texts: (T, D) float32.
-        protocol: How the encoder shows regions to the model, in words.
-    """
-
-    regions: np.ndarray
-    texts: np.ndarray
-    protocol: str
+    regions: np.ndarray  # (N, D) float32
+    texts: np.ndarray  # (T, D) float32
+    protocol: str  # how the encoder shows regions to the model, in words
 
     def matrix(self, regions: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """Return (R, C) float32 scores of R regions with C sentences, by their numbers."""

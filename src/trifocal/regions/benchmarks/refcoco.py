@@ -61,14 +61,10 @@ _PHOTOS = "get COCO's train2014 photos (cocodataset.org, train2014.zip, 13 GB)"
 
 
 def iou(boxes: Any, box: Any) -> np.ndarray:
-    """Return the IoU of boxes with a box, in the data sets' own convention.
+    """Return the IoU of boxes (..., 4) with a box (4,) or (..., 4): x, y, width, height.
 
-    Edges are inclusive pixels, so that a box ends at x + width - 1, and an overlap that is one
-    pixel wide or high counts as none.
-
-    Args:
-        boxes: (..., 4) x, y, width, height.
-        box: (4,) or (..., 4).
+    In the data sets' own convention edges are inclusive pixels, so that a box ends at
+    x + width - 1, and an overlap that is one pixel wide or high counts as none.
     """
     a, b = np.asarray(boxes, dtype=float), np.asarray(box, dtype=float)
     low = np.maximum(a[..., :2], b[..., :2])
@@ -90,19 +86,12 @@ def choose(scores: Any) -> int:
 
 @dataclass(frozen=True)
 class RefItems:
-    """Questions of one data set.
-
-    Attributes:
-        dataset: Its name.
-        questions: In the order of the files.
-        of: How many there are with those whose picture is missing.
-        proposals: Where the boxes to choose from come from, in words.
-    """
+    """Questions of one data set."""
 
     dataset: str
-    questions: Sequence[Question]
-    of: int
-    proposals: str
+    questions: Sequence[Question]  # in the order of the files
+    of: int  # how many there are with those whose picture is missing
+    proposals: str  # where the boxes to choose from come from, in words
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -161,10 +150,7 @@ class RefCoco:
     ) -> list[Result]:
         """Return, for each split, `acc` and `proposal_recall`, which no model can exceed.
 
-        Args:
-            model: Whatever `trifocal.regions.encoder.region_encoder` takes.
-            items: What `items` returned.
-            progress: Told of distinct regions and expressions.
+        The model is whatever `trifocal.regions.encoder.region_encoder` takes.
         """
         pool = Pool()
         text = np.array([pool.text(one.text) for one in items.questions])
@@ -218,7 +204,6 @@ class RefCoco:
         return RefItems(self.dataset, questions, len(questions), words), missing
 
     def _read_published(self, root: Path) -> tuple[list[Question], list[Missing], str]:
-        """Read `instances.json` and the expressions beside it."""
         proposals = GROUND_TRUTH if self.proposals is None else self.proposals
         words = "the annotated boxes" if proposals == GROUND_TRUTH else Path(proposals).name
         folder = _folder(root, self.dataset)
@@ -238,7 +223,6 @@ class RefCoco:
         return read_refcoco(instances, refs, photos, proposals), [], f"{words}, {refs.stem}"
 
     def _read_layout(self, root: Path, file: Path) -> tuple[list[Question], list[Missing], str]:
-        """Read a file in Sherlock's layout."""
         words = "the entries' proposals" if self.proposals is None else Path(self.proposals).name
         if not file.is_file():
             return [], [Missing(str(file), "set annotations to a file in Sherlock's layout")], words
@@ -247,7 +231,6 @@ class RefCoco:
         return read_layout(file, split, roots, self.proposals), [], words
 
     def _of_split(self, every: list[Question]) -> list[Question]:
-        """Return the questions of the splits that were asked for."""
         there = dict.fromkeys(one.split for one in every)
         wanted = [name.strip() for name in self.split.split(",") if name.strip()]
         for name in wanted:
@@ -262,7 +245,6 @@ class RefCoco:
 
 
 def _folder(root: Path, dataset: str) -> Path:
-    """Return where `instances.json` is, or should be."""
     for folder in (root / dataset, root, root / "refer" / "data" / dataset):
         if (folder / "instances.json").is_file():
             return folder

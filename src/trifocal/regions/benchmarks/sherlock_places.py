@@ -55,12 +55,8 @@ def image_roots(
 ) -> ImageRoots:
     """Return where pictures are, or (the first candidate) should be.
 
-    Args:
-        root: The benchmark's folder; pictures may also lie beside it, for several to share.
-        file: The annotation file, whose folder relative paths start from.
-        images: Folder of all pictures, if it was given.
-        vg: Visual Genome's, if it was given.
-        vcr: VCR's, if it was given.
+    Relative paths start from the annotation file's folder; pictures may also lie beside `root`, the
+    benchmark's folder, for several to share. `images`, `vg` and `vcr` are folders that were given.
     """
     bases = [Path(images)] if images is not None else [root, root.resolve().parent]
     return ImageRoots(
