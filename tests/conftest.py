@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ def real_data() -> Path:
     folder = Path(os.environ.get("TRIFOCAL_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}; set TRIFOCAL_DATA to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
+    """The small inputs that once went wrong, written anew."""
+    script = real_data.parent / "cases" / "make.py"
+    if not script.is_file():
+        pytest.skip(f"there is no {script}")
+    folder = tmp_path_factory.mktemp("cases")
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True)
     return folder
 
 

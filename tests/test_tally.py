@@ -49,3 +49,26 @@ def test_nothing_left_is_refused_whatever_may_be_left_out() -> None:
     tally.leave_out("without a caption", "line 2")
     with pytest.raises(UserError, match="1 of 1 entries"):
         tally.close()
+
+
+def test_one_part_of_an_entry_is_said_and_several_are_held_against_the_entries() -> None:
+    tally = Tally("captions.json", used=10)
+    tally.drop_part("caption that is null", "annotation 1")
+    tally.close()
+    assert tally.facts()["parts_left_out"] == {"caption that is null": 1}
+    tally.drop_part("caption that is null", "annotation 2")
+    with pytest.raises(UserError, match=r"2 parts of the 10 entries .*annotation 1, annotation 2"):
+        tally.close()
+    strict = Tally("captions.json", 0.0, used=10)
+    strict.drop_part("caption that is null", "annotation 1")
+    with pytest.raises(UserError, match="1 parts"):
+        strict.close()
+
+
+def test_what_is_no_entry_is_said_and_is_never_too_much(caplog: pytest.LogCaptureFixture) -> None:
+    tally = Tally("photos", used=1)
+    for name in (".a", ".b"):
+        tally.pass_over("hidden", name)
+    tally.close()
+    assert caplog.messages == ["photos: 1 entries read, 1 used, passed over (2 hidden: .a, .b)"]
+    assert tally.facts() == {"read": 1, "used": 1, "left_out": {}, "passed_over": {"hidden": 2}}

@@ -28,6 +28,9 @@ class Tally:
         remedy: What allows more of it, as an end of a sentence.
         used: Entries that are used.
         reasons: For each reason to leave an entry out, where those entries are.
+        parts: The same for parts of entries that are used all the same, such as one of the captions
+            of a picture. A single one is never too much; more are held against the entries.
+        aside: What is no entry and is passed over, such as hidden folders: by kind, where.
     """
 
     source: str
@@ -35,6 +38,8 @@ class Tally:
     remedy: str = "mend them"
     used: int = 0
     reasons: dict[str, list[str]] = field(default_factory=dict)
+    parts: dict[str, list[str]] = field(default_factory=dict)
+    aside: dict[str, list[str]] = field(default_factory=dict)
 
     def use(self, count: int = 1) -> None:
         """Note entries that are used."""
@@ -48,6 +53,14 @@ class Tally:
             place: Where it is: "line 7", an id, a file name.
         """
         self.reasons.setdefault(reason, []).append(place)
+
+    def drop_part(self, reason: str, place: str) -> None:
+        """Note a part that is left out of an entry that is used."""
+        self.parts.setdefault(reason, []).append(place)
+
+    def pass_over(self, kind: str, place: str) -> None:
+        """Note what is no entry at all and is not looked at."""
+        self.aside.setdefault(kind, []).append(place)
 
     @property
     def left_out(self) -> int:
@@ -65,27 +78,46 @@ class Tally:
         Raises:
             UserError: It is more than may be, or nothing is left to use.
         """
-        if not self.left_out:
-            return
-        if not self.used or self.left_out > self.most_left_out * self.read:
+        most = self.most_left_out * self.read
+        parts = sum(map(len, self.parts.values()))
+        if self.left_out and (not self.used or self.left_out > most):
             raise UserError(
                 f"{self.left_out:,} of {self.read:,} entries of {self.source} cannot be used "
-                f"({self._why()}); {self.remedy}."
+                f"({_listed(self.reasons)}); {self.remedy}."
             )
-        logger.warning("%s", self)
+        if parts > max(most, 1 if self.most_left_out else 0):
+            raise UserError(
+                f"{parts:,} parts of the {self.read:,} entries of {self.source} cannot be used "
+                f"({_listed(self.parts)}); {self.remedy}."
+            )
+        if self.left_out or parts or self.aside:
+            logger.warning("%s", self)
 
     def facts(self) -> dict[str, Any]:
         """Return the account as plain data, for a results file."""
-        counts = {reason: len(places) for reason, places in self.reasons.items()}
-        return {"read": self.read, "used": self.used, "left_out": counts}
+        facts = {"read": self.read, "used": self.used, "left_out": _counts(self.reasons)}
+        more = {"parts_left_out": _counts(self.parts), "passed_over": _counts(self.aside)}
+        return facts | {name: counts for name, counts in more.items() if counts}
 
     def __str__(self) -> str:
         said = f"{self.source}: {self.read:,} entries read, {self.used:,} used"
-        return f"{said}, {self.left_out:,} left out ({self._why()})" if self.left_out else said
+        if self.left_out:
+            said += f", {self.left_out:,} left out ({_listed(self.reasons)})"
+        if self.parts:
+            said += f", parts left out ({_listed(self.parts)})"
+        if self.aside:
+            said += f", passed over ({_listed(self.aside)})"
+        return said
 
-    def _why(self) -> str:
-        return "; ".join(
-            f"{len(places):,} {reason}: {', '.join(places[:_NAMED])}"
-            + (" …" if len(places) > _NAMED else "")
-            for reason, places in self.reasons.items()
-        )
+
+def _counts(places: dict[str, list[str]]) -> dict[str, int]:
+    return {reason: len(found) for reason, found in places.items()}
+
+
+def _listed(places: dict[str, list[str]]) -> str:
+    """Say how many there are of each kind, and where the first are."""
+    return "; ".join(
+        f"{len(found):,} {reason}: {', '.join(found[:_NAMED])}"
+        + (" …" if len(found) > _NAMED else "")
+        for reason, found in places.items()
+    )

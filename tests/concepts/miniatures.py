@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from scipy.io import savemat
 
 COLORS = ((200, 40, 40), (40, 160, 60), (50, 70, 200), (210, 190, 40), (150, 60, 170))
@@ -142,11 +142,17 @@ def make_dataset(
 
 
 def picture(path: Path, label: int, number: int = 0) -> Path:
-    """Write a picture of 16 x 16 pixels: the class's color, with noise that differs by number."""
+    """Write a picture of 16 x 16 pixels: the class's color, with noise that differs by number.
+
+    Files of the same pixels differ in a comment: they are no copies of each other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(100 * label + number).integers(-30, 30, (16, 16, 3))
     pixels = (np.array(COLORS[label % len(COLORS)]) + noise).clip(0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path)
+    where = "/".join(path.parts[-3:])
+    comment = PngImagePlugin.PngInfo()
+    comment.add_text("place", where)
+    Image.fromarray(pixels).save(path, pnginfo=comment, comment=where)
     return path
 
 

@@ -16,6 +16,7 @@ from trifocal.data.captions import CaptionItem
 from trifocal.data.images import BadImage
 from trifocal.data.shards import ShardDataset, expand, index_tar, write_shards
 from trifocal.errors import UserError
+from trifocal.tally import Tally
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ def test_only_known_members_are_ever_looked_at(tmp_path):
         add("e.png", picture(3))
         add("e.txt", b"good")
         add("f.png", picture(4))
-    data = ShardDataset(str(path))
+    data = ShardDataset(str(path), tally=Tally("", 0.9))
     assert [data.id(i) for i in range(len(data))] == ["evil.tar/../../outside", "evil.tar/e"]
     assert data.sample(0, rng()).image.size == (11, 8)
     assert not (tmp_path.parent.parent / "outside.png").exists()
@@ -220,7 +221,7 @@ def test_written_shards_read_back(tmp_path):
         assert data.sample(n, rng()).image.size == (10 + n, 8)
     gone = CaptionItem("gone", str(tmp_path / "gone.jpg"), ("x",))
     with pytest.raises(UserError, match=r"cannot read .*gone.jpg"):
-        write_shards([gone], tmp_path / "shards")
+        write_shards([gone], tmp_path / "shards", force=True)
     assert len(list((tmp_path / "shards").glob("*.tar"))) == 2
 
 
@@ -242,3 +243,42 @@ def test_files_of_the_webdataset_library(tmp_path):
     data = ShardDataset(path)
     assert [data.caption(n, rng()) for n in range(3)] == ["say 0", "say 1", "say 2"]
     assert data.sample(2, rng()).image.size == (12, 8)
+
+
+def test_what_is_no_sample_is_counted(tmp_path):
+    names = [
+        *("good.jpg", "good.txt", "alone.jpg", "text.txt", "two.jpg", "two.png", "two.txt"),
+        *("old.gif", "old.txt", "photo.v2.jpg", "photo.v2.txt", "good.mask.png", "._x.jpg"),
+        *("twice.jpg", "twice.txt", "twice.txt", "a/photo.v2.jpe", "a/photo.v2.json"),
+    ]
+    jpeg = picture(1, "JPEG")
+    members = [
+        (name, b'{"caption": "x"}' if name[-3:] in ("txt", "son") else jpeg) for name in names
+    ]
+    path = make_tar(tmp_path / "a.tar", members)
+    for _ in range(2):  # indexed, and from the kept index
+        tally = Tally("", 0.9)
+        data = ShardDataset(path, tally=tally)
+        ids = [data.id(i) for i in range(len(data))]
+        assert ids == ["a.tar/good", "a.tar/photo.v2", "a.tar/a/photo.v2"]
+        assert tally.facts() == {
+            "read": 8,
+            "used": 3,
+            "left_out": {
+                "without a text": 1,
+                "without a picture": 1,
+                "with several pictures of one name": 1,
+                "with a picture of a kind that is not read": 1,
+                "with several texts of one name": 1,
+            },
+        }
+    assert data.caption(2, rng()) == "x"
+    with pytest.raises(UserError, match=r"5 of 8 entries .* without a text: a.tar/alone"):
+        ShardDataset(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path):
+    members = [("1.png", picture(1)), ("1.txt", b"\xef\xbb\xbfone")]
+    members += [("2.png", picture(1)), ("2.json", b'\xef\xbb\xbf{"caption": "two"}')]
+    data = ShardDataset(make_tar(tmp_path / "a.tar", members))
+    assert [data.caption(n, rng()) for n in range(2)] == ["one", "two"]

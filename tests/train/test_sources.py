@@ -163,7 +163,7 @@ def classes(tmp_path):
         for part, count in (("train", 4), ("test", 2)):
             (tmp_path / "zoo" / part / name).mkdir(parents=True)
             for n in range(count):
-                shade = np.full((20, 24, 3), 60 * number + n, dtype=np.uint8)
+                shade = np.full((20, 24, 3), 60 * number + 10 * count + n, dtype=np.uint8)
                 Image.fromarray(shade).save(tmp_path / "zoo" / part / name / f"{n}.png")
     return tmp_path / "zoo"
 

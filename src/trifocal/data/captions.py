@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from trifocal.data.caption_files import Format, Row, read_rows
+from trifocal.data.caption_files import CaptionFile, Format, Row, read_rows
 from trifocal.data.images import open_image
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
+from trifocal.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,11 @@ def read_captions(
     images: str | os.PathLike[str] | None = None,
     format: Format = "auto",
     split: str | None = None,
+    usual_split: str | None = None,
     image_column: str | None = None,
     caption_column: str | None = None,
+    encoding: str | None = None,
+    tally: Tally | None = None,
 ) -> list[CaptionItem]:
     """Read a caption file.
 
@@ -55,32 +59,46 @@ def read_captions(
             the file's paths have folders that are not there, names alone are looked up.
         format: The form of the file, where it cannot be told from its content.
         split: Keep this part of a file that has a split; `train+restval` joins two.
+        usual_split: The part to keep where none is asked for, if the file has it.
         image_column: The table's column of image paths.
         caption_column: The table's column of captions.
+        encoding: Of the file; UTF-8 by default.
+        tally: Becomes the account of what was read, used and left out; by default one is kept that
+            allows for 1 % left out.
 
     Returns:
         One item a row of a table, one item a photo of the other forms, without empty captions.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, or has nothing of that split.
+        UserError: the file cannot be read, lacks a column, or has nothing of that split; too much
+            of it cannot be used; or two of its paths would be looked up as one file.
     """
-    file = Path(path)
-    rows = read_rows(file, format, image_column, caption_column)
+    file = Path(path).expanduser()
+    tally = tally or Tally(str(file))
+    rows = read_rows(CaptionFile(file, format, image_column, caption_column, encoding), tally)
+    if split is None and any(row.split == usual_split for row in rows):
+        split = usual_split
     if split is not None:
         rows = _of_split(rows, split, file)
-    kept, empty = [], 0
-    for row in rows:
-        captions = tuple(" ".join(caption.split()) for caption in row.captions)
-        captions = tuple(caption for caption in captions if caption)
-        empty += not captions
-        if captions:
-            kept.append(replace(row, captions=captions))
+    kept = [row for row in rows if _usable(row, tally)]
+    tally.close()
     if not kept:
         raise UserError(f"{file} has no captions; check its format.")
-    if empty:
-        logger.warning("%d of %d entries of %s have no caption; left out", empty, len(rows), file)
-    place = _placement(kept, file, Path(images) if images is not None else None)
+    place = _placement(kept, file, Path(images).expanduser() if images is not None else None)
     return [CaptionItem(row.image, place(row.image), row.captions, row.negatives) for row in kept]
+
+
+def _usable(row: Row, tally: Tally) -> bool:
+    """Return whether a row has a caption, and note what it has besides."""
+    for reason, place in row.wrong if row.captions else ():
+        tally.drop_part(reason, place)
+    if row.captions:
+        tally.use()
+    elif row.wrong:
+        tally.leave_out(row.wrong[0][0], row.place)
+    else:  # an image file lists pictures for other uses, too
+        tally.pass_over("pictures listed without captions", row.place)
+    return bool(row.captions)
 
 
 def _of_split(rows: list[Row], split: str, file: Path) -> list[Row]:
@@ -93,20 +111,42 @@ def _of_split(rows: list[Row], split: str, file: Path) -> list[Row]:
     return [row for row in rows if row.split in wanted]
 
 
-def _placement(rows: Sequence[Row], file: Path, images: Path | None):
+def _placement(rows: Sequence[Row], file: Path, images: Path | None) -> Callable[[str], str]:
     """Return the function from a path in the file to a path on this disk.
 
     The rule is the one that finds most of the first rows, so nothing is looked up row by row.
+
+    Raises:
+        UserError: names alone would be looked up, and two paths have the same.
     """
     folder = images or (file if file.is_dir() else file.parent)
-    rules = [lambda name: os.path.join(folder, name)]
-    rules.append(lambda name: os.path.join(folder, os.path.basename(name)))
+    folders = [folder]
     if images is None and file.is_file():
-        beside = file.with_suffix("")  # captions.json beside captions/
-        rules.append(lambda name: os.path.join(beside, name))
-        rules.append(lambda name: os.path.join(beside, os.path.basename(name)))
+        folders.append(file.with_suffix(""))  # captions.json beside captions/
+    rules = [(place, whole) for place in folders for whole in (True, False)]
+
+    def at(rule: tuple[Path, bool], name: str) -> str:
+        return os.path.join(rule[0], name if rule[1] else os.path.basename(name))
+
     first = [row.image for row in rows[:50]]
-    return max(rules, key=lambda rule: sum(os.path.isfile(rule(name)) for name in first))
+    rule = max(rules, key=lambda rule: sum(os.path.isfile(at(rule, name)) for name in first))
+    if not rule[1]:
+        _check_names_alone([row.image for row in rows], rule[0], file)
+    return lambda name: at(rule, name)
+
+
+def _check_names_alone(names: Sequence[str], folder: Path, file: Path) -> None:
+    """Raise a `UserError` if two pictures would be taken for one by their names alone."""
+    known: dict[str, str] = {}
+    for name in names:
+        whole = os.path.normpath(name)
+        other = known.setdefault(os.path.basename(whole), whole)
+        if other != whole:
+            raise UserError(
+                f"{file} has the pictures {other} and {whole}, but there is only "
+                f"{folder / os.path.basename(whole)} for both; put the pictures into the folders "
+                "that the file names, or say where these are with images."
+            )
 
 
 def missing_images(items: Iterable[CaptionItem]) -> list[str]:
@@ -210,6 +250,7 @@ class CaptionData(CroppedSection):
         format: The form of the file.
         split: The part to train on, of a file that has parts (`train+restval`).
         image_column, caption_column: Columns of a table, where they cannot be guessed.
+        encoding: Of the file, such as latin-1; UTF-8 by default.
         captions: With several captions an image, draw one anew each epoch, keep the first, or
             make each a sample of its own.
         missing: Refuse a file whose pictures are not all there, or leave those out.
@@ -226,6 +267,7 @@ class CaptionData(CroppedSection):
     split: str | None = None
     image_column: str | None = None
     caption_column: str | None = None
+    encoding: str | None = None
     captions: Literal["random", "first", "each"] = "random"
     missing: Literal["error", "skip"] = "error"
     draft: bool = False
@@ -239,6 +281,8 @@ class CaptionData(CroppedSection):
             split=self.split,
             image_column=self.image_column,
             caption_column=self.caption_column,
+            encoding=self.encoding,
+            tally=self.tally(self.path),
         )
         draft = drafted(self.draft, image_size)
         return CaptionDataset(present(items, self.missing), captions=self.captions, draft=draft)

@@ -17,7 +17,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp"})
+# Pictures, but of kinds whose decoders are kept shut; where they lie among others, that is said.
+NOT_READ = frozenset(
+    {".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".ico"}
+)
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 << 20
 # A crop of the decoded picture must still be larger than what it is resized to.

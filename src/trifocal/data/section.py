@@ -10,6 +10,7 @@ from trifocal import config
 from trifocal.data.batching import CenterCrop, RandomCrop, Transform
 from trifocal.data.samples import Samples, Source
 from trifocal.errors import UserError
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 if TYPE_CHECKING:
     from trifocal.clip.preprocess import Preprocess
@@ -23,15 +24,23 @@ class DataSection(ABC):
         samples: What the samples are.
         source: The kind of source.
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
+        most_left_out: Nor does it begin when more than this share of a source's entries cannot be
+            used, such as rows without a caption.
     """
 
     samples: ClassVar[Samples]
 
     source: str
     bad_image_share: float = 0.05
+    most_left_out: float = MOST_LEFT_OUT
 
     def __post_init__(self) -> None:
-        config.at_least(self, {"bad_image_share": 0}, "data")
+        config.at_least(self, {"bad_image_share": 0, "most_left_out": 0}, "data")
+
+    def tally(self, source: str) -> Tally:
+        """Return an empty account of what is read of a source."""
+        remedy = "mend them, or allow for more with data.most_left_out"
+        return Tally(source, self.most_left_out, remedy)
 
     @abstractmethod
     def open(self, image_size: tuple[int, int]) -> Source:

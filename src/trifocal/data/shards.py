@@ -26,17 +26,19 @@ from typing import Any, Literal
 import numpy as np
 
 from trifocal.data.captions import CaptionItem
-from trifocal.data.images import MAX_BYTES, BadImage, open_image
+from trifocal.data.classes import natural
+from trifocal.data.images import EXTENSIONS, MAX_BYTES, NOT_READ, BadImage, open_image
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write
+from trifocal.tally import Tally
 
-IMAGES = ("jpg", "jpeg", "png", "webp")
+IMAGES = tuple(sorted(kind[1:] for kind in EXTENSIONS))
 _TEXTS = ("txt", "json")
 _CAPTION_KEYS = ("captions", "caption", "text", "TEXT", "title")
 _MAX_TEXT = 1 << 20
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _OPEN_FILES = 64
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -53,7 +55,8 @@ def expand(pattern: str) -> list[str]:
         if re.match(r"(pipe:|[a-z0-9+]+://)", part):
             raise UserError(f"shards must be local files, not {part!r}; download them first.")
         for path in _braces(part):
-            matches = sorted(glob.glob(path)) if glob.has_magic(path) else [path]
+            path = os.path.expanduser(path)
+            matches = sorted(glob.glob(path), key=natural) if glob.has_magic(path) else [path]
             found += [match for match in matches if os.path.isfile(match)]
             if not matches or not os.path.isfile(matches[0]):
                 raise UserError(f"there is no shard {path}; check data.path.")
@@ -74,71 +77,130 @@ def _braces(pattern: str) -> list[str]:
     return [head + choice + rest for choice in choices for rest in _braces(tail)]
 
 
-def index_tar(path: str) -> list[list[Any]]:
+Left = dict[str, list[str]]  # names of samples that are left out, by reason
+Members = dict[str, dict[str, list[tarfile.TarInfo]]]  # by key and kind
+
+
+def index_tar(path: str) -> tuple[list[list[Any]], Left]:
     """Return `[key, image name, image offset, image size, text offset, text size, is JSON]` of
-    every sample in a tar, in order.
+    every sample in a tar, in order; and what is left out.
 
     Raises:
         UserError: the file is damaged, compressed, or not a tar.
     """
-    samples: dict[str, dict[str, tarfile.TarInfo]] = {}
+    samples: Members = {}
+    dotted: Members = {}
     size = os.path.getsize(path)
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                key, kind = _key_and_kind(member.name)
-                if not member.isreg() or member.sparse is not None or kind is None:
+                if not member.isreg() or member.sparse is not None:
+                    continue
+                key, kind, of_dotted = _key_and_kind(member.name)
+                if kind is None:
                     continue
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("unexpected end of data")
-                samples.setdefault(key, {}).setdefault(kind, member)
+                among = dotted if of_dotted else samples
+                among.setdefault(key, {}).setdefault(kind, []).append(member)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{path} is not a complete plain tar ({error}); fetch it anew.") from None
-    return [row for key, members in samples.items() if (row := _index_row(key, members))]
+    rows, left = list[list[Any]](), Left()
+    for key, members in {**samples, **_alone(dotted, samples)}.items():
+        fault = _fault(members)
+        if fault:
+            left.setdefault(fault, []).append(key)
+        else:
+            rows.append(_index_row(key, members))
+    return rows, left
 
 
-def _key_and_kind(name: str) -> tuple[str, str | None]:
-    """Split a member's name as WebDataset does: the stem ends at the first dot of the file name."""
+def _key_and_kind(name: str) -> tuple[str, str | None, bool]:
+    """Split a member's name as WebDataset does: the stem ends at the first dot of the file name.
+
+    Where no known kind follows, it ends at the last one; the third value says so.
+    """
     folder, _, file = name.rpartition("/")
-    stem, _, extension = file.partition(".")
-    extension = extension.lower()
-    kind = "image" if extension in IMAGES else extension if extension in _TEXTS else None
-    return (f"{folder}/{stem}" if folder else stem), kind if stem else None
+    for of_dotted, (stem, _, extension) in enumerate((file.partition("."), file.rpartition("."))):
+        extension = extension.lower()
+        kind = "image" if extension in IMAGES else extension if extension in _TEXTS else None
+        kind = "not read" if f".{extension}" in NOT_READ else kind
+        if kind is not None or not stem:
+            key = f"{folder}/{stem}" if folder else stem
+            return key, kind if stem and stem[0] != "." else None, bool(of_dotted)
+    return name, None, True
 
 
-def _index_row(key: str, members: dict[str, tarfile.TarInfo]) -> list[Any] | None:
-    image, text = members.get("image"), members.get("txt") or members.get("json")
+def _alone(dotted: Members, samples: Members) -> Members:
+    """Return the members of "photo.v2.jpg" and the like that are samples of their own.
+
+    "photo.mask.png" beside "photo.jpg" is one more member of "photo".
+    """
+
+    def owner(key: str) -> str:
+        folder, slash, stem = key.rpartition("/")
+        return folder + slash + stem.partition(".")[0]
+
+    return {
+        key: members
+        for key, members in dotted.items()
+        if owner(key) not in samples or ("image" in members and {*_TEXTS} & {*members})
+    }
+
+
+def _fault(members: dict[str, list[tarfile.TarInfo]]) -> str:
+    """Return why the members of one name are no sample, "" if they are."""
+    images, texts = (
+        members.get("image", []),
+        [one for kind in _TEXTS for one in members.get(kind, [])],
+    )
+    if not images:
+        kind = "with a picture of a kind that is not read" if "not read" in members else ""
+        return kind or "without a picture"
+    if not texts:
+        return "without a text"
+    if len(images) > 1:
+        return "with several pictures of one name"
+    if any(len(members.get(kind, [])) > 1 for kind in _TEXTS):
+        return "with several texts of one name"
+    text = (members.get("txt") or members["json"])[0]
+    if images[0].size > MAX_BYTES or text.size > _MAX_TEXT:
+        return "with too large a file"
+    return ""
+
+
+def _index_row(key: str, members: dict[str, list[tarfile.TarInfo]]) -> list[Any]:
     # A list of captions can only stand in the JSON; img2dataset writes the same text into both.
-    if image is None or text is None or image.size > MAX_BYTES or text.size > _MAX_TEXT:
-        return None
-    is_json = text is members.get("json")
+    (image,), text = members["image"], (members.get("txt") or members["json"])[0]
+    is_json = "txt" not in members
     name = image.name.rpartition("/")[2]
     return [key, name, image.offset_data, image.size, text.offset_data, text.size, is_json]
 
 
-def _cached_index(path: str) -> list[list[Any]]:
-    """Return a tar's index from beside it or from the cache; make and keep it if need be."""
+def _cached_index(path: str) -> tuple[list[list[Any]], Left]:
+    """Return a tar's index and what it leaves out, from beside it or from the cache; make and keep it if need be."""
     status = os.stat(path)
     stamp = [_INDEX_VERSION, status.st_size, status.st_mtime_ns]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trifocal" / "shards"
-    digest = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:24]
+    digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:24]
     places = [Path(path + ".index.json"), cache / f"{digest}.json"]
     for place in places:
         try:
             content = json.loads(place.read_text(encoding="utf-8"))
             if content["stamp"] == stamp:
-                return content["samples"]
+                return content["samples"], content["left"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    samples = index_tar(path)
+    samples, left = index_tar(path)
+    content = {"stamp": stamp, "samples": samples, "left": left}
     for place in places:
         try:
             with atomic_write(place) as aside:
-                aside.write_text(json.dumps({"stamp": stamp, "samples": samples}), "utf-8")
+                aside.write_text(json.dumps(content), "utf-8")
             break
         except OSError:
             continue  # beside the tar it may be read-only; without any cache it still works
-    return samples
+    return samples, left
 
 
 class ShardDataset:
@@ -151,9 +213,12 @@ class ShardDataset:
             captions were made later and published beside the shards in this form.)
         captions: With several captions in a JSON member, draw one each time or keep the first.
         draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
+        tally: Becomes the account of what was read, used and left out; by default one is kept that
+            allows for 1 % left out.
 
     Raises:
-        UserError: there are no such files, or one is damaged or has no samples.
+        UserError: there are no such files, or one is damaged or has no samples, or too much of
+            them cannot be used.
     """
 
     def __init__(
@@ -164,7 +229,9 @@ class ShardDataset:
         folder: str | os.PathLike[str] | None = None,
         captions: Literal["random", "first"] = "random",
         draft: int | None = None,
+        tally: Tally | None = None,
     ) -> None:
+        tally = tally or Tally(pattern)
         self.paths = expand(pattern)
         self.caption_keys = (caption_key,) if caption_key else _CAPTION_KEYS
         self.captions, self.folder, self.draft = captions, folder, draft
@@ -172,15 +239,20 @@ class ShardDataset:
         keys: list[str] = []
         places: list[tuple[int, ...]] = []
         for number, path in enumerate(self.paths):
-            rows = _cached_index(path)
+            rows, left = _cached_index(path)
             if not rows:
                 raise UserError(
                     f"{path} has no sample of an image ({', '.join(IMAGES)}) and a text (txt or "
                     "json) of the same stem; check that it is a WebDataset shard."
                 )
+            tally.use(len(rows))
+            for reason, names in left.items():
+                for name in names:
+                    tally.leave_out(reason, f"{os.path.basename(path)}/{name}")
             for key, _, *place in rows:
                 keys.append(key)
                 places.append((number, *map(int, place)))
+        tally.close()
         self._keys = np.array(keys)
         self._places = np.array(places, dtype=np.int64)
 
@@ -215,9 +287,9 @@ class ShardDataset:
         try:
             if self.folder is not None:
                 file = os.path.join(self.folder, f"{self._keys[index]}.txt")
-                text: Any = Path(file).read_text(encoding="utf-8").partition("\n")[0]
+                text: Any = Path(file).read_text(encoding="utf-8-sig").partition("\n")[0]
             else:
-                text = self._read(shard, offset, size, name).decode("utf-8")
+                text = self._read(shard, offset, size, name).decode("utf-8-sig")
             if is_json and self.folder is None:
                 record = json.loads(text)
                 text = next((record[key] for key in self.caption_keys if record.get(key)), "")
@@ -283,29 +355,39 @@ class ShardData(CroppedSection):
             folder=self.texts,
             captions=self.captions,
             draft=drafted(self.draft, image_size),
+            tally=self.tally(self.path),
         )
 
 
+_INDICES = ("*.tar.index.json",)  # that readers keep beside the tars
+
+
 def write_shards(
-    items: Iterable[CaptionItem], folder: str | os.PathLike[str], *, per_shard: int = 10_000
+    items: Iterable[CaptionItem],
+    folder: str | os.PathLike[str],
+    *,
+    per_shard: int = 10_000,
+    force: bool = False,
 ) -> list[Path]:
     """Write captioned photos as WebDataset shards `00000.tar`, ...; picture bytes stay as they are.
 
     Args:
         items: What `read_captions` gives.
-        folder: Where the shards go; it is replaced as a whole.
+        folder: Where the shards go; it must not exist yet, or be empty.
         per_shard: Samples in a shard.
+        force: Replace shards that this function wrote there.
 
     Returns:
         The paths of the shards.
 
     Raises:
-        UserError: a picture cannot be read or is not JPEG, PNG or WebP.
+        UserError: a picture cannot be read or is not JPEG, PNG or WebP, or the folder holds
+            something.
     """
     target = Path(folder)
     rest: Iterator[CaptionItem] = iter(items)
     names = []
-    with atomic_folder(target) as aside:
+    with atomic_folder(target, "set of shards", force=force, later=_INDICES) as aside:
         for number in itertools.count():
             part = list(itertools.islice(rest, per_shard))
             if not part:
@@ -326,7 +408,10 @@ def _write_sample(tar: tarfile.TarFile, key: str, item: CaptionItem) -> None:
     except OSError as error:
         raise UserError(f"cannot read {item.image} ({error.strerror}); check its path.") from None
     record = json.dumps({"id": item.id, "captions": list(item.captions)}, ensure_ascii=False)
-    for kind, content in ((extension, picture), ("json", record.encode())):
+    for kind, content in (
+        (extension, picture),
+        ("json", record.encode("utf-8", "backslashreplace")),
+    ):
         member = tarfile.TarInfo(f"{key}.{kind}")  # owner and time stay at zero: same in, same out
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))

@@ -6,7 +6,7 @@ here can stand beside a published one. Accuracies and recalls are fractions in [
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trifocal.version import __version__
@@ -52,6 +52,9 @@ class Result:
         model: Name of the model.
         seconds: Wall time of the benchmark the row belongs to.
         version: See `task_version`.
+        account: What became of the entries of its data: read, used, left out by reason; None where
+            all are made or listed by the benchmark itself.
+        ties: How many of the questions hang on equal scores; None where nobody counted.
     """
 
     benchmark: str
@@ -65,6 +68,8 @@ class Result:
     model: str = ""
     seconds: float = 0.0
     version: str = task_version(1)
+    account: dict[str, Any] | None = field(default=None, hash=False)
+    ties: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

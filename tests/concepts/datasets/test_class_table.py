@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,18 @@ def test_another_file_is_refused(content: bytes, said: str, tmp_path: Path) -> N
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(UserError, match=said):
         read_folder(tmp_path / "a.csv")
+
+
+def test_a_picture_in_two_parts_is_refused(folder: Path) -> None:
+    shutil.copy(folder / ROWS[0]["path"], folder / ROWS[3]["path"])
+    with pytest.raises(UserError, match=r"1 of 8 .*polar_bear/0.png = .*polar_bear/3.png"):
+        read_folder(write(folder / "a.csv", ROWS))
+    with pytest.raises(UserError, match="occurs twice"):
+        read_folder(write(folder / "b.csv", changed(path="./" + ROWS[1]["path"])))
+
+
+def test_a_row_of_too_many_cells_is_refused(folder: Path) -> None:
+    file = write(folder / "a.csv", ROWS)
+    file.write_text(file.read_text().replace("/1.png,cat,", "/1.png,cat, big,"))
+    with pytest.raises(UserError, match=r"line 7 of .* 4 cells where the header has 3"):
+        read_folder(file)

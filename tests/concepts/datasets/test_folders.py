@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,4 +153,56 @@ def test_a_class_that_is_not_trained_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path / "train", ["cat", "dog"])
     make_folder(tmp_path / "test", ["cat", "emu"])
     with pytest.raises(UserError, match=r"test/emu is a class without training pictures"):
+        read_folder(tmp_path)
+
+
+# --- one picture, two names -------------------------------------------------------------------
+
+
+def test_copies_stay_on_one_side_of_a_division(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make_folder(tmp_path, ["cat", "dog"], per_class=10)
+    for number in range(10):
+        shutil.copy(folder / "cat" / f"{number}.png", folder / "cat" / f"{number} (1).png")
+    data = read_folder(folder)
+    sides = [{item.path.replace(" (1)", "") for item in part} for part in (data.train, data.val)]
+    sides.append({item.path.replace(" (1)", "") for item in data.test})
+    assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+    assert sum(sizes(data)) == 30
+    assert "10 pictures occur more than once (0 (1).png = 0.png" in caplog.text
+
+
+def test_copies_of_test_pictures_are_not_trained_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for part, count in (("train", 100), ("test", 2)):
+        make_folder(tmp_path / part, ["cat", "dog"], per_class=count)
+    shutil.copy(tmp_path / "test" / "cat" / "1.png", tmp_path / "train" / "cat" / "copy.png")
+    data = read_folder(tmp_path)
+    assert sizes(data) == (200, 0, 4)
+    assert "1 in two parts of the split: train/cat/copy.png = test/cat/1.png" in caplog.text
+    for number in range(4):
+        shutil.copy(
+            tmp_path / "test" / "dog" / "0.png", tmp_path / "train" / "dog" / f"c{number}.png"
+        )
+    with pytest.raises(UserError, match=r"5 of 209 .*; remove them from one of the parts"):
+        read_folder(tmp_path)
+
+
+def test_numbers_are_in_natural_order_and_wordnet_ids_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_folder(tmp_path / "a", [str(number) for number in range(12)], per_class=2)
+    data = read_folder(tmp_path / "a")
+    assert data.classnames == tuple(map(str, range(12)))
+    make_folder(tmp_path / "b", ["n01440764", "n01443537"])
+    read_folder(tmp_path / "b")
+    assert "named by WordNet ids (n01440764, ...), which mean nothing in a prompt" in caplog.text
+
+
+def test_pictures_that_are_not_read_are_said(tmp_path: Path) -> None:
+    make_folder(tmp_path, ["cat", "dog"])
+    (tmp_path / "cat" / "a.gif").touch()
+    with pytest.raises(UserError, match=r"1 of 13 .* kind .gif, which is not read .*cat/a.gif"):
         read_folder(tmp_path)

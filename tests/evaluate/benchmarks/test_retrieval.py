@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems, score_retrieval
+from trifocal.evaluate.records import append_results, read_results
 from trifocal.metrics.benchmark import Benchmark
 
 CAPTIONS = [
@@ -126,3 +128,42 @@ def test_real_coco_captions(real_data):
     assert len(items.images) > 100
     assert len(items) > 5 * 100
     assert items.dataset == "coco"
+
+
+# -- what is counted --------------------------------------------------------------------------
+
+
+def test_the_rows_say_what_was_left_out_and_what_occurs_again(pictures, tiny_clip):
+    shutil.copy(pictures / "0.png", pictures / "copy.png")
+    lines = [f'{{"image": "{n}.png", "caption": "thing {n}"}}' for n in (0, 1, 2, "copy")]
+    lines += ['{"image": "./1.png", "caption": "other"}', '{"image": "2.png", "caption": null}']
+    (pictures / "captions.jsonl").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"1 of 6 .* line 6.; .* the option most_left_out"):
+        Retrieval().items(pictures)
+    items = Retrieval(most_left_out=0.2).items(pictures)
+    assert (len(items.images), items.owner) == (4, [0, 1, 1, 2, 3])
+    rows = score_retrieval(tiny_clip, items)
+    account = {"read": 6, "used": 5, "left_out": {"without a caption": 1}, "occur_again": 1}
+    assert all(row.account == account for row in rows)
+    assert "1 of the pictures are copies of others" in rows[0].protocol
+    append_results(pictures / "rows.jsonl", rows)
+    assert read_results(pictures / "rows.jsonl") == rows
+
+
+def test_cells_beyond_the_header_are_refused(cases):
+    table = cases / "tables"
+    message = r"12 of 12 .*12 with 4 cells where the header has 2: line 2, line 3, line 4"
+    with pytest.raises(UserError, match=message):
+        Retrieval(images=table / "img").items(table / "unquoted.csv")
+    items = Retrieval(images=table / "img").items(table / "quoted.csv")
+    assert items.texts[0] == "a circle, red, on the left"
+    assert items.account == {"read": 12, "used": 12, "left_out": {}}
+    items = Retrieval(images=table / "img").items(table / "null.json")
+    assert list(items.texts) == ["a red circle"]
+    assert items.account["parts_left_out"] == {"without a caption": 1}
+
+
+def test_two_rows_are_not_given_one_file(cases):
+    folder = cases / "same_name"
+    with pytest.raises(UserError, match=r"circles/0.png and squares/0.png, but there is only"):
+        Retrieval(images=folder / "flat").items(folder / "captions.csv")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.concepts.datasets.dataset import PARTS
-from trifocal.concepts.datasets.parts import divide
+from trifocal.concepts.datasets.parts import apart, divide
 from trifocal.concepts.datasets.split_files import (
     Entry,
     Split,
@@ -21,6 +21,8 @@ from trifocal.concepts.datasets.split_files import (
     check_names,
     make_split,
 )
+from trifocal.data.classes import natural
+from trifocal.data.copies import copies
 from trifocal.data.tables import table_records
 from trifocal.errors import UserError
 
@@ -59,7 +61,8 @@ def read_class_table(file: Path, *, val: float, test: float, seed: int) -> tuple
             pictures are missing.
     """
     try:
-        rows = list(table_records(file, {*PATH_COLUMNS, *NAME_COLUMNS, *LABEL_COLUMNS}))
+        known = {*PATH_COLUMNS, *NAME_COLUMNS, *LABEL_COLUMNS}
+        rows = [row for _, row in table_records(file, known)]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {file} ({error}); give a folder, or a UTF-8 table.") from None
     if not rows:
@@ -83,10 +86,12 @@ def read_class_table(file: Path, *, val: float, test: float, seed: int) -> tuple
             "from the table's folder."
         )
     if _first(rows[0], SPLIT_COLUMNS) is None:
-        return images, Split(names, *divide(split.train, val=val, test=test, seed=seed))
+        same = copies([images / item.path for item in split.train], str(file))
+        parts_made = divide(split.train, val=val, test=test, seed=seed, together=same)
+        return images, Split(names, *parts_made)
     if not split.test:  # as with ImageNet: what is tested on is not selected on
-        return images, Split(names, split.train, (), split.val)
-    return images, Split(names, split.train, split.val, split.test)
+        split = Split(names, split.train, (), split.val)
+    return images, apart(Split(names, split.train, split.val, split.test), images, str(file))
 
 
 def _from_1(rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -130,7 +135,7 @@ def _classes(rows: list[dict[str, Any]], file: Path) -> tuple[list[int], list[st
                 "class",
                 file,
             )
-        ordered = sorted(distinct, key=int) if numbers else sorted(distinct)
+        ordered = sorted(distinct, key=lambda name: (natural(name), name))
         places = {name: label for label, name in enumerate(ordered)}
         return [places[name] for name in names], names
     labels = []

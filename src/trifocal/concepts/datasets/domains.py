@@ -15,7 +15,7 @@ from trifocal.concepts.datasets.folders import list_classes
 from trifocal.concepts.datasets.parts import VAL, divide
 from trifocal.concepts.datasets.split_files import check_names
 from trifocal.concepts.prompts import PHOTO
-from trifocal.data.classes import class_folders, readable
+from trifocal.data.classes import class_folders, natural, readable
 from trifocal.errors import UserError, nearest
 
 _INNER = ("PACS", "images", "kfold")  # folders that archives of PACS put around the domains
@@ -88,7 +88,7 @@ def read_domains(root: str | Path, name: str | None = None) -> Domains:
         UserError: there are fewer than two domains or classes, a domain lacks a class that
             another has, or a class has no picture.
     """
-    given = Path(root)
+    given = Path(root).expanduser()
     if not given.is_dir():
         raise UserError(f"there is no folder {given}; give a folder with one folder per domain.")
     place = next((given / inner for inner in _INNER if (given / inner).is_dir()), given)
@@ -99,7 +99,7 @@ def read_domains(root: str | Path, name: str | None = None) -> Domains:
             f"{place} has fewer than two domain folders; make one per domain, with the class "
             "folders in it."
         )
-    every = sorted(set().union(*classes.values()))
+    every = sorted(set().union(*classes.values()), key=lambda one: (natural(one), one))
     for domain, there in classes.items():
         for one in every:
             if one not in there:

@@ -33,7 +33,7 @@ def read_variants(folder: Path) -> Split:
 
 def _lines(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {file} ({error}); get it again.") from None
     return [line.strip() for line in lines if line.strip()]

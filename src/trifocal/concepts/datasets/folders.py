@@ -13,13 +13,15 @@ from pathlib import Path
 
 from trifocal.concepts.datasets.class_table import read_class_table
 from trifocal.concepts.datasets.dataset import ImageClasses, LabeledImage
-from trifocal.concepts.datasets.parts import TEST, VAL, divide
+from trifocal.concepts.datasets.parts import TEST, VAL, apart, divide
 from trifocal.concepts.datasets.split_files import Split, absent, check_names, read_split
 from trifocal.concepts.prompts import PHOTO, class_name
 from trifocal.concepts.tasks.sampling import check_each_class
-from trifocal.data.classes import class_folders, pictures, readable
+from trifocal.data.classes import class_folders, pictures, readable, warn_of_wnids
+from trifocal.data.copies import copies
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError
+from trifocal.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def read_folder(
             have one name; a test class is not among the training classes; a table or split file
             is malformed.
     """
-    root = Path(root)
+    root = Path(root).expanduser()
     name = root.resolve().stem if root.is_file() else root.resolve().name
     if root.is_file():
         images, split = read_class_table(root, val=val, test=test, seed=seed)
@@ -90,8 +92,10 @@ def list_classes(
         UserError: a class folder has no picture, or is not in `labels`.
     """
     base, items, names = relative_to or folder, list[LabeledImage](), list[str]()
-    for place in class_folders(folder):
-        found = pictures(place)
+    tally = Tally(str(folder), remedy="convert or remove them")
+    for place in class_folders(folder, tally):
+        found = pictures(place, tally)
+        tally.use(len(found))
         if not found:
             raise UserError(
                 f"the class folder {place} has no picture; put JPEG, PNG or WebP files there, or "
@@ -105,6 +109,7 @@ def list_classes(
         label = len(names) if labels is None else labels[place.name]
         items += [LabeledImage(path.relative_to(base).as_posix(), label) for path in found]
         names.append(place.name)
+    tally.close()
     return names, items
 
 
@@ -119,7 +124,8 @@ def _class_folders(root: Path, val: float, test: float, seed: int) -> Split:
             )
         names = _names(folders, root)
         _warn_of_domains(root)
-        return Split(names, *divide(items, val=val, test=test, seed=seed))
+        same = copies([root / item.path for item in items], str(root))
+        return Split(names, *divide(items, val=val, test=test, seed=seed, together=same))
     folders, train = list_classes(parts["train"], relative_to=root)
     names = _names(folders, parts["train"])
     labels = {folder: label for label, folder in enumerate(folders)}
@@ -130,7 +136,8 @@ def _class_folders(root: Path, val: float, test: float, seed: int) -> Split:
     }
     if "test" not in others and "val" in others:
         others = {"test": others["val"]}
-    return Split(names, train, others.get("val", []), others.get("test", []))
+    split = Split(names, train, others.get("val", []), others.get("test", []))
+    return apart(split, root, str(root))
 
 
 def _part_folders(root: Path) -> dict[str, Path] | None:
@@ -162,6 +169,7 @@ def _names(folders: list[str], place: Path) -> tuple[str, ...]:
         raise UserError(f"{place} has no class folders; make one folder per class.")
     names = tuple(readable(folder) for folder in folders)
     check_names(names, folders)
+    warn_of_wnids(names, str(place))
     return names
 
 
@@ -183,4 +191,5 @@ def _with_split_file(root: Path, splits: list[Path]) -> tuple[Path, Split]:
         )
     names = tuple(class_name(name) for name in split.classnames)
     check_names(names, split.classnames)
+    copies([images / item.path for item in everything], str(splits[0]))  # it stays as published
     return images, Split(names, split.train, split.val, split.test)

@@ -73,7 +73,7 @@ def read_classnames(file: Path) -> dict[str, str]:
         UserError: the file cannot be read, or a line is not "wnid name".
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {file} ({error}); {NAMES_REMEDY}.") from None
     names: dict[str, str] = {}

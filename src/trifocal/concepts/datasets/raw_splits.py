@@ -67,7 +67,7 @@ def flowers(folder: Path) -> Split:
     """Split Oxford Flowers: labels in a .mat file, names in a JSON, both counting from 1."""
     labels = np.atleast_1d(_mat(folder / "imagelabels.mat", "labels"))
     try:
-        names = json.loads((folder / "cat_to_name.json").read_text(encoding="utf-8"))
+        names = json.loads((folder / "cat_to_name.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {folder / 'cat_to_name.json'} ({error}).") from None
     entries = [
@@ -179,7 +179,7 @@ def _held_out(train: Iterable[Entry], test: Iterable[Entry], source: str) -> Spl
 def _lines(file: Path, least: int, separator: str | None = None) -> list[list[str]]:
     """Return the fields of each line that is not empty or a "#" comment."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {file} ({error}); get it again.") from None
     lines = []

@@ -44,7 +44,7 @@ def read_split(file: str | os.PathLike[str]) -> Split:
             refuses.
     """
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read the split file {file} ({error.strerror}).") from None
     except (ValueError, RecursionError) as error:
@@ -82,9 +82,9 @@ def make_split(parts: Mapping[str, Iterable[Entry]], source: str) -> Split:
         for number, (path, label, name) in enumerate(entries, start=1):
             where = f"entry {number} of {part} in {source}"
             check_path(path, where)
-            if path in seen:
+            if os.path.normpath(path) in seen:
                 raise UserError(f"{where}: {path!r} occurs twice; leave one of them out.")
-            seen.add(path)
+            seen.add(os.path.normpath(path))
             if type(label) is not int or label < 0:  # True is no label either
                 raise UserError(f"{where}: the label {label!r} is not an integer from 0 on.")
             if not isinstance(name, str) or not name.strip():

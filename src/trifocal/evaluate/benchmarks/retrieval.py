@@ -6,22 +6,25 @@ among all pictures, every picture for any of its captions among all captions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from trifocal.clip.encoder import Encoder
-from trifocal.data.caption_files import read_rows
 from trifocal.data.captions import CaptionItem, missing_images, read_captions
+from trifocal.data.copies import copies
 from trifocal.errors import UserError
 from trifocal.evaluate.names import RETRIEVAL
-from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.features.embed import Picture, encode_images, encode_texts, tokenize
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 RECALLS = (1, 5, 10)
 # Names under which the field keeps its caption files, looked for in this order.
@@ -47,12 +50,15 @@ class RetrievalItems:
         images: N pictures or their paths.
         texts: M captions.
         owner: M indices into the pictures.
+        account: What became of the entries of the caption file (see `Tally.facts`), and how many
+            pictures "occur_again" under another name.
     """
 
     dataset: str
     images: Sequence[Picture] | Tensor
     texts: Sequence[str]
     owner: Sequence[int]
+    account: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -69,6 +75,8 @@ class Retrieval:
         images: Folder of the pictures, by default where the caption file says.
         split: Part of a file that has parts; by default "test", if there is one.
         captions_per_image: Use only the first so many captions of each picture.
+        encoding: Of the caption file; UTF-8 by default.
+        most_left_out: The largest share of its entries that may be left out.
         batch_size: Pictures in one pass.
     """
 
@@ -77,6 +85,8 @@ class Retrieval:
     images: str | Path | None = None
     split: str | None = None
     captions_per_image: int | None = None
+    encoding: str | None = None
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "retrieval"
     source = "a table or JSON of captions; Karpathy's COCO and Flickr30k files are the usual ones"
@@ -85,7 +95,7 @@ class Retrieval:
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the caption file, or pictures (one entry with their count)."""
         path = self._file(Path(root))
-        return self._no_file(Path(root)) if path is None else self._missing(self._read(path))
+        return self._no_file(Path(root)) if path is None else self._missing(self._read(path)[0])
 
     def items(self, root: str | Path) -> RetrievalItems:
         """Read the caption file.
@@ -96,17 +106,21 @@ class Retrieval:
         path = self._file(Path(root))
         if path is None:
             raise UserError(f"{self.name} cannot run; {self._no_file(Path(root))[0]}")
-        found = self._read(path)
+        found, account = self._read(path)
         require(self._missing(found), self.name)
-        by_image: dict[str, list[str]] = {}
+        by_file: dict[str, list[CaptionItem]] = {}
         for item in found:  # a table has one row a caption
-            by_image.setdefault(item.image, []).extend(item.captions)
-        images, texts, owner = list(by_image), [], []
-        for number, image in enumerate(images):
-            chosen = by_image[image][: self.captions_per_image]
+            by_file.setdefault(os.path.realpath(item.image), []).append(item)
+        images = [same[0].image for same in by_file.values()]
+        texts, owner = list[str](), list[int]()
+        for number, same in enumerate(by_file.values()):
+            chosen = [text for item in same for text in item.captions][: self.captions_per_image]
             texts += chosen
             owner += [number] * len(chosen)
-        return RetrievalItems(self.dataset or path.stem, images, texts, owner)
+        again = sum(len(group) - 1 for group in copies([Path(one) for one in images], str(path)))
+        if again:
+            account["occur_again"] = again
+        return RetrievalItems(self.dataset or path.stem, images, texts, owner, account)
 
     def score(
         self, model: Encoder, items: RetrievalItems, *, progress: Progress | None = None
@@ -115,6 +129,7 @@ class Retrieval:
         return score_retrieval(model, items, batch_size=self.batch_size, progress=progress)
 
     def _file(self, root: Path) -> Path | None:
+        root = root.expanduser()
         if root.is_file():
             return root
         names = _CAPTION_FILES if self.captions is None else (str(self.captions),)
@@ -131,13 +146,19 @@ class Retrieval:
         remedy = "put the pictures there, or say with `images` in which folder they are"
         return [Missing(absent[0], remedy, len(absent))] if absent else []
 
-    def _read(self, path: Path) -> list[CaptionItem]:
-        """Return the captioned pictures of the split."""
-        split = self.split
-        if split is None:
-            splits = {row.split for row in read_rows(path, "auto", None, None)}
-            split = "test" if "test" in splits else None
-        return read_captions(path, images=self.images, split=split)
+    def _read(self, path: Path) -> tuple[list[CaptionItem], dict[str, Any]]:
+        """Return the captioned pictures of the split, and the account of the file."""
+        remedy = "mend them, or allow for more with the option most_left_out"
+        tally = Tally(str(path), self.most_left_out, remedy)
+        found = read_captions(
+            path,
+            images=self.images,
+            split=self.split,
+            usual_split="test",
+            encoding=self.encoding,
+            tally=tally,
+        )
+        return found, tally.facts()
 
 
 def score_retrieval(
@@ -156,11 +177,17 @@ def score_retrieval(
         progress: Told of distinct pictures and texts.
     """
     protocol = retrieval_protocol(len(items.images), len(items.texts))
+    again = (items.account or {}).get("occur_again", 0)
+    if again:
+        protocol += f"; {again} of the pictures are copies of others"
+    captions = tokenize(model, items.texts)
+    protocol += captions.note
     sheet = Sheet(items.dataset, model_name(model), protocol, version=Retrieval.version)
     images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
-    texts = encode_texts(model, items.texts, batch_size=2 * batch_size, progress=progress)
+    texts = encode_texts(model, captions, batch_size=2 * batch_size, progress=progress)
     add_recalls(sheet, images, texts, items.owner)
-    return sheet.done()
+    account = dict(items.account) if items.account is not None else None
+    return [replace(row, account=account) for row in sheet.done()]
 
 
 def retrieval_protocol(images: int, texts: int) -> str:
@@ -177,4 +204,5 @@ def add_recalls(sheet: Sheet, images: Tensor, texts: Tensor, owner: Sequence[int
     for way, ranks in zip(("image", "text"), directions, strict=True):
         for k in RECALLS:
             metric = f"{way}_retrieval_recall@{k}"
-            sheet.add(RETRIEVAL, metric, ranks.recall(k), len(ranks), ranks.chance(k))
+            recall, chance = ranks.recall(k), ranks.chance(k)
+            sheet.add(RETRIEVAL, metric, recall, len(ranks), chance, ranks.ties(k))
