@@ -13,8 +13,8 @@ import trifocal
 
 PACKAGE = Path(trifocal.__file__).parent
 FLOORS = (
-    ("errors",),
-    ("files", "config", "progress", "version", "tally", "recipes"),
+    ("errors", "version"),
+    ("files", "config", "progress", "tally", "recipes"),
     ("clip",),
     ("metrics", "losses"),
     ("data",),

@@ -137,7 +137,9 @@ def test_many_support_images_are_kept_in_part() -> None:
 
 def test_an_older_head_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     save_head(tmp_path / "m", saved(), {})
-    save_head(tmp_path / "m", saved("zero-shot"), {})
+    with pytest.raises(UserError, match="already has content, a classifier; --force"):
+        save_head(tmp_path / "m", saved("zero-shot"), {})
+    save_head(tmp_path / "m", saved("zero-shot"), {}, force=True)
     assert load_head(tmp_path / "m", HEADS).method == "zero-shot"
     (tmp_path / "m" / "holiday.jpg").write_text("mine")
     (tmp_path / "photos").mkdir()
@@ -145,7 +147,7 @@ def test_an_older_head_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for name in ("m", "photos", "file"):
         with pytest.raises(UserError, match="choose another folder"):
-            save_head(tmp_path / name, saved(), {})
+            save_head(tmp_path / name, saved(), {}, force=True)
     assert (tmp_path / "photos" / "a.jpg").read_text() == "mine"
     (tmp_path / "empty").mkdir()
     check_free(tmp_path / "empty")

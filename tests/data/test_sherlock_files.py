@@ -214,6 +214,7 @@ instances = st.builds(
 @given(found=st.lists(instances, max_size=4))
 def test_what_is_written_is_read_again(tmp_path_factory, name, found):
     path = tmp_path_factory.getbasetemp() / name
+    path.unlink(missing_ok=True)  # of the example before
     write_instances(path, found)
     assert read_instances(path, roots=ImageRoots(images="/root")) == found
 

@@ -37,7 +37,7 @@ def saved(tmp_path: Path) -> Path:
 
 def test_it_holds_the_factors_alone(saved: Path) -> None:
     names = sorted(path.name for path in (saved / "adapted").iterdir())
-    assert names == ["adapter.json", "adapter.safetensors"]
+    assert names == ["adapter.json", "adapter.safetensors", "trifocal.json"]
     facts = json.loads((saved / "adapted" / "adapter.json").read_text())
     assert facts["surgery"]["lora"]["rank"] == 2
     assert len(facts["base"]["sha256"]) == 64

@@ -261,9 +261,9 @@ class Clip(nn.Module):
             digest.update(memoryview(flat.numpy()))
         return digest.hexdigest()
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a folder that `load_clip` and plain transformers read."""
-        save_pretrained(self, folder)
+    def save_pretrained(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write a folder that `load_clip` and plain transformers read; see `save_pretrained`."""
+        save_pretrained(self, folder, force=force)
 
     @property
     def _vision(self) -> Any:

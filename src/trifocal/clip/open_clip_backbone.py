@@ -161,7 +161,7 @@ class OpenClipBackbone(nn.Module):
 
     patch_size = patch_grid = activation = network  # all of them refuse
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, force: bool = False) -> None:
         """Refuse: open_clip's models are kept by open_clip.
 
         Raises:

@@ -22,10 +22,11 @@ from trifocal.clip.shape import CLIP_VOCABULARY, ClipShape
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
 from trifocal.errors import UserError
-from trifocal.files import atomic_folder, atomic_write
+from trifocal.files import atomic_folder, atomic_write, check_file, check_folder, marker
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
+OPEN_CLIP, TRANSFORMERS = "open_clip model", "transformers model"  # kinds of what is written
 CONVENTIONS = "conventions.json"  # how a focus makes the model's inputs; see `Clip.conventions`
 
 
@@ -38,17 +39,22 @@ class Savable(Protocol):
     conventions: dict[str, Any]
 
 
-def save_pretrained(clip: Savable, folder: str | Path) -> None:
-    """Write a folder that `load_clip` and plain transformers read; an older one is replaced.
+def save_pretrained(clip: Savable, folder: str | Path, *, force: bool = False) -> None:
+    """Write a folder that `load_clip` and plain transformers read.
+
+    Args:
+        clip: the model.
+        folder: where to.
+        force: replace an older one, if this program wrote it.
 
     Raises:
-        UserError: something is still attached to the towers.
+        UserError: something is still attached to the towers, or the folder holds something.
     """
     state = {key: value.contiguous() for key, value in _plain_state(clip).items()}
     config = copy.deepcopy(clip.network.config)
     config.architectures = ["CLIPModel"]
     config.dtype = clip.network.dtype
-    with atomic_folder(folder) as aside:
+    with atomic_folder(folder, TRANSFORMERS, force=force) as aside:
         config.save_pretrained(aside)
         save_file(state, aside / "model.safetensors", metadata={"format": "pt"})
         clip.tokenizer.save(aside)
@@ -58,7 +64,19 @@ def save_pretrained(clip: Savable, folder: str | Path) -> None:
             _write_json(aside / CONVENTIONS, clip.conventions)
 
 
-def save_open_clip(clip: Savable, path: str | Path) -> None:
+def check_open_clip(path: str | Path, *, force: bool = False) -> None:
+    """Refuse a path that `save_open_clip` would refuse; see there."""
+    path = Path(path)
+    if path.suffix not in ("", ".pt", ".safetensors"):
+        raise UserError(f"{path.name} should end in .pt or .safetensors, or be a folder's name.")
+    if path.suffix == "":
+        check_folder(path, OPEN_CLIP, force=force)
+        return
+    for file in (path, path.with_suffix(".json")):
+        check_file(file, OPEN_CLIP, force=force)
+
+
+def save_open_clip(clip: Savable, path: str | Path, *, force: bool = False) -> None:
     """Write an open_clip state dict, and beside it what a state dict does not tell.
 
     Args:
@@ -66,31 +84,35 @@ def save_open_clip(clip: Savable, path: str | Path) -> None:
         path: `NAME.pt` or `NAME.safetensors`; `NAME.json` is written beside it (activation,
             heads, preprocessing, in the form of open_clip's open_clip_config.json). A path
             without a suffix becomes a folder that open_clip loads as `local-dir:PATH`.
+        force: replace what is there, if this program wrote it.
 
     Raises:
-        UserError: another suffix, or towers that open_clip does not have.
+        UserError: another suffix, something that is there already, or towers that open_clip does
+            not have.
     """
     path = Path(path)
-    if path.suffix not in ("", ".pt", ".safetensors"):
-        raise UserError(f"{path.name} should end in .pt or .safetensors, or be a folder's name.")
+    check_open_clip(path, force=force)
     described = model_config(ClipShape.of(clip.network.config), clip.preprocess)
     state = open_clip.to_open_clip(_plain_state(clip))
     if path.suffix == "":
         if clip.tokenizer.vocab_size != CLIP_VOCABULARY:
             # open_clip takes CLIP's tokenizer unless told that another lies in the folder.
             described["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "."
-        with atomic_folder(path) as aside:
+        with atomic_folder(path, OPEN_CLIP, force=force) as aside:
             _write_json(aside / OPEN_CLIP_CONFIG, described)
             save_file(state, aside / OPEN_CLIP_WEIGHTS, metadata={"format": "pt"})
             clip.tokenizer.save(aside)
         return
-    with atomic_write(path.with_suffix(".json")) as aside:
-        _write_json(aside, described)
-    with atomic_write(path) as aside:
+    with (
+        atomic_write(path.with_suffix(".json"), OPEN_CLIP, force=force) as beside,
+        atomic_write(path, OPEN_CLIP, force=force) as aside,
+    ):
         if path.suffix == ".pt":
             torch.save(state, aside)
         else:
             save_file(state, aside, metadata={"format": "pt"})
+        described["trifocal"] = marker(OPEN_CLIP, {path.name: aside.stat().st_size})
+        _write_json(beside, described)
 
 
 def _plain_state(clip: Savable) -> dict[str, Tensor]:

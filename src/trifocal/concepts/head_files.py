@@ -25,10 +25,11 @@ from trifocal import config
 from trifocal.concepts.head import Head
 from trifocal.data.images import BadImage, open_image
 from trifocal.errors import UserError, nearest
-from trifocal.files import atomic_folder
+from trifocal.files import atomic_folder, check_folder
 
 FORMAT = 1
 FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
+_KIND, _FILES = "classifier", (FACTS, TENSORS, f"{SUPPORT}/*.webp")
 _INNER = "inference."  # before the names of what a head of version 0.1.0 had inside
 THUMBNAIL = 96  # pixels: the side of a support image as it is kept
 MOST_THUMBNAILS = 2000  # some 3 kB each; beyond it, each class keeps the first of its images
@@ -118,33 +119,32 @@ def make_head(heads: Heads, method: str, params: Mapping[str, Any] | None = None
 
 
 def save_head(
-    folder: str | os.PathLike[str], saved: SavedHead, pictures: Mapping[int, Image.Image]
+    folder: str | os.PathLike[str],
+    saved: SavedHead,
+    pictures: Mapping[int, Image.Image],
+    *,
+    force: bool = False,
 ) -> None:
-    """Write a fitted head; an older one in that folder is replaced.
+    """Write a fitted head.
 
     Args:
         folder: Where to.
         saved: What to write.
         pictures: Support images to keep, by their number, as `thumbnail` makes them.
+        force: Replace an older one.
 
     Raises:
-        UserError: the folder holds something else, or cannot be written.
+        UserError: the folder holds something, or cannot be written.
     """
-    check_free(folder)
     tensors, values = saved.head.state()
     # A copy of each: safetensors refuses tensors that share memory.
     learned = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    try:
-        with atomic_folder(folder) as aside:
-            save_file(learned, aside / TENSORS)
-            (aside / FACTS).write_text(_facts(saved, values), encoding="utf-8")
-            (aside / SUPPORT).mkdir()
-            for index, picture in sorted(pictures.items()):
-                picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror}); choose another folder."
-        ) from None
+    with atomic_folder(folder, _KIND, force=force, older=_FILES) as aside:
+        save_file(learned, aside / TENSORS)
+        (aside / FACTS).write_text(_facts(saved, values), encoding="utf-8")
+        (aside / SUPPORT).mkdir()
+        for index, picture in sorted(pictures.items()):
+            picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
 
 
 def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
@@ -201,19 +201,14 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
         raise _damaged(path, FACTS) from None
 
 
-def check_free(folder: str | os.PathLike[str]) -> None:
+def check_free(folder: str | os.PathLike[str], *, force: bool = False) -> None:
     """Refuse a folder whose content a fitted head must not replace.
 
     Raises:
-        UserError: it holds something, and that is no fitted head; or it is a file.
+        UserError: it holds something, and that is no fitted head or `force` is not given; or it
+            is a file.
     """
-    path = Path(folder)
-    if not path.exists():
-        return
-    known = {FACTS, TENSORS, SUPPORT}
-    there = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
-    if there - known or (there and FACTS not in there):
-        raise UserError(f"{path} exists and is no fitted head; choose another folder.")
+    check_folder(folder, _KIND, force=force, older=_FILES)
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from trifocal.data.json_stream import json_list
 from trifocal.data.regions import Box, Region, RegionItem
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
+from trifocal.files import archive_comment, atomic_write
 
 VG, VCR, LOCAL = "vg", "vcr", "images"
 _VCR_FOLDER = "vcr1images"
@@ -155,17 +155,18 @@ def write_instances(path: str | os.PathLike[str], instances: Iterable[Instance])
     `read_instances` gives the same entries back, as long as the roots are the same.
 
     Args:
-        path: Ends in `.json` or `.zip`. It is written aside and then renamed.
+        path: Ends in `.json` or `.zip`. It is written aside and then renamed; it must not exist.
         instances: Their regions must have a `frame`, which the layout records.
     """
     text = "[" + ",\n".join(json.dumps(_entry(one), allow_nan=False) for one in instances) + "]\n"
     target = Path(path)
-    with atomic_write(target) as aside:
+    with atomic_write(target, "list of instances") as aside:
         if target.suffix != ".zip":
             aside.write_text(text, encoding="utf-8")
             return
         inner = target.stem if target.stem.endswith(".json") else f"{target.stem}.json"
         with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.comment = archive_comment("list of instances")
             archive.writestr(inner, text)
 
 

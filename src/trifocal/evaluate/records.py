@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,15 +12,85 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
-from trifocal.metrics.result import Result
+from trifocal.files import atomic_write, check_file
+from trifocal.metrics.result import COST_METRICS, Result
+
+logger = logging.getLogger(__name__)
 
 _FIELDS = {field.name: field for field in fields(Result)}
 _REQUIRED = tuple(name for name, field in _FIELDS.items() if field.default is MISSING)
 # Tasks that CLIP_benchmark knows; a row of any other task is a data set of its own there.
 _SHARED_TASKS = ("zeroshot_classification", "zeroshot_retrieval", "linear_probe")
+_BEGINS = b'{"benchmark": '  # a row, as `append_results` writes it
 _CHOICE_TASK = "image_caption_selection"
 _THEIR_NAMES = {"sugarcrepe": "sugar_crepe"}
+
+
+def check_results(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that rows cannot be added to; commands ask before they compute anything.
+
+    Raises:
+        UserError: it does not end in .jsonl, or is a folder or a file of something else.
+    """
+    if Path(path).suffix.lower() != ".jsonl":
+        raise UserError(f"the results file {path} holds JSON lines; end its name in .jsonl.")
+    if not Path(path).is_file():
+        check_file(path, "results file")
+        return
+    if not os.access(path, os.W_OK):
+        raise UserError(f"cannot write {path} (it is read-only); give another file.")
+    lines = Path(path).read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        torn = number == len(lines) and (line.startswith(_BEGINS) or _BEGINS.startswith(line))
+        try:
+            if line.strip() and not torn:
+                _row(line.decode("utf-8"), f"{path}, line {number}")
+        except (UserError, UnicodeDecodeError):
+            raise UserError(
+                f"{path} is no results file (line {number} is no row), so nothing is added to it; "
+                "give another file."
+            ) from None
+
+
+def add_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> int:
+    """Add rows to a results file but for those that it holds already; return how many were added.
+
+    A row is the same if all is but the seconds it took; a cost, which is another each time, is the
+    same whatever its value. A row that has another value than before is added, with a warning:
+    none that was measured is taken away.
+
+    Raises:
+        UserError: see `check_results`.
+    """
+    check_results(path)
+    append_results(path, ())  # ends a line that a killed run left half-written
+    known: dict[str, set[float]] = {}
+    for row in read_results(path):
+        known.setdefault(_question(row), set()).add(row.value)
+    rows = list(rows)
+    new = [
+        row
+        for row in rows
+        if (there := known.get(_question(row))) is None
+        or (row.metric not in COST_METRICS and row.value not in there)
+    ]
+    append_results(path, new)
+    if len(new) < len(rows):
+        logger.info("%s held %d of the %d rows already", path, len(rows) - len(new), len(rows))
+    for row in new:
+        if _question(row) in known:
+            logger.warning(
+                "%s has %s %s %s of %s twice now, with different values; remove one of the lines, "
+                "or tables show their mean",
+                path, row.benchmark, row.task, row.metric, row.model,
+            )  # fmt: skip
+    return len(new)
+
+
+def _question(row: Result) -> str:
+    """Return all of a row but what was measured."""
+    left = {key: value for key, value in row.as_dict().items() if key not in ("value", "seconds", "ties")}
+    return json.dumps(left, sort_keys=True)
 
 
 def append_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
@@ -27,7 +98,11 @@ def append_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None
 
     A line that a killed process left half-written is removed first, so that the file stays
     readable; whole lines are never touched.
+
+    Raises:
+        UserError: see `check_results`.
     """
+    check_results(path)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
@@ -52,7 +127,12 @@ def _mend(file: Any, content: bytes) -> None:
 
 
 def write_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
-    """Write a results file anew; it is wholly there or unchanged."""
+    """Write a results file anew; it is wholly there or unchanged.
+
+    Raises:
+        UserError: see `check_results`.
+    """
+    check_results(path)
     with atomic_write(path) as aside:
         lines = (json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
         aside.write_text("".join(lines), encoding="utf-8")
@@ -125,6 +205,26 @@ def _their_task(row: Result) -> tuple[str, str]:
     return f"{name}/{row.task}", _CHOICE_TASK if row.metric == "acc" else row.task
 
 
+def check_records(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder that records cannot be written into.
+
+    Raises:
+        UserError: it is a file, or nothing can be written there.
+    """
+    check_file(Path(folder) / "record.json.new", "record")
+
+
+def _may_replace(path: Path) -> bool:
+    """Return whether nothing or a record of ours, which has a version and a protocol, is there."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and {"metrics", "protocol", "version"} <= record.keys()
+
+
 def export_clip_benchmark(
     folder: str | os.PathLike[str], rows: Sequence[Result], language: str = "en"
 ) -> list[Path]:
@@ -135,7 +235,8 @@ def export_clip_benchmark(
         parts += [] if record["seed"] is None else [f"seed{record['seed']}"]
         stem = "_".join(re.sub(r"[^\w.@+-]+", "_", part) for part in parts if part)
         path, number = Path(folder) / f"{stem}.json", 1
-        while path in written:  # another model whose name differs only in signs
+        # Another model whose name differs only in signs; or a file that somebody else wrote.
+        while path in written or not _may_replace(path):
             number += 1
             path = Path(folder) / f"{stem}_{number}.json"
         with atomic_write(path) as aside:

@@ -11,7 +11,7 @@ from typing import Any
 
 from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError, nearest
-from trifocal.evaluate.records import append_results
+from trifocal.evaluate.records import add_results, check_results
 from trifocal.evaluate.registry import BENCHMARKS
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.result import Result
@@ -77,12 +77,15 @@ def evaluate(
         model: A Clip, or any object that embeds as one does.
         jobs: What to run. All data are read, and what is missing found, before the first score.
         name: Name of the model in the rows, by default its own.
-        results: JSON-lines file to which the rows are added as each benchmark ends.
+        results: JSON-lines file to which the rows are added as each benchmark ends, but for those
+            that it holds already.
         progress: Told how far it is.
 
     Raises:
-        UserError: Data of a benchmark are missing.
+        UserError: Data of a benchmark are missing, or `results` is another kind of file.
     """
+    if results is not None:
+        check_results(results)
     read = [(job.benchmark, job.benchmark.items(job.root)) for job in jobs]
     rows: list[Result] = []
     for benchmark, items in read:
@@ -91,6 +94,6 @@ def evaluate(
         if name is not None:
             found = [row.of(name) for row in found]
         if results is not None:
-            append_results(results, found)
+            add_results(results, found)
         rows += found
     return rows

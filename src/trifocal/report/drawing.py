@@ -12,17 +12,39 @@ from PIL import Image, ImageDraw, ImageFont
 
 from trifocal.data.boxes import edges
 from trifocal.data.regions import Box, scaled
-from trifocal.files import atomic_write
+from trifocal.errors import UserError
+from trifocal.files import SOFTWARE, SOFTWARE_TAG, atomic_write, check_file
 
+_KIND = "picture"
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 PAPER, INK, FAINT = "#ffffff", "#212529", "#6c757d"
 MARK, BAR, TRACK = "#d55e00", "#0072b2", "#e9ecef"
 
 
+def check_picture(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that `save_picture` would refuse.
+
+    Raises:
+        UserError: it ends otherwise, or there is a file that is no picture of ours.
+    """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise UserError(f"{path} is to be a picture; end it in {', '.join(FORMATS)}.")
+    check_file(path, _KIND, force=True)
+
+
 def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
-    """Write a picture as PNG, JPEG or WebP, by the suffix; it is wholly there or unchanged."""
-    with atomic_write(path) as aside:
-        picture.save(aside, format=FORMATS[Path(path).suffix.lower()], quality=92)
+    """Write a picture as PNG, JPEG or WebP, by the suffix; it is wholly there or unchanged.
+
+    An older picture of ours is drawn anew; any other file is kept.
+
+    Raises:
+        UserError: see `check_picture`, or nothing can be written there.
+    """
+    check_picture(path)
+    exif = Image.Exif()
+    exif[SOFTWARE_TAG] = SOFTWARE
+    with atomic_write(path, _KIND, force=True) as aside:
+        picture.save(aside, format=FORMATS[Path(path).suffix.lower()], quality=92, exif=exif)
 
 
 def marked(image: Image.Image, boxes: Sequence[Box], side: int) -> Image.Image:

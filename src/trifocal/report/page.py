@@ -22,10 +22,13 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from trifocal.files import atomic_write
+from trifocal.errors import UserError
+from trifocal.files import atomic_write, check_file
 from trifocal.report.numbers import minus
 from trifocal.report.table import Table, Tone
 from trifocal.version import __version__
+
+REPORT = "report"  # the kind of a page, where it is written
 
 
 @dataclass(frozen=True)
@@ -244,9 +247,27 @@ class Report:
     next_steps: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 
+def check_report(path: str | Path) -> None:
+    """Refuse a path that `write_report` would refuse.
+
+    Raises:
+        UserError: it does not end in .html, or there is a file that is no report of ours.
+    """
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"the report {path} is an HTML page; end its name in .html.")
+    check_file(path, REPORT, force=True)
+
+
 def write_report(path: str | Path, report: Report) -> Path:
-    """Write a report as one HTML file, wholly or not at all; return its path."""
-    with atomic_write(path) as aside:
+    """Write a report as one HTML file, wholly or not at all; return its path.
+
+    An older report is drawn anew; any other file is kept.
+
+    Raises:
+        UserError: see `check_report`, or nothing can be written there.
+    """
+    check_report(path)
+    with atomic_write(path, REPORT, force=True) as aside:
         aside.write_text(render(report), encoding="utf-8")
     return Path(path)
 

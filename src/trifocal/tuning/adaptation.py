@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trifocal.tuning.surgery import Surgery
 
 FORMAT = 3
+_FILES = ("adapter.json", "adapter.safetensors")
 
 
 def save_adaptation(
@@ -35,8 +36,13 @@ def save_adaptation(
     method: str,
     base_name: str,
     base_fingerprint: str,
+    force: bool = False,
 ) -> None:
-    """Write the parameters of `clip` that require gradients, and what they belong to."""
+    """Write the parameters of `clip` that require gradients, and what they belong to.
+
+    Raises:
+        UserError: the folder holds something, and that is no adaptation or `force` is not given.
+    """
     tensors = {
         name: parameter.detach().cpu().contiguous()
         for name, parameter in clip.network.named_parameters()
@@ -49,7 +55,7 @@ def save_adaptation(
         "conventions": clip.conventions,
         "base": {"name": base_name, "sha256": base_fingerprint},
     }
-    with atomic_folder(folder) as aside:
+    with atomic_folder(folder, "adaptation", force=force, older=_FILES) as aside:
         save_file(tensors, aside / "adapter.safetensors")
         (aside / "adapter.json").write_text(json.dumps(facts, indent=2) + "\n")
 

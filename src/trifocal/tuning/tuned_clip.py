@@ -81,10 +81,10 @@ class TunedClip(EmbedsAsClip, nn.Module):
         """Return the trained parameters as optimizer groups."""
         return decay_groups(self.named_parameters(), weight_decay)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the result: a `save_pretrained` folder, or, beside its base, an adaptation."""
         if self.surgery.is_plain:
-            self.clip.save_pretrained(folder)
+            self.clip.save_pretrained(folder, force=force)
         else:
             save_adaptation(
                 folder,
@@ -93,4 +93,5 @@ class TunedClip(EmbedsAsClip, nn.Module):
                 method=type(self).__name__,
                 base_name=self.base_name,
                 base_fingerprint=self.base_fingerprint,
+                force=force,
             )

@@ -42,6 +42,7 @@ from trifocal.world.scene import Scene, generator, make_scene
 from trifocal.world.zero_shot import ZERO_SHOT, zero_shot_task
 
 _WORDING = 50  # the purpose of the draw of exported captions
+_KIND = "drawn world"
 _SAVE: dict[str, dict] = {"png": {}, "jpg": {"quality": 92, "subsampling": 0}}
 
 
@@ -102,12 +103,15 @@ class _Writer:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def export_world(folder: str | os.PathLike[str], config: ExportConfig | None = None) -> Path:
+def export_world(
+    folder: str | os.PathLike[str], config: ExportConfig | None = None, *, force: bool = False
+) -> Path:
     """Write pictures and annotations; the folder is there wholly or not at all.
 
     Args:
         folder: where to; must not exist yet, or be empty.
         config: what and how much.
+        force: replace a world that is there.
 
     Returns:
         The folder.
@@ -117,8 +121,8 @@ def export_world(folder: str | os.PathLike[str], config: ExportConfig | None = N
     """
     config = config or ExportConfig()
     target = Path(folder)
-    _check(target, config)
-    with atomic_folder(target) as aside:
+    _check(config)
+    with atomic_folder(target, _KIND, force=force) as aside:
         (aside / "images").mkdir()
         writer = _Writer(aside, config)
         _write_captions(writer)
@@ -132,9 +136,7 @@ def export_world(folder: str | os.PathLike[str], config: ExportConfig | None = N
     return target
 
 
-def _check(target: Path, config: ExportConfig) -> None:
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} already has content: choose a new folder for the world.")
+def _check(config: ExportConfig) -> None:
     if config.format not in _SAVE:
         raise UserError(f"Pictures are written as png or jpg, not as {config.format!r}.")
     counts = (

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _fit(arguments: argparse.Namespace) -> None:
     """Fit; what costs nothing to check comes before the backbone."""
-    check_free(arguments.out)
+    check_free(arguments.out, force=arguments.force)
     examples = read_examples(arguments.folder)
     names = class_names(examples.folders, arguments.names)
     vocabulary = load_vocabulary(arguments.vocabulary) if arguments.vocabulary else None
@@ -88,7 +88,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             cache=default_cache(),
             progress=bars,
         )
-        fitted.save(arguments.out)
+        fitted.save(arguments.out, force=arguments.force)
     for line in fit_lines(fitted):
         print(line)
     print(

@@ -57,11 +57,15 @@ class Fitted:
     parts: Parts
     small: Mapping[int, Image.Image]
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write the model folder, with small pictures of the support.
 
+        Args:
+            folder: Where to.
+            force: Replace an older classifier.
+
         Raises:
-            UserError: the folder holds something else, or cannot be written.
+            UserError: the folder holds something, or cannot be written.
         """
         small: dict[int, Image.Image] = {}
         for row in kept_images(self.saved.labels):
@@ -70,7 +74,7 @@ class Fitted:
                 small[row] = self.small[index]
             else:  # its features were known already, so it was not opened
                 small[row] = thumbnail(part_shown(*self.examples.regions[index].open()))
-        save_head(folder, self.saved, small)
+        save_head(folder, self.saved, small, force=force)
 
 
 def fit_classifier(

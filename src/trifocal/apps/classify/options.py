@@ -117,6 +117,7 @@ def _add_fit(actions: Any) -> None:
     fit = _parser(actions, "fit", "fit a classifier to class folders", _FIT, _FIT_EXAMPLES)
     fit.add_argument("folder", metavar="FOLDER", help="class folders, or a .jsonl list of regions")
     fit.add_argument("--out", required=True, metavar="MODEL", help="folder to write")
+    fit.add_argument("--force", action="store_true", help="replace a classifier that is there")
     fit.add_argument("--method", default="concept-map", help="the head (default: %(default)s)")
     fit.add_argument(
         "--set",

@@ -21,4 +21,5 @@ def add_options(parser: Parser) -> None:
         "--to", required=True, choices=("transformers", "open_clip"), help="whose format"
     )
     parser.add_argument("--out", required=True, help="folder, or .pt/.safetensors file")
+    parser.add_argument("--force", action="store_true", help="replace what an export wrote there")
     add_bare_weights(parser)

@@ -22,8 +22,9 @@ import numpy as np
 
 from trifocal.composition.negatives.generator import HardNegatives
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
+from trifocal.files import atomic_write, check_file
 
+_KIND = "table of negatives"
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
 _AHEAD = 512  # captions parsed together
 
@@ -51,9 +52,25 @@ def _line(number: int, row: TableRow) -> str:
 _HEADER = "\t".join(COLUMNS) + "\n"
 
 
+def check_table(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no table can be written to.
+
+    Raises:
+        UserError: it does not end in .tsv, or it is there: a table cannot say that it is ours.
+    """
+    if Path(path).suffix.lower() != ".tsv":
+        raise UserError(f"{path} is to be a tab-separated table; end its name in .tsv.")
+    check_file(path, _KIND)
+
+
 def write_table(rows: Iterable[TableRow], path: str | os.PathLike[str]) -> None:
-    """Write a table in NegCLIP's format; the file appears when it is complete."""
-    with atomic_write(path) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
+    """Write a table in NegCLIP's format; the file appears when it is complete.
+
+    Raises:
+        UserError: see `check_table`, or nothing can be written there.
+    """
+    check_table(path)
+    with atomic_write(path, _KIND) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
         file.write(_HEADER)
         file.writelines(_line(number, row) for number, row in enumerate(rows))
 
@@ -73,7 +90,7 @@ def prepare_table(
 
     Args:
         items: captions and image paths.
-        path: the table.
+        path: the table, which must not exist.
         negatives: makes the negatives; its seed is used.
         count: draws per caption; equal negatives are written once.
         progress: called with the number of rows done.
@@ -81,7 +98,8 @@ def prepare_table(
     Returns:
         The number of rows.
     """
-    target = Path(path)
+    check_table(path)
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{_settings(negatives, count)}.part")
     rows: list[TableRow] = []

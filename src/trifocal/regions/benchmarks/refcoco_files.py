@@ -18,10 +18,11 @@ from trifocal.data.json_stream import json_file, json_list
 from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import ImageRoots, read_box, read_instances, read_proposals
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
+from trifocal.files import atomic_write, check_file
 from trifocal.regions.benchmarks.refs_pickle import unpickle_plain
 
 GROUND_TRUTH = "ground_truth"
+_KIND = "list of references"
 _MAX_SENTENCES = 5_000_000
 _REF = ("ref_id", "ann_id", "image_id", "split", "sentences")
 
@@ -184,7 +185,7 @@ def convert_refs(
 
     Args:
         path: `refs(unc).p`, `refs(google).p` or `refs(umd).p`.
-        out: The file to write; by default beside it, with the suffix `.json`.
+        out: The file to write, which must not exist; by default beside it, with the suffix `.json`.
         unsafe: Say that the pickle comes from a source you trust. Even so it is read by an
             unpickler that makes only lists, dicts, strings and numbers.
 
@@ -192,6 +193,8 @@ def convert_refs(
         UserError: `unsafe` was not given, or the file is no list of references.
     """
     source = Path(path)
+    target = source.with_suffix(".json") if out is None else Path(out)
+    check_file(target, _KIND)
     if not unsafe:
         raise UserError(
             f"{source} is a pickle, which can run code when it is opened; give unsafe=True if it "
@@ -207,8 +210,7 @@ def convert_refs(
         if count > _MAX_SENTENCES:
             raise UserError(f"{source} lists more than {_MAX_SENTENCES:,} sentences")
         plain.append(_plain_ref(ref))
-    target = source.with_suffix(".json") if out is None else Path(out)
-    with atomic_write(target) as aside:
+    with atomic_write(target, _KIND) as aside:
         aside.write_text(json.dumps(plain), encoding="utf-8")
     return target
 

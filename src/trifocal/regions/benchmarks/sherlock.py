@@ -43,7 +43,7 @@ from trifocal.regions.benchmarks.sherlock_places import (
     image_roots,
     missing_annotations,
 )
-from trifocal.regions.benchmarks.submission import write_submission
+from trifocal.regions.benchmarks.submission import submission_file, write_submission
 from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
 
@@ -132,6 +132,8 @@ class Sherlock:
         """
         items, missing = self._read(Path(root))
         require(missing, self.name)
+        if self.submission is not None:
+            submission_file(self.submission)
         if self.submission is not None and not items.tasks:
             raise UserError(
                 "a submission needs the leaderboard's instance files, and none are used from "

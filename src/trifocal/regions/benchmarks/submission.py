@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from trifocal.errors import UserError
-from trifocal.files import atomic_write
+from trifocal.files import archive_comment, atomic_write, check_file
 from trifocal.regions.benchmarks.arrays import as_array
 
+_KIND = "submission"
 NAME = "test_set_predictions"
 _FOLD_SIZES = (
     *(1000, 989, 996, 1004, 982, 989, 996, 991, 988, 992, 992, 1000),
@@ -34,6 +35,19 @@ TEST_SIZES: dict[str, int] = {
 _MAX_BYTES = 256 << 20  # of one array; the largest of a real submission has 19 MB
 
 
+def submission_file(path: str | os.PathLike[str]) -> Path:
+    """Return the zip file of a submission, which must not be there unless it is an older one.
+
+    Raises:
+        UserError: it is there, and no submission of ours; or nothing can be written there.
+    """
+    target = Path(path)
+    if target.suffix != ".zip":
+        target /= f"{NAME}.zip"
+    check_file(target, _KIND, force=True)
+    return target
+
+
 def write_submission(path: str | os.PathLike[str], scores: Mapping[str, Any]) -> Path:
     """Write scores as the leaderboard takes them, and return where they are.
 
@@ -45,16 +59,18 @@ def write_submission(path: str | os.PathLike[str], scores: Mapping[str, Any]) ->
             float32.
 
     Raises:
-        UserError: A score is NaN, or a task is unknown.
+        UserError: A score is NaN, a task is unknown, or see `submission_file`.
     """
-    target = Path(path)
-    if target.suffix != ".zip":
-        target /= f"{NAME}.zip"
+    target = submission_file(path)
     unknown = [task for task in scores if task not in TEST_SIZES]
     if unknown:
         raise UserError(f"Sherlock has no task {unknown[0]!r}; there are {', '.join(TEST_SIZES)}")
     vectors = {task: as_array(value, f"{task} scores", 1) for task, value in scores.items()}
-    with atomic_write(target) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as pack:
+    with (
+        atomic_write(target, _KIND, force=True) as aside,
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as pack,
+    ):
+        pack.comment = archive_comment(_KIND)
         for task, vector in vectors.items():
             buffer = io.BytesIO()
             np.save(buffer, vector.astype(np.float32), allow_pickle=False)
