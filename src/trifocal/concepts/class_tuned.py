@@ -28,11 +28,8 @@ CONVENTION = "classes"  # the key of the prompt among a Clip's conventions
 class ClassTuned(TunedClip):
     """A CLIP that is trained on pictures with classes.
 
-    Args:
-        clip: The backbone.
-        surgery: What is changed in it, and what is trained.
-        template: The prompt of a class, with "{}" for its name. It goes with the weights.
-        flip: Whether pictures are mirrored in training.
+    The template is the prompt of a class, with "{}" for its name; it goes with the weights. With
+    `flip`, half of the pictures are mirrored in training.
     """
 
     samples = "classes"

@@ -73,15 +73,10 @@ def map_weights(
     start: Tensor | None = None,
     iterations: int = ITERATIONS,
 ) -> Tensor:
-    """Return the (k, D) weights of the mode.
+    """Return the (k, D) weights of the mode, for coordinates z (N, k) and labels (N,).
 
-    Args:
-        points: (N, k) coordinates z.
-        offsets: (N, D) logits that are there without any weight.
-        labels: (N,) classes.
-        penalty: Inverse variance of the prior.
-        start: (k, D) where to begin.
-        iterations: Steps at most.
+    `offsets` (N, D) are logits that are there without any weight, `penalty` is the inverse variance
+    of the prior, and `start` (k, D) where to begin.
     """
     weights = torch.zeros_like(points.T @ offsets) if start is None else start.clone()
     weights.requires_grad_(True)
@@ -115,10 +110,8 @@ def choose_penalty(
 ) -> float:
     """Return the penalty that classifies held-out pictures best; among equals the likeliest.
 
-    Args:
-        fitted: Points, offsets and labels to fit to.
-        judged: Points, offsets and labels of other pictures.
-        penalties: What to try; each starts from the weights of the stronger one before.
+    Both sets are points, offsets and labels; each fit starts from the weights of the stronger
+    penalty before.
     """
     points, offsets, labels = judged
     weights, best, chosen = None, (-1.0, 0.0), 0.0

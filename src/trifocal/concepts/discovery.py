@@ -30,24 +30,16 @@ GROUNDED = 1.0  # z-score from which a concept's name says something about its i
 
 @dataclass(frozen=True)
 class VisualConcepts:
-    """The visual side of I text concepts.
+    """The visual side of I text concepts."""
 
-    Attributes:
-        features: (I, d) unit rows, mean of the retrieved images.
-        association: (I, D) what a concept counts for each class.
-        images: (I, T) support images retrieved, the best first.
-        similarities: (I, T) their scores (without an image's offset, if de-biased).
-        grounding: (I,) mean score of the retrieved images above the concept's mean over all, in
-            standard deviations. A name is only a label of images; below 1 it says little.
-        diagnostics: See `diagnose`.
-    """
-
-    features: Tensor
-    association: Tensor
-    images: Tensor
-    similarities: Tensor
+    features: Tensor  # (I, d) unit rows, mean of the retrieved images
+    association: Tensor  # (I, D) what a concept counts for each class
+    images: Tensor  # (I, T) support images retrieved, the best first
+    similarities: Tensor  # (I, T) their scores (without an image's offset, if de-biased)
+    # (I,) mean score of the retrieved images above the concept's mean over all, in standard
+    # deviations. A name is only a label of images; below 1 it says little.
     grounding: Tensor
-    diagnostics: dict[str, float]
+    diagnostics: dict[str, float]  # see `diagnose`
 
 
 def discover_visual_concepts(
@@ -102,10 +94,7 @@ def retrieve(
 ) -> VisualConcepts:
     """Return the visual concepts of a support; see `discover_visual_concepts`.
 
-    Args:
-        data: The support, with text concepts.
-        top: T; None is the number of shots, `MAX_TOP` at most.
-        debias, smoothing, column_mass: As there.
+    Without `top`, a concept retrieves as many images as there are shots, `MAX_TOP` at most.
     """
     assert data.concepts is not None
     top = top or min(data.shots, MAX_TOP)
@@ -119,13 +108,9 @@ def concept_features(
 ) -> Tensor | None:
     """Return (I, d) what concepts are in image space, or None for features without concepts.
 
-    Args:
-        visual: "mean" of the retrieved images; "reconstruct", a weighted sum of all support
-            images; and two controls: "text", the text concept itself, and "raw", no concepts (the
-            feature's own axes).
-        data: The support, with text concepts.
-        ridge: See `reconstruct`.
-        mean: (I, d) means of the retrieved images.
+    It is the "mean" (I, d) of the retrieved images; "reconstruct", a weighted sum of all support
+    images (with `ridge`); or a control: "text", the text concept itself, and "raw", no concepts
+    (the feature's own axes).
     """
     assert data.concepts is not None
     if visual == "reconstruct":

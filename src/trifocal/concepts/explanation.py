@@ -10,23 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a logit.
+    """One summand of a logit."""
 
-    Attributes:
-        kind: Where it comes from: "text", "concept", "image", "network", "bias", "rest".
-        value: What it adds.
-        index: Which concept or support image; None where the kind has one term only.
-        score: How strongly the picture shows it (a cosine or an activation), where that is known.
-        images: Support images behind it.
-        grounding: How far the images behind a concept stand out for its text, in standard
-            deviations; below 1 the concept's name says little about them.
-    """
-
-    kind: str
-    value: float
+    kind: str  # where it comes from: "text", "concept", "image", "network", "bias", "rest"
+    value: float  # what it adds
+    # Which concept or support image; None where the kind has one term only.
     index: int | None = None
+    # How strongly the picture shows it (a cosine or an activation), where that is known.
     score: float | None = None
-    images: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()  # support images behind it
+    # How far the images behind a concept stand out for its text, in standard deviations; below 1
+    # the concept's name says little about them.
     grounding: float | None = None
 
 
@@ -40,13 +34,7 @@ class Explanation:
 
 
 def image_terms(values: Tensor, scores: Tensor, images: Tensor) -> list[Term]:
-    """Return a term for each support image.
-
-    Args:
-        values: (m,) what each adds.
-        scores: (m,) cosines with it.
-        images: (m,) its number in the support.
-    """
+    """Return a term for each of m support images: what it adds, its cosine, and its number."""
     rows = zip(values.tolist(), scores.tolist(), images.tolist(), strict=True)
     return [Term("image", value, i, score, (i,)) for value, score, i in rows]
 
@@ -54,14 +42,10 @@ def image_terms(values: Tensor, scores: Tensor, images: Tensor) -> list[Term]:
 def concept_terms(
     indices: Sequence[int], values: Tensor, scores: Tensor, images: Tensor, grounding: Tensor
 ) -> list[Term]:
-    """Return a term for each of some concepts.
+    """Return a term for each of m concepts by number.
 
-    Args:
-        indices: Their m numbers.
-        values: (m,) what each adds.
-        scores: (m,) how strongly the picture shows it.
-        images: (m, T) the support images behind it.
-        grounding: (m,) how far these stand out for its text.
+    `values` (m,) are what each adds, `scores` (m,) how strongly the picture shows it, `images`
+    (m, T) the support images behind it, `grounding` (m,) how far these stand out for its text.
     """
     columns = (part.tolist() for part in (values, scores, images, grounding))
     rows = zip(indices, *columns, strict=True)

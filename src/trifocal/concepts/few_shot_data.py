@@ -19,28 +19,21 @@ from trifocal.data.section import CroppedSection, drafted
 
 @dataclass(frozen=True, kw_only=True)
 class FewShotData(CroppedSection):
-    """A few pictures of each class of a data set.
-
-    Attributes:
-        path: The folder that holds the data set's, or any folder of class folders.
-        dataset: The data set's key, such as "eurosat"; null for class folders.
-        shots: Pictures of each class to train on (all where there are fewer).
-        val_first: Draw validation pictures before those to train on, as the authors of CLIP-LoRA
-            do; the same seed then gives other pictures. They are not used.
-        seed: Which pictures are drawn.
-        missing: Refuse a data set whose pictures are not all there, or leave those out.
-        draft: Let JPEG decode at a reduced scale that still covers the model's image size.
-    """
+    """A few pictures of each class of a data set."""
 
     samples = "classes"
 
     source: Literal["few-shot"] = "few-shot"
-    path: str
-    dataset: str | None = None
-    shots: int = 16
+    path: str  # the folder that holds the data set's, or any folder of class folders
+    dataset: str | None = None  # the data set's key, such as "eurosat"; null for class folders
+    shots: int = 16  # pictures of each class to train on (all where there are fewer)
+    # Draw validation pictures before those to train on, as the authors of CLIP-LoRA do; the same
+    # seed then gives other pictures. They are not used.
     val_first: bool = False
-    seed: int = 0
+    seed: int = 0  # which pictures are drawn
+    # Refuse a data set whose pictures are not all there, or leave those out.
     missing: Literal["error", "skip"] = "error"
+    # Let JPEG decode at a reduced scale that still covers the model's image size.
     draft: bool = False
 
     def __post_init__(self) -> None:

@@ -123,10 +123,6 @@ class Head(Fitted):
         """Return (n, D') logits of classes that were not in the support (base-to-new).
 
         Zero-shot CLIP, unless a head says otherwise.
-
-        Args:
-            features: (n, d).
-            class_text: (D', d) text features of the new classes.
         """
         return self.scale * unit(self._suited(features)) @ unit(class_text).T.to(features)
 
@@ -135,10 +131,8 @@ class Head(Fitted):
     ) -> list[Explanation]:
         """Return, for each of n pictures, terms that add up to the logit of a class.
 
-        Args:
-            features: (n, d).
-            labels: Which class to explain, one each; by default the predicted one.
-            top: Most terms of one kind; what is left is summed into a term "rest".
+        By default that is the predicted class. Of one kind there are `top` terms at most; what is
+        left is summed into a term "rest".
         """
         features = self._suited(features)
         logits = self._logits(features)

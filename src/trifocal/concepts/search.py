@@ -91,10 +91,7 @@ class Found:
 class AlphaCounter:
     """Counts, for many alphas at once, the images that `base + alpha * branch` classifies rightly.
 
-    Args:
-        base: (n, D) logits that stay.
-        labels: (n,) true classes.
-        alphas: What to try, none below 0.
+    `base` are logits (n, D) that stay, `labels` (n,) the true classes; no alpha is below 0.
 
     Raises:
         ValueError: an alpha is negative.
@@ -149,10 +146,7 @@ def search_scale(
 ) -> Found:
     """Return the first alpha for which `base + alpha * branch` is right most often.
 
-    Args:
-        base, branch: (n, D) logits of validation images.
-        labels: (n,) their classes.
-        alphas: What to try, none below 0.
+    Logits are (n, D), of validation images with labels (n,); no alpha is below 0.
     """
     counts = AlphaCounter(base, labels, alphas)(branch.T.contiguous())
     place = _first_best(counts)
@@ -200,13 +194,8 @@ def choose_scale(
 ) -> float:
     """Return the alpha that is right most often, among equals that of the lowest cross-entropy.
 
-    For selection on a handful of held-out images, where many alphas are equally often right and
-    the first of them would be the one that hardly uses the branch.
-
-    Args:
-        base, branch: (n, D) logits of held-out images.
-        labels: (n,) their classes.
-        alphas: A few to try; of those that are as good the first.
+    For selection on a handful of held-out images, logits (n, D) and labels (n,), where many alphas
+    are equally often right and the first of them would be the one that hardly uses the branch.
     """
     return max(
         (float(alpha) for alpha in alphas),

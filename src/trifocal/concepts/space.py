@@ -38,15 +38,11 @@ class ConceptSpace:
 def concept_space(
     support: Tensor, views: Tensor, labels: Tensor, concepts: Tensor | None, shrinkage: float
 ) -> ConceptSpace:
-    """Return the space of concepts, made discriminative by labeled images.
+    """Return the space of concepts (I, d), or of none, made discriminative by labeled images.
 
-    Args:
-        support: (N, d) unit features.
-        views: (N, V, d) unit features of V views; with one image a class they are all that tells
-            how pictures of one class differ.
-        labels: (N,) classes.
-        concepts: (I, d) concepts, or None to compare raw features.
-        shrinkage: Isotropic part of the scatter, in mean squared deviations; 1 is GDA's.
+    Support (N, d) and views (N, V, d) are unit features; with one image a class the views are
+    all that tells how pictures of one class differ. `shrinkage` is the isotropic part of the
+    scatter, in mean squared deviations; 1 is GDA's.
     """
     center = support.mean(0)
     identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)

@@ -147,8 +147,7 @@ def concept_text(
 
     Args:
         model: A Clip or a method.
-        vocabulary: I concepts.
-        templates: Prompts with "{}" for the concept.
+        vocabulary, templates: I concepts, and prompts with "{}" for the concept.
         progress: Told of every distinct prompt that is embedded.
         cache: Where features are kept, or None to keep nothing. Two thousand texts take longer
             than all the rest of a second fit to the same pictures.

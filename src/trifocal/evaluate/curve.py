@@ -70,11 +70,8 @@ def wise_ft_curve(
     measure: Callable[[Any], Sequence[Result]],
     alphas: Sequence[float] = DEFAULT_ALPHAS,
 ) -> list[CurvePoint]:
-    """Measure models along the line, one at a time.
+    """Measure models along the line, one at a time, at positions from 0 (base) to 1 (tuned).
 
-    Args:
-        model_at: Gives the model at a position; it is let go before the next is asked for.
-        measure: Scores a model, e.g. `lambda model: evaluate(model, jobs)`.
-        alphas: Positions between 0 (base) and 1 (tuned).
+    A model is let go before the next is asked for.
     """
     return [CurvePoint(float(alpha), tuple(measure(model_at(alpha)))) for alpha in alphas]

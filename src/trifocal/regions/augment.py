@@ -40,24 +40,18 @@ Step = tuple[str, float]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to the slots of a training prompt, drawn anew for each sample.
+    """What is done to the slots of a training prompt, drawn anew for each sample."""
 
-    Attributes:
-        flip: Chance of a horizontal flip. Use 0 where texts say left and right.
-        operations: How many operations are drawn, with replacement; 0 for none.
-        level: Strength of a geometric operation, 0 to 10: at 5, a shear of 0.15, a shift of 5
-            pixels, a turn of 15 degrees, each to either side.
-        probability: Chance that a drawn operation is applied.
-        enhance: Factor of brightness and sharpness: drawn from [0.5, 1.5], or the published
-            function of the level, which is 1 (no change) at level 5.
-        share: What region and context have in common: nothing (as published), the flip, or all.
-    """
-
-    flip: float = 0.5
-    operations: int = 2
+    flip: float = 0.5  # chance of a horizontal flip. Use 0 where texts say left and right
+    operations: int = 2  # how many operations are drawn, with replacement; 0 for none
+    # Strength of a geometric operation, 0 to 10: at 5, a shear of 0.15, a shift of 5 pixels, a turn
+    # of 15 degrees, each to either side.
     level: float = 5
-    probability: float = 0.5
+    probability: float = 0.5  # chance that a drawn operation is applied
+    # Factor of brightness and sharpness: drawn from [0.5, 1.5], or the published function of the
+    # level, which is 1 (no change) at level 5.
     enhance: Enhance = "range"
+    # What region and context have in common: nothing (as published), the flip, or all.
     share: Share = "flip"
 
     def __post_init__(self) -> None:

@@ -29,21 +29,15 @@ Loss = Literal["dual", "inference", "clue", "multitask", "triple", "wrong_region
 
 @dataclass
 class RegionBatch:
-    """B regions.
+    """B regions."""
 
-    Attributes:
-        pixels: (B, 3, H, W) uint8 prompts, followed by B prompts of wrong regions if the loss
-            asks for them; the model normalizes.
-        text: B texts, followed by the B clues if the loss asks for both.
-        ids: B names of samples.
-        sentences: The texts, as the tower reads them.
-        skipped: Samples that were to stand here but could not be read.
-    """
-
+    # (B, 3, H, W) uint8 prompts, followed by B prompts of wrong regions if the loss asks for them;
+    # the model normalizes.
     pixels: Tensor
-    text: TextBatch
-    ids: list[str]
-    sentences: list[str]
+    text: TextBatch  # B texts, followed by the B clues if the loss asks for both
+    ids: list[str]  # B names of samples
+    sentences: list[str]  # the texts, as the tower reads them
+    # Samples that were to stand here but could not be read.
     skipped: list[Skipped] = field(default_factory=list)
 
     @property

@@ -96,12 +96,8 @@ class RegionEncoder:
     ) -> Tensor:
         """Return (N, D) float32 embeddings on the CPU, unit rows if the prompt says so.
 
-        Args:
-            regions: N regions; pictures are opened in threads while the tower works.
-            batch_size: Most pictures in one pass, of which a region has one or more.
-            threads: How many are opened at a time.
-            progress: Told of every region.
-            seen: Called with each region.
+        Pictures are opened in threads while the tower works; `seen` is called with each region.
+        A pass holds `batch_size` pictures at most, of which a region has one or more.
 
         Raises:
             UserError: a picture cannot be read.

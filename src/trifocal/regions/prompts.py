@@ -139,15 +139,8 @@ def slots(
 ) -> tuple[Image.Image, Image.Image]:
     """Return the (region, context) slots of one view, each `size` x `size` RGB.
 
-    Marks are drawn on the picture as it is, before resizing; the region is cropped unmarked.
-
-    Args:
-        image: A picture of any mode.
-        boxes: The boxes of the region; all are marked.
-        view: A name of `VARIANTS` with two slots: neither "mix" nor "plain".
-        size: Side n of a slot.
-        box: Which box the region slot shows.
-        outside: What happens to a box that leaves the picture.
+    Marks of all boxes are drawn on the picture as it is, before resizing; the region is cropped
+    unmarked, from the box of that number. A view is a name of `VARIANTS`, but not "mix" or "plain".
 
     Raises:
         UserError: the view is unknown, or shows a box where there is none.
@@ -175,8 +168,7 @@ def prompts(
     (H, W) is `picture_size`. The same arguments give the same pixels, but for random boxes.
 
     Args:
-        image: A picture of any mode.
-        boxes: The boxes of the region.
+        image, boxes: A picture of any mode, and the boxes of the region in it.
         config: How it is shown.
         size: The tower's image side, used where the config names no other.
         preprocess: What makes a "plain" prompt; CLIP's center crop by default.
@@ -212,16 +204,8 @@ def train_prompt(
     """Return what a tower is shown of a region in training: (3, H, W) uint8.
 
     A mixture draws one of its views, a region of several boxes the one that is cropped, each
-    evenly. Separate slots give (2, 3, n, n).
-
-    Args:
-        sample: The picture and its region.
-        config: How it is shown.
-        size: The tower's image side, used where the config names no other.
-        rng: Where the draws come from.
-        augmentation: What is done to the slots.
-        boxes: Another region of the same picture (a wrong one), instead of the sample's.
-        preprocess: What makes a "plain" prompt.
+    evenly. Separate slots give (2, 3, n, n). The size is the tower's image side, used where the
+    config names no other; `boxes` are another region of the same picture (a wrong one).
 
     Raises:
         UserError: the region has no box and the variant shows one.

@@ -15,20 +15,14 @@ from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known of one measure for one model.
+    """What is known of one measure for one model."""
 
-    Attributes:
-        row: The result, with the mean value where there are several runs.
-        interval: Its 95 % interval: over runs where there are several, else over questions.
-        runs: How many runs stand behind it.
-        gain: How much better than the reference model, in points or places; None for itself.
-        beyond_noise: False where a difference of this size is within the intervals' noise.
-    """
-
-    row: Result
-    interval: Interval
-    runs: int
+    row: Result  # the result, with the mean value where there are several runs
+    interval: Interval  # its 95 % interval: over runs where there are several, else over questions
+    runs: int  # how many runs stand behind it
+    # How much better than the reference model, in points or places; None for itself.
     gain: float | None = None
+    # False where a difference of this size is within the intervals' noise.
     beyond_noise: bool = False
 
 

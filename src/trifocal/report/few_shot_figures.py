@@ -34,12 +34,8 @@ def over_shots(
 ) -> Markup:
     """Draw accuracy over the number of shots (`x`), in percent, a line a method.
 
-    Args:
-        series: A method each.
-        title: What it was measured on.
-        small: One of several panels.
-        legend: Whether to name the lines.
-        bands: Whether all lines have their intervals, or the featured one alone.
+    `small` figures are panels beside others, and without `bands` the featured line alone has its
+    intervals.
     """
     with mpl.rc_context(figures.RC):
         figure, axes = figures.new_axes(figures.SMALL if small else figures.LARGE)

@@ -48,12 +48,9 @@ class Window:
 
 
 class BadSamples:
-    """The distinct samples that could not be read.
+    """The distinct samples of `count` that could not be read; more than the share `limit` fails.
 
-    Args:
-        limit: The share of the data above which the run fails.
-        count: Samples in the data.
-        known: What was found before the run was interrupted: id to reason.
+    `known` is what was found before the run was interrupted: id to reason.
     """
 
     def __init__(self, limit: float, count: int, known: Mapping[str, str] | None = None) -> None:

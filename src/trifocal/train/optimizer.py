@@ -95,14 +95,10 @@ class MuonConfig(_Means):
 
 @dataclass(frozen=True, kw_only=True)
 class SgdConfig(_Rates):
-    """Stochastic gradient descent.
-
-    Attributes:
-        momentum: The share of the last step that goes into the next.
-    """
+    """Stochastic gradient descent."""
 
     name: Literal["sgd"] = "sgd"
-    momentum: float = 0.9
+    momentum: float = 0.9  # the share of the last step that goes into the next
 
     def __post_init__(self) -> None:
         super().__post_init__()

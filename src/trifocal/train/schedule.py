@@ -25,13 +25,8 @@ def learning_rate(
 ) -> float:
     """Return the learning rate of `step` (from 0) of a run of `total` steps.
 
-    Args:
-        step: Which.
-        base: The rate after warm-up.
-        warmup: Steps of warm-up.
-        total: Steps of the run.
-        constant: The rate during warm-up, where it does not rise.
-        floor: Where the cosine ends.
+    `base` is the rate after warm-up, `constant` the one during it, where it does not rise; the
+    cosine ends at `floor`.
     """
     if step < warmup:
         return base * (step + 1) / warmup if constant is None else constant

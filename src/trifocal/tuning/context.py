@@ -58,12 +58,9 @@ class ContextConfig:
 
 
 class Context(nn.Module):
-    """Learned vectors, and where they go.
+    """Learned vectors (M, W), or (D, M, W) with one context for each of D texts, and where they go.
 
-    Args:
-        vectors: (M, W), or (D, M, W) with one context for each of D texts.
-        config: Where they stand, and which texts those are.
-        longest: The most positions that the tower has.
+    The tower has `longest` positions at most.
     """
 
     classes: Tensor | None
@@ -77,12 +74,9 @@ class Context(nn.Module):
         self.register_buffer("classes", table, persistent=False)
 
     def forward(self, words: Tensor, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the context into texts.
+        """Put the context into texts: embeddings (T, L, W) of ids (T, L), without positions.
 
-        Args:
-            words: (T, L, W) embeddings of the ids, without positions.
-            ids: (T, L).
-            lengths: (T,) ids up to and including end of text.
+        Lengths (T,) are ids up to and including end of text.
 
         Returns:
             (T, L', W) embeddings with the context among them, and (T, L) where in it each id of

@@ -76,15 +76,12 @@ class LoraConfig:
 
 
 class ConvFactors(nn.Module):
-    """A frozen convolution and its update in loralib's form.
+    """A frozen convolution, square and without groups, and its update in loralib's form.
+
+    The update is of rank r and multiplied by `scaling`.
 
     With k x k kernels the factors are A (r k, in k) and B (out k, r k); the update B A, read as the
     kernel's (out, in, k, k), has a rank of up to min(r, in) k.
-
-    Args:
-        base: The convolution, square and without groups.
-        rank: r.
-        scaling: What the update is multiplied by.
     """
 
     def __init__(self, base: nn.Conv2d, rank: int, scaling: float) -> None:

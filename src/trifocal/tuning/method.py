@@ -15,17 +15,12 @@ from trifocal.clip.encoder import Encoder
 
 @dataclass
 class Encoded:
-    """What a forward pass gives to the objective.
+    """What a forward pass gives to the objective."""
 
-    Attributes:
-        image: Embeddings of the batch's pictures.
-        text: Embeddings of its texts, such as B captions and then M negatives.
-        scale: exp(logit scale), a 0-dim tensor. It travels with the embeddings so that a
-            wrapper such as DDP sees every trained parameter leave through one door.
-    """
-
-    image: ImageEmbedding
-    text: TextEmbedding
+    image: ImageEmbedding  # embeddings of the batch's pictures
+    text: TextEmbedding  # embeddings of its texts, such as B captions and then M negatives
+    # exp(logit scale), a 0-dim tensor. It travels with the embeddings so that a wrapper such as DDP
+    # sees every trained parameter leave through one door.
     scale: Tensor
 
 

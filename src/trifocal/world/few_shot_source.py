@@ -44,20 +44,14 @@ class WorldFewShot:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldFewShotData(CroppedSection):
-    """A few pictures of the world's invented classes, as a recipe's data.
-
-    Attributes:
-        shots: Pictures of each class to train on.
-        seed: Which pictures are drawn.
-        split: The part of the world, by default "train".
-    """
+    """A few pictures of the world's invented classes, as a recipe's data."""
 
     samples = "classes"
 
     source: Literal["world-few-shot"] = "world-few-shot"
-    shots: int = 16
-    seed: int = 0
-    split: str | None = None
+    shots: int = 16  # pictures of each class to train on
+    seed: int = 0  # which pictures are drawn
+    split: str | None = None  # the part of the world, by default "train"
 
     def __post_init__(self) -> None:
         super().__post_init__()

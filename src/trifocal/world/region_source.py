@@ -19,19 +19,13 @@ PICTURE_SCALE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnRegionData(DataSection):
-    """What a recipe says of drawn regions.
-
-    Attributes:
-        split: "train", "val" or "test"; by default "train".
-        size: The number of scenes.
-        seed: Which scenes are drawn.
-    """
+    """What a recipe says of drawn regions."""
 
     samples = "regions"
 
-    split: str | None = None
-    size: int = 20_000
-    seed: int = 0
+    split: str | None = None  # "train", "val" or "test"; by default "train"
+    size: int = 20_000  # the number of scenes
+    seed: int = 0  # which scenes are drawn
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,14 +33,9 @@ class DrawnRegionData(DataSection):
 
 
 class RegionSource:
-    """What a training source of drawn regions is told.
+    """What a training source of drawn regions is told; see `DrawnRegionData`.
 
-    Args:
-        split: "train", "val" or "test".
-        size: number of scenes.
-        image_size: side of a model's input in pixels, or (height, width).
-        seed: which world.
-        picture_size: side of the pictures; by default `PICTURE_SCALE` times that of the input.
+    Pictures have sides of `picture_size`, by default `PICTURE_SCALE` times that of a model's input.
     """
 
     def __init__(

@@ -21,19 +21,10 @@ _SINGLE = 11  # the purpose of the draw that decides whether a scene shows one t
 
 
 class WorldCaptions:
-    """Caption samples of the built-in world.
+    """Caption samples of the built-in world; see `WorldData` for the arguments.
 
     Nothing is stored: the picture of an index is fixed by (seed, split, index), the wording of
     its caption is drawn anew each time.
-
-    Args:
-        split: "train", "val", "test" or "novel".
-        size: number of scenes.
-        image_size: picture side in pixels, or (height, width).
-        seed: which world.
-        single_share: share of the scenes that show one thing only.
-        things: how many the others show; by default 2 to 4.
-        wording: whose captions: "curated", "web" or "list" (`captions.HABITS`).
     """
 
     def __init__(
@@ -88,27 +79,18 @@ class WorldCaptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldData(CroppedSection):
-    """Captioned scenes of the world, as a recipe's data.
-
-    Attributes:
-        split: The part of the world, by default "train".
-        size: The number of scenes.
-        seed: Which scenes are drawn.
-        single_share: The share of the scenes that show one thing only.
-        things: How many things the others show; by default two to four.
-        wording: How captions are written: "curated" ones relate things to each other, those of
-            the "web" name a thing or two, a "list" goes through the picture in the order of
-            reading.
-    """
+    """Captioned scenes of the world, as a recipe's data."""
 
     samples = "captions"
 
     source: Literal["world"] = "world"
-    split: str | None = None
-    size: int = 20_000
-    seed: int = 0
-    single_share: float = 0.5
-    things: int | None = None
+    split: str | None = None  # the part of the world, by default "train"
+    size: int = 20_000  # the number of scenes
+    seed: int = 0  # which scenes are drawn
+    single_share: float = 0.5  # the share of the scenes that show one thing only
+    things: int | None = None  # how many things the others show; by default two to four
+    # How captions are written: "curated" ones relate things to each other, those of the "web" name
+    # a thing or two, a "list" goes through the picture in the order of reading.
     wording: Literal["curated", "web", "list"] = "curated"
 
     def __post_init__(self) -> None:

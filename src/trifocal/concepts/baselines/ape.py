@@ -51,10 +51,7 @@ _TINY = 1e-6  # inside the logarithms
 def similarity(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return the (d,) mean product of each channel over ordered pairs of different classes.
 
-    Args:
-        features: (n, d) texts, images, or both.
-        labels: (n,) their classes.
-        classes: D, two or more.
+    Features are (n, d), texts, images or both, with labels (n,) of two or more classes.
     """
     sums = class_sums(features, labels, classes)
     counts = torch.bincount(labels, minlength=classes).to(features)

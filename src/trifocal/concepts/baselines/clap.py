@@ -99,11 +99,7 @@ class CLAP(ZSLP):
 def multipliers(views: Tensor, labels: Tensor, text: Tensor, scale: float) -> Tensor:
     """Return the (D,) mean probabilities that zero-shot CLIP gives classes on their own support.
 
-    Args:
-        views: (N, V, d) unit rows.
-        labels: (N,).
-        text: (D, d) unit class texts.
-        scale: What cosines are multiplied by.
+    Views (N, V, d) and texts (D, d) are unit rows, labels (N,); `scale` multiplies cosines.
     """
     own = [(scale * x @ text.T).softmax(1).gather(1, labels[:, None]) for x in views.unbind(1)]
     counts = torch.bincount(labels, minlength=len(text)).to(text)

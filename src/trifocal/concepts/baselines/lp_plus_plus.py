@@ -58,13 +58,7 @@ class Start:
 
 
 def starting_point(features: Tensor, labels: Tensor, text: Tensor) -> Start:
-    """Return start values and step lengths.
-
-    Args:
-        features: (N, d) unit rows.
-        labels: (N,).
-        text: (D, d) unit class texts.
-    """
+    """Return start values and step lengths for unit rows (N, d), labels (N,), unit texts (D, d)."""
     count, classes = len(features), len(text)
     cosines = features @ text.T
     own = cosines.gather(1, labels[:, None])

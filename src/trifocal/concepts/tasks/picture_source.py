@@ -228,10 +228,8 @@ class PictureSource:
 def read_shift_folder(folder: str | Path, dataset: ImageClasses) -> ShiftedTest:
     """Return a folder of class folders as a shifted test of a data set.
 
-    Args:
-        folder: Its class folders are named after classes of the data set; where some classes have
-            none, the others alone compete.
-        dataset: What heads are fitted to.
+    Its class folders are named after classes of the data set; where some classes have none, the
+    others alone compete.
 
     Raises:
         UserError: there are no class folders, one is not named after a class, or has no picture.

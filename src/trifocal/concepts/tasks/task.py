@@ -18,18 +18,13 @@ VAL_MODES: tuple[ValMode, ...] = ("none", "few", "full")
 
 @dataclass(frozen=True)
 class TestSet:
-    """Features to test on.
+    """Features to test on."""
 
-    Attributes:
-        features: (n, d).
-        labels: (n,) as numbered in the support, or among `new_text` where that is given.
-        candidates: The classes that compete, where that is not all of them (ImageNet-A and -R).
-        new_text: (D', d) texts of classes that are not in the support (base-to-new).
-    """
-
-    features: Tensor
-    labels: Tensor
+    features: Tensor  # (n, d)
+    labels: Tensor  # (n,) as numbered in the support, or among `new_text` where that is given
+    # The classes that compete, where that is not all of them (ImageNet-A and -R).
     candidates: Tensor | None = None
+    # (D', d) texts of classes that are not in the support (base-to-new).
     new_text: Tensor | None = None
 
     __test__ = False  # not a test of pytest's

@@ -70,14 +70,9 @@ def protocol_text(
 ) -> str:
     """Return the protocol of a row.
 
-    Args:
-        val_mode: Which validation pictures there were.
-        views: Random views of each support picture; 0 for the one that is tested on.
-        backbone: Its name.
-        prompts: Templates of the class texts, where they are known.
-        val_from: "train" where the few validation pictures were drawn from the training ones.
-        concepts: Number of text concepts, for a method that uses them.
-        selects: Whether the method selected anything on the validation pictures.
+    `views` are the random ones of each support picture, 0 for the one that is tested on;
+    `val_from` is "train" where the few validation pictures were drawn from the training ones;
+    `selects` says whether the method selected anything on the validation pictures.
     """
     few_of_train = val_mode == "few" and val_from == "train"
     parts = {

@@ -59,13 +59,9 @@ class Embedded:
         return product.astype(np.float32)[rows[:, None], columns]
 
     def pairs(self, regions: np.ndarray, texts: np.ndarray, group: np.ndarray) -> np.ndarray:
-        """Return (P,) float32 scores of P pairs.
+        """Return (P,) float32 scores of P pairs of regions (P,) and sentences (P,), by number.
 
-        Args:
-            regions: (P,) numbers of regions.
-            texts: (P,) numbers of sentences.
-            group: (P,) any integers; within a group every region meets (nearly) every sentence,
-                so that one product serves it.
+        Within a group (P,) every region meets (nearly) every sentence: one product serves it.
         """
         scores = np.empty(len(regions), dtype=np.float32)
         if not len(regions):
@@ -83,14 +79,10 @@ class Embedded:
 def embed(
     model: RegionModel, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
 ) -> Embedded:
-    """Encode every region and every sentence of a pool once.
+    """Encode every region and every sentence of a pool once, in batches of so many regions.
 
-    Args:
-        model: Whatever `region_encoder` takes, or an object that has `encode_regions`,
-            `encode_inferences` and, optionally, `protocol` itself.
-        pool: What to encode.
-        batch_size: Regions in one pass; of sentences twice as many.
-        progress: Told of distinct regions and sentences.
+    The model is whatever `region_encoder` takes, or an object that has `encode_regions`,
+    `encode_inferences` and, optionally, `protocol` itself.
 
     Raises:
         UserError: An embedding is not finite.
