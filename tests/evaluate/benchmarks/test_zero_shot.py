@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -212,3 +214,62 @@ def test_test_pictures_of_a_data_set(tmp_path):
     assert items.images == [tmp_path / "a.png", tmp_path / "b.png"]
     with pytest.raises(UserError, match="toy has no test pictures"):
         items_to_test(replace(dataset, test=()))
+
+
+# -- names and pictures that mislead --------------------------------------------------------------
+
+
+def test_names_go_to_numbered_folders_in_natural_order(cases, caplog):
+    benchmark = ZeroShot(classnames=cases / "numeric_names.txt")
+    with caplog.at_level(logging.INFO):
+        items = benchmark.items(cases / "numeric")
+    named = {
+        Path(str(image)).parent.name: items.classnames[label]
+        for image, label in zip(items.images, items.labels)
+    }
+    assert named["2"] == "green circle"
+    assert named["10"] == "green square again"
+    assert (
+        "names the classes in their order: 0 -> red circle, 1 -> blue circle, 2 ->" in caplog.text
+    )
+
+
+def test_hidden_pictures_are_left_out_and_said(cases, tiny_clip):
+    items = ZeroShot().items(cases / "hidden")
+    assert len(items) == 16
+    assert items.account["passed_over"] == {"hidden": 4}
+    assert score_classes(tiny_clip, items)[0].account == items.account
+
+
+def test_copies_are_said_in_the_row(folder, tiny_clip):
+    shutil.copy(folder / "sea_lake" / "0.PNG", folder / "sea_lake" / "again.PNG")
+    row = score_classes(tiny_clip, ZeroShot().items(folder))[0]
+    assert (row.account["occur_again"], row.n) == (1, 7)
+    assert "1 of the pictures are copies of others" in row.protocol
+
+
+def test_pictures_that_are_not_read_are_an_error(folder):
+    (folder / "sea_lake" / "a.tiff").touch()
+    with pytest.raises(UserError, match=r"1 of 7 .*sea_lake/a.tiff.* the option most_left_out"):
+        ZeroShot().items(folder)
+    items = ZeroShot(most_left_out=0.5).items(folder)
+    assert items.account["used"] == 6
+
+
+def test_wordnet_ids_are_named_by_their_list_or_said(tmp_path, caplog):
+    for name in ("n01440764", "n01443537"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (9, 9)).save(tmp_path / name / "a.png")
+    ZeroShot().items(tmp_path)
+    assert "named by WordNet ids (n01440764, ...), which mean nothing in a prompt" in caplog.text
+    (tmp_path / "classnames.txt").write_text("n01443537 goldfish\nn01440764 tench\n")
+    assert list(ZeroShot().items(tmp_path).classnames) == ["tench", "goldfish"]
+
+
+def test_two_classes_of_one_name_are_refused(folder):
+    with pytest.raises(UserError, match="'AnnualCrop' and 'ten-dogs' have the same name"):
+        ZeroShot(classnames=["a dog", "b", "A  dog"]).items(folder)
+    (folder / "sea-lake").mkdir()
+    shutil.copy(folder / "sea_lake" / "0.PNG", folder / "sea-lake")
+    with pytest.raises(UserError, match="'sea-lake' and 'sea_lake' have the same name"):
+        ZeroShot().items(folder)

@@ -17,10 +17,12 @@ from pathlib import Path
 from trifocal.apps.region_lists import GivenRegion, parse_region
 from trifocal.concepts.datasets.folders import read_folder
 from trifocal.concepts.datasets.split_files import check_names
-from trifocal.data.classes import pictures, readable
+from trifocal.data.classes import named_wnids, natural, pictures, readable, say_pairs
+from trifocal.data.copies import copies
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError, nearest
 from trifocal.features.identity import content_hash
+from trifocal.tally import Tally
 
 _REST = 100  # pictures of a class beyond its shots that are measured on
 
@@ -93,7 +95,7 @@ def read_examples(source: str | os.PathLike[str]) -> Examples:
         UserError: there is nothing there, fewer than two classes, a class without a picture, two
             of one name, or a line that cannot be read.
     """
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.suffix.lower() == ".jsonl":
         return _listed(path)
     data = read_folder(path, val=0, test=0)
@@ -113,15 +115,15 @@ def class_names(folders: Sequence[str], file: str | os.PathLike[str] | None = No
 
     Args:
         folders: D names of classes, in words.
-        file: A JSON object from class folder to name, or a text file with a line for each class
-            in sorted order.
+        file: A JSON object from class folder to name, or a text file: a line for each class, in
+            their order (sorted, 2 before 10), or lines such as "n01440764 tench".
 
     Raises:
         UserError: the file cannot be read, names are missing, or two classes have the same.
     """
     if file is None:
         return list(folders)
-    path = Path(file)
+    path = Path(file).expanduser()
     try:
         text = path.read_text(encoding="utf-8-sig")
         given = json.loads(text) if path.suffix.lower() == ".json" else text.split("\n")
@@ -129,13 +131,17 @@ def class_names(folders: Sequence[str], file: str | os.PathLike[str] | None = No
         raise UserError(f"cannot read the names in {path} ({error.strerror}).") from None
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not UTF-8 text, or not JSON; put it right.") from None
-    names = _by_class(given, folders, path) if isinstance(given, Mapping) else _lines(given)
+    lines = [] if isinstance(given, Mapping) else _lines(given)
+    given = given if isinstance(given, Mapping) else named_wnids(lines)
+    names = _by_class(given, folders, path) if given else lines
     if len(names) != len(folders):
         raise UserError(
             f"{path} has {len(names)} names for {len(folders)} classes; give one a line in sorted "
             "order of the classes, or a JSON object from class to name."
         )
     check_names(names, folders)
+    if not given:
+        say_pairs(folders, names, str(path))
     return names
 
 
@@ -165,21 +171,46 @@ def split(examples: Examples, shots: int | None, holdout: float, seed: int) -> P
         return Parts(support, support, list(examples.tests), "its own test part")
     if all(rest for _, rest in groups):
         held = [index for _, rest in groups for index in rng.sample(rest, len(rest))[:_REST]]
-        return Parts(support, support, sorted(held), f"pictures beyond the {shots} shots")
+        kept = _without_copies(examples, sorted(held), support)
+        note = _copies_left(len(held) - len(kept))
+        protocol = f"pictures beyond the {shots} shots" if kept else ""
+        return Parts(support, support, kept, protocol, note)
     # Of one picture none can be spared; of several, at least one stays to fit to.
     sizes = [min(_share(holdout, len(drawn)), len(drawn) - 1) for drawn, _ in groups]
     held = {i for (drawn, _), size in zip(groups, sizes) for i in rng.sample(drawn, size)}
     if not held:
         note = "each class has a single picture, so none could be held out to measure on"
         return Parts(support, support, [], note=note)
+    fitted = [index for index in support if index not in held]
+    kept = _without_copies(examples, sorted(held), fitted)
     alone = sizes.count(0)
-    note = f"{alone} of {len(sizes)} classes have a single picture and are not measured"
+    notes = [_copies_left(len(held) - len(kept))]
+    if alone:
+        notes.append(f"{alone} of {len(sizes)} classes have a single picture and are not measured")
     return Parts(
         support,
-        [index for index in support if index not in held],
-        sorted(held),
-        f"{holdout:.0%} of each class, held out from a first fit",
-        note if alone else "",
+        [index for index in support if index not in kept],
+        kept,
+        f"{holdout:.0%} of each class, held out from a first fit" if kept else "",
+        "; ".join(note for note in notes if note),
+    )
+
+
+def _without_copies(examples: Examples, held: list[int], fitted: list[int]) -> list[int]:
+    """Return the held-out examples that are no copies of fitted ones, whatever their names."""
+    both = [*held, *fitted]
+    same = copies([file_of(examples.regions[index]) for index in both])
+    known = set(fitted)
+    gone = set()
+    for group in same:
+        boxes = {examples.regions[both[i]].boxes for i in group if both[i] in known}
+        gone |= {both[i] for i in group if examples.regions[both[i]].boxes in boxes}
+    return [index for index in held if index not in gone]
+
+
+def _copies_left(count: int) -> str:
+    return (
+        f"{count} held-out pictures are copies of fitted ones and are not measured" if count else ""
     )
 
 
@@ -223,9 +254,14 @@ def find_pictures(paths: Sequence[str]) -> list[str]:
         UserError: a path does not exist, or there is no picture.
     """
     found: list[str] = []
-    for path in map(Path, paths):
+    for path in (Path(one).expanduser() for one in paths):
         if path.is_dir():
-            found += map(str, pictures(path))
+            tally = Tally(str(path), most_left_out=1.0)  # what is asked for is told, one by one
+            inside = pictures(path, tally)
+            found += map(str, inside)
+            tally.use(len(inside))
+            if inside:
+                tally.close()
         elif path.is_file():
             found.append(str(path))
         else:
@@ -252,7 +288,7 @@ def _listed(file: Path) -> Examples:
         raise UserError(f"cannot read {file} ({error.strerror}); check the path.") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text; save it as such.") from None
-    folders = sorted(set(said))
+    folders = sorted(set(said), key=lambda label: (natural(label), label))
     words = tuple(readable(folder) for folder in folders)
     check_names(words, folders)
     labels = tuple(folders.index(label) for label in said)

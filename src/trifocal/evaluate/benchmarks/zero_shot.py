@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +21,31 @@ from torch.nn.functional import normalize
 from trifocal.clip.encoder import Encoder
 from trifocal.concepts.class_tuned import trained_template
 from trifocal.concepts.datasets.dataset import ImageClasses
-from trifocal.data.classes import class_folders, pictures, prompts, readable
+from trifocal.concepts.datasets.split_files import check_names
+from trifocal.data.classes import (
+    class_folders,
+    named_wnids,
+    pictures,
+    prompts,
+    readable,
+    say_pairs,
+    warn_of_wnids,
+)
+from trifocal.data.copies import copies
+from trifocal.data.tables import not_text
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.names import ZERO_SHOT
 from trifocal.features.embed import Picture, encode_images, encode_texts
-from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
+from trifocal.metrics.accuracy import accuracy, mean_per_class_recall, ties_at
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 DEFAULT_TEMPLATES = ("a photo of a {c}.",)
 CLASSNAMES_FILE = "classnames.txt"
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
+_IMAGENET = 1000  # classes
 
 
 def zero_shot_classifier(
@@ -81,6 +95,8 @@ class ClassItems:
         labels: N class indices.
         classnames: C names, as the prompts say them.
         templates: The prompts.
+        account: What became of the pictures in the folders (see `Tally.facts`), and how many of
+            them "occur_again" under another name.
     """
 
     dataset: str
@@ -88,6 +104,7 @@ class ClassItems:
     labels: Sequence[int]
     classnames: Sequence[str]
     templates: Sequence[str]
+    account: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -99,14 +116,15 @@ class ZeroShot:
 
     Attributes:
         dataset: Its name, by default the root folder's; also the key in CLIP_benchmark's files.
-        classnames: Names in the sorted order of the class folders, or a mapping from folder to
-            name, or a file with either: text (a name a line), or JSON (that, or CLIP_benchmark's
-            mapping from data set to names). By default `classnames.txt` at the root or beside it,
-            or else the folders' names.
+        classnames: Names in the order of the class folders (sorted, 2 before 10), or a mapping from
+            folder to name, or a file with either: text (a name a line, or "n01440764 tench"), or
+            JSON (that, or CLIP_benchmark's mapping from data set to names). By default
+            `classnames.txt` at the root or beside it, or else the folders' names.
         templates: Prompts, or a file of them in the same forms; by default
             `zeroshot_classification_templates.txt`, or else "a photo of a {c}.". A model that was
             trained on classes keeps to its own prompt unless some are given here.
         split: Subfolder that holds the class folders, used if it exists.
+        most_left_out: The largest share of the pictures that may be left out.
         batch_size: Pictures in one pass.
     """
 
@@ -114,6 +132,7 @@ class ZeroShot:
     classnames: Sequence[str] | Mapping[str, str] | str | Path | None = None
     templates: Sequence[str] | str | Path | None = None
     split: str = "test"
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "zero_shot"
     source = "any folder of class folders, or a data set of CLIP_benchmark (MIT) unpacked so"
@@ -121,7 +140,7 @@ class ZeroShot:
 
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the folder, or pictures in a class folder."""
-        folder = self._folder(Path(root))
+        folder = self._folder(Path(root).expanduser())
         classes = class_folders(folder)
         if len(classes) < 2:
             remedy = "put one folder per class there, with JPEG, PNG or WebP pictures in each"
@@ -136,17 +155,25 @@ class ZeroShot:
             UserError: Files are missing, or names and folders do not fit together.
         """
         require(self.check(root), self.name)
-        root = Path(root)
-        folders = class_folders(self._folder(root))
-        images, labels = [], []
+        root = Path(root).expanduser()
+        remedy = "convert or remove them, or allow for more with the option most_left_out"
+        tally = Tally(str(self._folder(root)), self.most_left_out, remedy)
+        folders = class_folders(self._folder(root), tally)
+        images, labels = list[Path](), list[int]()
         for label, folder in enumerate(folders):
-            found = pictures(folder)
+            found = pictures(folder, tally)
+            tally.use(len(found))
             images += found
             labels += [label] * len(found)
+        tally.close()
+        account = tally.facts()
+        again = sum(len(group) - 1 for group in copies(images, str(root)))
+        if again:
+            account["occur_again"] = again
         dataset = self.dataset or root.resolve().name
         names = self._names(root, dataset, [folder.name for folder in folders])
         templates = self._templates(root, dataset)
-        return ClassItems(dataset, images, labels, names, templates)
+        return ClassItems(dataset, images, labels, names, templates, account)
 
     def score(
         self, model: Encoder, items: ClassItems, *, progress: Progress | None = None
@@ -161,25 +188,39 @@ class ZeroShot:
         return inner if self.split and inner.is_dir() else root
 
     def _names(self, root: Path, dataset: str, folders: list[str]) -> list[str]:
+        """Return the classes' names.
+
+        Raises:
+            UserError: They do not fit the folders, or two classes have the same.
+        """
         given = self.classnames
         if given is None:
             given = _beside(root, CLASSNAMES_FILE)
         if given is None:
-            return [readable(name) for name in folders]
+            names = [readable(name) for name in folders]
+            warn_of_wnids(names, str(root))
+            check_names(names, folders)
+            return names
         source = f"{given}: " if isinstance(given, str | Path) else ""
-        names = _load(Path(given), dataset) if isinstance(given, str | Path) else given
-        if isinstance(names, Mapping):
-            absent = [folder for folder in folders if folder not in names]
+        listed = _load(Path(given), dataset) if isinstance(given, str | Path) else given
+        listed = listed if isinstance(listed, Mapping) else named_wnids(listed) or listed
+        if isinstance(listed, Mapping):
+            absent = [folder for folder in folders if folder not in listed]
             if absent:
-                hint = nearest(absent[0], names)
+                hint = nearest(absent[0], listed)
                 raise UserError(f"{source}no class name for the folder {absent[0]!r}.{hint}")
-            return [names[folder] for folder in folders]
-        if len(names) != len(folders):
+            names = [listed[folder] for folder in folders]
+        elif len(listed) != len(folders):
             raise UserError(
-                f"{source}{len(names)} class names for {len(folders)} class folders; give one "
+                f"{source}{len(listed)} class names for {len(folders)} class folders; give one "
                 "name per folder in sorted order, or a mapping from folder to name"
             )
-        return list(names)
+        else:
+            names = list(listed)
+            say_pairs(folders, names, str(given) if source else "classnames")
+        if len(folders) < _IMAGENET:  # in the field's list for ImageNet, two names occur twice
+            check_names(names, folders)
+        return names
 
     def _templates(self, root: Path, dataset: str) -> list[str]:
         given = self.templates
@@ -226,24 +267,29 @@ def score_classes(
     """
     classes, count = len(items.classnames), len(items.templates)
     protocol = f"{classes} classes, {count} prompt{'s' * (count != 1)} each, mean of prompts"
+    again = (items.account or {}).get("occur_again", 0)
+    if again:
+        protocol += f"; {again} of the pictures are copies of others"
     sheet = Sheet(items.dataset, model_name(model), protocol, version=ZeroShot.version)
     classifier = zero_shot_classifier(
         model, items.classnames, items.templates, batch_size=2 * batch_size, progress=progress
     )
     images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
     add_accuracies(sheet, images @ classifier.T, torch.tensor(list(items.labels)))
-    return sheet.done()
+    account = dict(items.account) if items.account is not None else None
+    return [replace(row, account=account) for row in sheet.done()]
 
 
 def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
     """Append the field's three rows of (N, C) logits and (N,) labels."""
     n, classes = logits.shape
-    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes)
+    ties = ties_at(logits, labels)
+    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes, ties)
     if classes > 5:
-        sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes)
-    sheet.add(
-        ZERO_SHOT, "mean_per_class_recall", mean_per_class_recall(logits, labels), n, 1 / classes
-    )
+        at_5 = ties_at(logits, labels, 5)
+        sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes, at_5)
+    recall = mean_per_class_recall(logits, labels)
+    sheet.add(ZERO_SHOT, "mean_per_class_recall", recall, n, 1 / classes, ties)
 
 
 def _beside(root: Path, name: str) -> Path | None:
@@ -254,14 +300,18 @@ def _beside(root: Path, name: str) -> Path | None:
 
 def _load(path: Path, dataset: str) -> list[str] | dict[str, str]:
     """Read names or templates: a text file, a JSON list or mapping, or CLIP_benchmark's JSON."""
+    path = path.expanduser()
     if not path.is_file():
         raise UserError(f"{path} not found; it should hold class names or templates")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise not_text(path) from None
     if path.suffix.lower() != ".json":
         return [line.strip() for line in text.splitlines() if line.strip()]
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error})") from error
     if isinstance(content, dict) and any(isinstance(value, list) for value in content.values()):
         if dataset not in content:
