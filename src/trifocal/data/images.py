@@ -11,10 +11,11 @@ import io
 import math
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp"})
@@ -44,6 +45,19 @@ class BadImage(Exception):  # noqa: N818 - it names the thing, as the run's list
         return f"{self.path}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How a file holds a picture."""
+
+    size: tuple[int, int]  # width and height in the file
+    orientation: int = 1  # EXIF's, 1 to 8: how it is turned to stand upright
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of the picture as it is shown."""
+        return self.size[::-1] if self.orientation > 4 else self.size
+
+
 def open_image(
     path: str | os.PathLike[str] | bytes,
     *,
@@ -63,6 +77,17 @@ def open_image(
     Raises:
         BadImage: the file is missing, too large, of another kind, truncated, or damaged.
     """
+    return open_stored(path, name=name, max_pixels=max_pixels, draft=draft)[0]
+
+
+def open_stored(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    draft: int | None = None,
+) -> tuple[Image.Image, Stored]:
+    """Return what `open_image` returns, and how the file holds it."""
     label = name or ("<bytes>" if isinstance(path, bytes) else os.fspath(path))
     try:
         source = io.BytesIO(path) if isinstance(path, bytes) else _checked(Path(path))
@@ -73,7 +98,9 @@ def open_image(
             if draft is not None and image.format == "JPEG":
                 _reduce(image, draft)
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            stored = Stored((width, height), orientation if orientation in range(1, 9) else 1)
+            return to_rgb(ImageOps.exif_transpose(image)), stored
     except BadImage as error:
         raise BadImage(label, error.reason) from None
     except FileNotFoundError:

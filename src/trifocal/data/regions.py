@@ -7,18 +7,26 @@ Boxes are (left, top, width, height) in pixels, from the top left corner.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trifocal.data.images import open_image
+from trifocal.data.images import Stored, open_stored
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+logger = logging.getLogger(__name__)
+
 Box = tuple[float, float, float, float]
+
+UNIT = (1, 1)  # the frame of boxes that are shares of the picture as it is shown
+_SAME_SHAPE = 0.1  # by how much the log of two ratios of sides may differ
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,9 @@ class Region:
     Attributes:
         image: The picture, or where it is.
         boxes: One or several boxes.
-        frame: Width and height that the boxes were measured in; None for the picture's own. A
-            file may have been scaled since.
+        frame: Width and height that the boxes were measured in; None for those of the picture as
+            it is shown. A file may have been scaled since; and where the frame is that of a photo
+            as it is stored, which its EXIF orientation turns, the boxes turn with it.
     """
 
     image: str | Path | Image.Image
@@ -50,10 +59,15 @@ class Region:
         """
         image = self.image
         if isinstance(image, str | Path):
-            image = open_image(image, draft=draft)
-        elif image.mode != "RGB":
-            image = image.convert("RGB")
-        return image, scaled(self.boxes, self.frame or image.size, image.size)
+            image, stored = open_stored(image, draft=draft)
+        else:
+            image = image if image.mode == "RGB" else image.convert("RGB")
+            stored = Stored(image.size)
+        boxes, frame = self.boxes, self.frame or stored.upright
+        if self.frame and _measured_as_stored(self.frame, stored, str(self.image)):
+            boxes = turned(boxes, frame, stored.orientation)
+            frame = Stored(frame, stored.orientation).upright
+        return image, scaled(boxes, frame, image.size)
 
 
 @dataclass(frozen=True)
@@ -117,10 +131,10 @@ class RegionDataset:
             BadImage: the picture cannot be read.
         """
         item = self.items[index]
-        image, boxes = item.region.open(self.draft)
-        frame = item.region.frame or image.size
-        proposals = scaled(item.proposals, frame, image.size)
-        return RegionSample(item.id, image, boxes, item.clue, item.inference, proposals)
+        boxes = item.region.boxes
+        image, placed = replace(item.region, boxes=(*boxes, *item.proposals)).open(self.draft)
+        own, proposals = placed[: len(boxes)], placed[len(boxes) :]
+        return RegionSample(item.id, image, own, item.clue, item.inference, proposals)
 
 
 def scaled(boxes: Iterable[Box], frame: tuple[int, int], size: tuple[int, int]) -> tuple[Box, ...]:
@@ -129,3 +143,52 @@ def scaled(boxes: Iterable[Box], frame: tuple[int, int], size: tuple[int, int]) 
         return tuple(boxes)
     x, y = size[0] / frame[0], size[1] / frame[1]
     return tuple((left * x, top * y, width * x, height * y) for left, top, width, height in boxes)
+
+
+def turned(boxes: Iterable[Box], size: tuple[int, int], orientation: int) -> tuple[Box, ...]:
+    """Return boxes of a stored picture as they lie in the upright one.
+
+    Args:
+        boxes: In pixels of the stored picture.
+        size: Its width and height.
+        orientation: EXIF's, 1 to 8.
+    """
+    made = []
+    for left, top, width, height in boxes:
+        x = size[0] - left - width if orientation in (2, 3, 7, 8) else left
+        y = size[1] - top - height if orientation in (3, 4, 6, 7) else top
+        made.append((y, x, height, width) if orientation > 4 else (x, y, width, height))
+    return tuple(made)
+
+
+def _measured_as_stored(frame: tuple[int, int], stored: Stored, name: str) -> bool:
+    """Return whether boxes are those of the picture in the file, before it is turned upright."""
+    if frame == UNIT:
+        return False
+    shape, upright = (
+        math.log(frame[0] / frame[1]),
+        math.log(stored.upright[0] / stored.upright[1]),
+    )
+    as_stored, as_shown = abs(shape + upright), abs(shape - upright)
+    if stored.orientation < 5:
+        as_stored = as_shown
+    slack = _SAME_SHAPE + 1 / min(*frame, *stored.size)
+    if min(as_stored, as_shown) > slack:
+        _warn_once(
+            f"{name}: boxes were measured in a picture of {frame[0]}x{frame[1]} pixels, and this one "
+            f"of {stored.upright[0]}x{stored.upright[1]} has another shape; boxes are stretched"
+        )
+    if stored.orientation == 1:
+        return False
+    if as_stored == as_shown:
+        _warn_once(
+            f"{name}: its EXIF orientation ({stored.orientation}) turns it, and its size does not "
+            "tell whether boxes were measured before or after; they are taken to be those of the "
+            "stored pixels; save the picture upright if they are not"
+        )
+    return as_stored <= as_shown
+
+
+@lru_cache(maxsize=4096)
+def _warn_once(message: str) -> None:
+    logger.warning("%s", message)
