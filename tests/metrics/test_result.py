@@ -31,6 +31,8 @@ def test_fields_are_those_of_the_contract():
         "model",
         "seconds",
         "version",
+        "account",
+        "ties",
     }
 
 

@@ -51,11 +51,13 @@ class TextBatch:
         lengths: (T,) long: number of ids up to and including end of text.
         longest: the largest of `lengths` where the maker knows it, so that nobody has to wait for
             a GPU to tell it.
+        cut: (T,) bool, which texts are the beginning of a longer one; None where nobody says.
     """
 
     ids: Tensor
     lengths: Tensor
     longest: int | None = None
+    cut: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:

@@ -3,7 +3,8 @@
 Works with anything that embeds as a Clip does (a tuned method too). Texts are sorted by length,
 the longest first, so that each batch is only as wide as its own longest caption; with a causal
 tower that changes nothing but the time. `encode_*` return unit vectors; `*_features` return what
-these are made of.
+these are made of. All of them are finite: a score of NaN compares with nothing, so it would pass for
+a low one.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def encode_texts(
         texts: captions, or captions already tokenized.
         batch_size: texts in one pass.
         progress: told of every text.
+
+    Raises:
+        UserError: the model makes something of a text that is not finite.
     """
 
     def pooled(batch: TextBatch) -> Tensor:
@@ -68,6 +72,9 @@ def encode_images(
         images: photos, or (3, H, W) pixels of one size as `preprocess` makes them; read lazily,
             so a generator of a million is fine.
         batch_size: images in one pass.
+
+    Raises:
+        UserError: the model makes something of an image that is not finite.
     """
     return _over_images(model, images, lambda pixels: model.encode_image(pixels).pooled, batch_size)
 
@@ -122,7 +129,7 @@ def _over_texts(
         for chosen in order.split(batch_size):  # the largest pass first
             parts.append(embed(batch.rows(chosen).trimmed()))
             progress.advance(len(chosen))
-    pooled = torch.cat(parts)
+    pooled = finite(torch.cat(parts), model, "texts")
     return pooled[order.argsort().to(pooled.device)]
 
 
@@ -143,7 +150,30 @@ def _over_images(
             parts.append(embed(torch.stack(pixels)))
     if not parts:
         raise ValueError("there are no images to encode")
-    return torch.cat(parts)
+    return finite(torch.cat(parts), model, "pictures")
+
+
+def finite(features: Tensor, model: object, what: str) -> Tensor:
+    """Return features as they are, if all of them are numbers.
+
+    Args:
+        features: (N, D).
+        model: what made them.
+        what: what they are of, in the plural.
+
+    Raises:
+        UserError: some are NaN or infinite.
+    """
+    rows = features.flatten(1).isfinite().all(dim=1)
+    if not bool(rows.all()):
+        bad, name = int((~rows).sum()), getattr(model, "name", "") or type(model).__name__
+        raise UserError(
+            f"{name} makes features that are not finite (NaN or infinite) of {bad:,} of "
+            f"{len(rows):,} {what}, so nothing can be measured or fitted with it: its weights are "
+            "damaged, or too large for half precision; take a checkpoint from before training "
+            "diverged, or run it in float32."
+        )
+    return features
 
 
 def _chunks(

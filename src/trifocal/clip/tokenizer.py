@@ -115,10 +115,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of one caption with start and end of text, cut to the context length."""
+        return [self.sot_id, *self._content(text)[: self.context_length - 2], self.eot_id]
+
+    def _content(self, text: str) -> list[int]:
+        """Return the ids of one caption, of any length."""
         if self.cleaning == "openai":
             text = clean_caption(text, lower=not self._adds)  # added tokens have capitals
-        content = self._splitter.encode(text, add_special_tokens=False).ids
-        return [self.sot_id, *content[: self.context_length - 2], self.eot_id]
+        return self._splitter.encode(text, add_special_tokens=False).ids
 
     def __call__(self, texts: str | Sequence[str], *, length: int | None = None) -> TextBatch:
         """Tokenize captions.
@@ -127,14 +130,18 @@ class Tokenizer:
             texts: one caption or several.
             length: pad to this many ids; by default to the longest caption given.
         """
-        rows = [self.encode(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        most = self.context_length - 2
+        contents = [self._content(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        rows = [[self.sot_id, *content[:most], self.eot_id] for content in contents]
+        cut = torch.tensor([len(content) > most for content in contents], dtype=torch.bool)
         lengths = [len(row) for row in rows]
         width = max(lengths, default=2) if length is None else length
         if max(lengths, default=0) > width:
             raise ValueError(f"cannot pad {max(lengths)} ids to {width}")
         padded = [row + [self.pad_id] * (width - len(row)) for row in rows]
         ids = torch.tensor(padded, dtype=torch.long).view(len(rows), width)
-        return TextBatch(ids, torch.tensor(lengths, dtype=torch.long), max(lengths, default=None))
+        longest = max(lengths, default=None)
+        return TextBatch(ids, torch.tensor(lengths, dtype=torch.long), longest, cut)
 
     def pieces(self, text: str) -> list[str]:
         """Return the readable pieces of a caption, one for each id of `encode`."""

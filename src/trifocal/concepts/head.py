@@ -103,9 +103,15 @@ class Head(Fitted):
         """Return (n, D) logits of features (n, d).
 
         Raises:
-            UserError: the head was not fitted, or the width is another.
+            UserError: the head was not fitted, the width is another, or a logit is not finite.
         """
-        return self._logits(self._suited(features))
+        logits = self._logits(self._suited(features))
+        if not bool(logits.isfinite().all()):
+            raise UserError(
+                f"{type(self).__name__} gives logits that are not finite, since what it learned or "
+                "the features are out of all proportion; fit it again."
+            )
+        return logits
 
     def _logits(self, features: Tensor) -> Tensor:
         """Return (n, D) logits of features (n, d), which may have any length."""

@@ -176,6 +176,8 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             facts, tensors = _one_of_two(heads, facts, tensors)
         head = make_head(heads, facts["method"], facts["params"])
         head.load_state(tensors, dict(facts["fitted"]))
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("what was learned is not finite")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise UserError(f"{path} was written by another version: {error}") from None

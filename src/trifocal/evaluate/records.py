@@ -89,7 +89,11 @@ def add_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> int:
 
 def _question(row: Result) -> str:
     """Return all of a row but what was measured."""
-    left = {key: value for key, value in row.as_dict().items() if key not in ("value", "seconds", "ties")}
+    left = {
+        key: value
+        for key, value in row.as_dict().items()
+        if key not in ("value", "seconds", "ties")
+    }
     return json.dumps(left, sort_keys=True)
 
 
@@ -148,7 +152,7 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
     if not source.is_file():
         raise UserError(f"results file {source} not found; `trifocal eval` writes one")
     rows = []
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if line.strip():
             rows.append(_row(line, f"{source}, line {number}"))
     return rows

@@ -7,6 +7,7 @@ whatever the model computed in.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,29 +26,56 @@ from trifocal.progress import Progress, Quiet
 
 Item = TypeVar("Item")
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Tokenized:
-    """A list of N texts, each of its T distinct ones tokenized once.
+    """A list of N texts, the T of them that differ in their ids once.
+
+    Texts that a model cannot tell apart (in case, say, or beyond what it reads) get one embedding,
+    and not two that differ in their last bits: whoever compares them has a tie.
 
     Attributes:
         batch: The T texts.
         place: (N,) which of the T each of the N is.
+        cut: How many of the N a model reads the beginning of alone, since they are too long.
     """
 
     batch: TextBatch
     place: Tensor
+    cut: int = 0
 
     @property
     def every(self) -> TextBatch:
         """All N texts, repetitions included."""
         return self.batch.rows(self.place)
 
+    @property
+    def note(self) -> str:
+        """What a protocol says of texts that were cut; empty where none was."""
+        return f"; {self.cut:,} of {len(self.place):,} texts cut" if self.cut else ""
+
 
 def tokenize(model: Encoder, texts: Sequence[str]) -> Tokenized:
-    """Tokenize a list of texts for a model."""
+    """Tokenize a list of texts for a model, and say how many are too long for it."""
     distinct, place = _distinct(texts, str)
-    return Tokenized(model.tokenize(distinct), place)
+    batch = model.tokenize(distinct)
+    ids = torch.cat([batch.lengths[:, None].to(batch.ids), batch.ids], dim=1).cpu()
+    different, same = _distinct(range(len(ids)), lambda row: ids[row].numpy().tobytes())
+    if batch.cut is None or not bool(batch.cut.any()):
+        return Tokenized(batch.rows(different), same[place])
+    cut = int(batch.cut[place].sum())
+    alike = int(batch.cut.sum() - batch.cut[different].sum())
+    logger.warning(
+        "%s of %s texts are longer than the %d tokens that %s reads, and are cut there%s",
+        f"{cut:,}",
+        f"{len(texts):,}",
+        int(batch.lengths.max()),
+        getattr(model, "name", "the model"),
+        f"; {alike:,} of them became equal to another" if alike else "",
+    )
+    return Tokenized(batch.rows(different), same[place], cut)
 
 
 def encode_texts(

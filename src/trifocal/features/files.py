@@ -110,19 +110,30 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     """Read all tensors of a safetensors file."""
     if not file.is_file():
         raise UserError(f"there is no feature file {file}.")
-    with file.open("rb") as handle:
-        start = handle.read(4)
-    if file.suffix.lower() in _PICKLE_SUFFIXES or start.startswith(_PICKLES):
-        raise UserError(
-            f"{file} is a pickle or of another format, and pickles run any code that is in them; "
-            "load it where you trust it, and save the tensors with "
-            "safetensors.torch.save_file({'train1': ..., 'train1_label': ...}, path)."
-        )
     try:
         with safe_open(file, "pt") as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror or error}).") from None
+    except (SafetensorError, ValueError) as error:
+        if _is_pickle(file):
+            raise UserError(
+                f"{file} is a pickle or of another format, and pickles run any code that is in "
+                "them; load it where you trust it, and save the tensors with "
+                "safetensors.torch.save_file({'train1': ..., 'train1_label': ...}, path)."
+            ) from None
         raise UserError(f"{file} is no whole safetensors file ({error}); get it again.") from None
+
+
+def _is_pickle(file: Path) -> bool:
+    """Return whether a file that is no safetensors file looks like a pickle.
+
+    One that is begins with the length of its header, which may be the same bytes.
+    """
+    if file.suffix.lower() in _PICKLE_SUFFIXES:
+        return True
+    with file.open("rb") as handle:
+        return handle.read(4).startswith(_PICKLES)
 
 
 def _checked_part(file: Path, name: str, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +168,7 @@ def _names(file: Path, key: str, count: int) -> list[str]:
     try:
         if file.stat().st_size > _MAX_NAMES:
             raise ValueError
-        names = json.loads(file.read_text(encoding="utf-8"))
+        names = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -2,7 +2,8 @@
 
 A safetensors file says in its metadata what it was made from, by a key, and has a sum over its
 numbers, since a file may be of the right length and yet be damaged. It is written aside and moved
-into its place; one that is damaged, or holds something else, is removed and made again.
+into its place; one that is damaged, holds something else, or numbers that are not finite, is removed
+and made again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class KeptFiles:
                 facts = opened.metadata() or {}
             if not tensors:
                 return None
-            if facts.get(self.mark) == self.key and facts.get("sum") == self._sum(tensors):
+            whole = facts.get(self.mark) == self.key and facts.get("sum") == self._sum(tensors)
+            if whole and all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
                 return tensors
         except FileNotFoundError:
             return None

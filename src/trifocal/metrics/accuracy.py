@@ -25,6 +25,12 @@ def correct_at(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
     return torch.where(torch.isfinite(own.squeeze(1)), chance, 0.0)  # NaN is never right
 
 
+def ties_at(logits: Tensor, labels: Tensor, k: int = 1) -> int:
+    """Return for how many rows equal logits decide whether the label is among the k highest."""
+    right = correct_at(logits, labels, k)
+    return int(((right > 0) & (right < 1)).sum())
+
+
 def accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """Return top-k accuracy (`acc1`, `acc5`) in [0, 1]."""
     return float(correct_at(logits, labels, k).mean())

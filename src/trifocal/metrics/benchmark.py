@@ -23,17 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Missing:
-    """Data that a benchmark needs and does not find.
+    """Data that a benchmark needs and does not find."""
 
-    Attributes:
-        path: Where it was looked for.
-        remedy: What to put there and where to get it, as a sentence.
-        count: How many files are meant, if `path` is only the first of them.
-    """
-
-    path: str
-    remedy: str
-    count: int = 1
+    path: str  # where it was looked for
+    remedy: str  # what to put there and where to get it, as a sentence
+    count: int = 1  # how many files are meant, if `path` is only the first of them
 
     def __str__(self) -> str:
         return _sentence([self.path], self.count - 1, self.remedy)
@@ -91,28 +85,26 @@ def _sentence(paths: Sequence[str], more: int, remedy: str) -> str:
 
 @dataclass
 class Sheet:
-    """Collects the rows of one benchmark run, so that what they share is said once.
-
-    Attributes:
-        benchmark: Name of the benchmark.
-        model: Name of the model.
-        protocol: How it was measured.
-        seed: Seed of what was drawn, if anything.
-        version: The benchmark's own version number.
-    """
+    """Collects the rows of one benchmark run, so that what they share is said once."""
 
     benchmark: str
     model: str
-    protocol: str
-    seed: int | None = None
-    version: int = 1
+    protocol: str  # how it was measured
+    seed: int | None = None  # seed of what was drawn, if anything
+    version: int = 1  # the benchmark's own version number
     rows: list[Result] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
 
     def add(
-        self, task: str, metric: str, value: float, n: int, chance: float | None = None
+        self,
+        task: str,
+        metric: str,
+        value: float,
+        n: int,
+        chance: float | None = None,
+        ties: int | None = None,
     ) -> Result:
-        """Append a row."""
+        """Append a row (see `Result`)."""
         row = Result(
             benchmark=self.benchmark,
             task=task,
@@ -124,6 +116,7 @@ class Sheet:
             protocol=self.protocol,
             model=self.model,
             version=task_version(self.version),
+            ties=ties,
         )
         self.rows.append(row)
         return row

@@ -20,6 +20,11 @@ def pair_correct(right: Tensor, wrong: Tensor) -> Tensor:
     return right > wrong
 
 
+def pair_tied(right: Tensor, wrong: Tensor) -> Tensor:
+    """Return (N,) bool: both candidates have the same score, so that the question is lost."""
+    return right == wrong
+
+
 def choice_correct(scores: Tensor, answer: Tensor | int = 0, valid: Tensor | None = None) -> Tensor:
     """Return (N,) bool: the answer scores strictly higher than every other candidate.
 
@@ -41,17 +46,11 @@ def choice_correct(scores: Tensor, answer: Tensor | int = 0, valid: Tensor | Non
 
 @dataclass(frozen=True)
 class Groups:
-    """Outcome of N groups of two images and two captions, each (N,) bool.
+    """Outcome of N groups of two images and two captions, each (N,) bool."""
 
-    Attributes:
-        text: For both images, their own caption scores higher than the other.
-        image: For both captions, their own image scores higher than the other.
-        group: Both.
-    """
-
-    text: Tensor
-    image: Tensor
-    group: Tensor
+    text: Tensor  # for both images, their own caption scores higher than the other
+    image: Tensor  # for both captions, their own image scores higher than the other
+    group: Tensor  # both
 
     def scores(self) -> dict[str, float]:
         """Return the three shares under Winoground's names."""

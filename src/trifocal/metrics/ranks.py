@@ -25,21 +25,13 @@ from trifocal.errors import UserError
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where the right answers of Q queries landed.
+    """Where the right answers of Q queries landed."""
 
-    Attributes:
-        above: (Q,) long, wrong candidates that score higher than the best right one.
-        tied: (Q,) long, wrong candidates that score the same as the best right one.
-        best: (Q,) long, right candidates that share that best score (at least 1).
-        candidates: How many candidates each query had.
-        right: (Q,) long, how many of them were right.
-    """
-
-    above: Tensor
-    tied: Tensor
-    best: Tensor
-    candidates: int
-    right: Tensor
+    above: Tensor  # (Q,) long, wrong candidates that score higher than the best right one
+    tied: Tensor  # (Q,) long, wrong candidates that score the same as the best right one
+    best: Tensor  # (Q,) long, right candidates that share that best score (at least 1)
+    candidates: int  # how many candidates each query had
+    right: Tensor  # (Q,) long, how many of them were right
 
     def __len__(self) -> int:
         return len(self.above)
@@ -62,6 +54,11 @@ class Ranks:
     def recall(self, k: int) -> float:
         """Return recall@k: the share of queries with a right answer among the first k."""
         return float(self.hits(k).mean()) if len(self) else float("nan")
+
+    def ties(self, k: int) -> int:
+        """Return how many queries have a right answer among the first k or not, as ties fall."""
+        hits = self.hits(k)
+        return int(((hits > 0) & (hits < 1)).sum())
 
     def mean_rank(self) -> float:
         """Return the mean place, from 1, of the first right answer."""

@@ -32,7 +32,13 @@ from trifocal.concepts import head_registry
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead, load_head
 from trifocal.errors import UserError, nearest
-from trifocal.metrics.accuracy import accuracy, confusion, correct_at, mean_per_class_recall
+from trifocal.metrics.accuracy import (
+    accuracy,
+    confusion,
+    correct_at,
+    mean_per_class_recall,
+    ties_at,
+)
 from trifocal.metrics.benchmark import Sheet
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress
@@ -151,8 +157,9 @@ class Classifier:
         n, classes = logits.shape
         value = accuracy(logits, labels)
         recall = mean_per_class_recall(logits, labels)
-        sheet.add(TASK, "acc1", value, n, 1 / classes)
-        sheet.add(TASK, "mean_per_class_recall", recall, n, 1 / classes)
+        ties = ties_at(logits, labels)
+        sheet.add(TASK, "acc1", value, n, 1 / classes, ties)
+        sheet.add(TASK, "mean_per_class_recall", recall, n, 1 / classes, ties)
         right = correct_at(logits, labels)
         recalls = [
             (name, int(mine.sum()), float(right[mine].mean()))

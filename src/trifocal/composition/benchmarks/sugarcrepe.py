@@ -18,9 +18,9 @@ from torch import Tensor
 
 from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError
-from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.features.embed import Picture, Tokenized, encode_images, encode_texts, tokenize
 from trifocal.metrics.benchmark import Missing, Sheet, require
-from trifocal.metrics.choice import PAIR_CHANCE, pair_correct
+from trifocal.metrics.choice import PAIR_CHANCE, pair_correct, pair_tied
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 
@@ -37,21 +37,13 @@ _PHOTOS = "get COCO's val2017 photos (cocodataset.org, val2017.zip, 1 GB)"
 
 @dataclass(frozen=True)
 class PairItem:
-    """One question: which of two captions describes the picture?
+    """One question: which of two captions describes the picture?"""
 
-    Attributes:
-        id: Name within its subset.
-        subset: One of `SUBSETS`.
-        image: The picture, or where it is.
-        caption: The true sentence.
-        negative: The false one.
-    """
-
-    id: str
-    subset: str
-    image: Picture
-    caption: str
-    negative: str
+    id: str  # name within its subset
+    subset: str  # one of `SUBSETS`
+    image: Picture  # the picture, or where it is
+    caption: str  # the true sentence
+    negative: str  # the false one
 
 
 @dataclass(frozen=True)
@@ -125,23 +117,20 @@ class SugarCrepe:
     def score(
         self, model: Encoder, items: PairItems, *, progress: Progress | None = None
     ) -> list[Result]:
-        """Return accuracy of the subsets, the groups, and their mean.
-
-        Args:
-            model: A Clip or a method.
-            items: What `items` returned.
-            progress: Told of distinct pictures and texts.
-        """
+        """Return accuracy of the subsets, the groups, and their mean, of a Clip or a method."""
         protocol = "image to text, 2 choices, ties are errors; groups micro, mean of groups"
         if len(items) < items.of:
             protocol += f"; {len(items)} of {items.of} items, whose photos are present"
         sheet = Sheet(self.name, model_name(model), protocol, version=self.version)
-        right = score_pairs(model, items.items, batch_size=self.batch_size, progress=progress)
-        add_rows(sheet, [item.subset for item in items.items], right)
+        texts = tokenize(model, pair_texts(items.items))
+        sheet.protocol += texts.note
+        scores = pair_scores(
+            model, items.items, texts=texts, batch_size=self.batch_size, progress=progress
+        )
+        add_rows(sheet, [item.subset for item in items.items], scores[:, 0], scores[:, 1])
         return sheet.done()
 
     def _photos(self, root: Path) -> Path:
-        """Return the folder of the photos (the first candidate, if none exists)."""
         if self.images is not None:
             return Path(self.images)
         below = ("val2017", "images", "images/val2017", "coco/val2017", "coco/images/val2017")
@@ -153,52 +142,67 @@ def pair_scores(
     model: Encoder,
     items: Sequence[PairItem],
     *,
+    texts: Tokenized | None = None,
     batch_size: int = 128,
     progress: Progress | None = None,
 ) -> Tensor:
     """Return (N, 2) cosines of each picture with its caption and with its negative.
 
     Each distinct picture and each distinct text is encoded once.
+
+    Args:
+        model: A Clip or a method.
+        items: N questions.
+        texts: Their `pair_texts`, if they are tokenized already.
+        batch_size: Pictures in one pass.
+        progress: Told of distinct pictures and texts.
     """
     images = encode_images(
         model, [item.image for item in items], batch_size=batch_size, progress=progress
     )
-    texts = [item.caption for item in items] + [item.negative for item in items]
-    embedded = encode_texts(model, texts, batch_size=2 * batch_size, progress=progress)
+    asked = pair_texts(items) if texts is None else texts
+    embedded = encode_texts(model, asked, batch_size=2 * batch_size, progress=progress)
     both = embedded.reshape(2, len(items), -1)
     return (both * images).sum(dim=2).T
 
 
-def score_pairs(
-    model: Encoder,
-    items: Sequence[PairItem],
-    *,
-    batch_size: int = 128,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Return (N,) bool: the caption scores strictly higher than its negative."""
-    scores = pair_scores(model, items, batch_size=batch_size, progress=progress)
-    return pair_correct(scores[:, 0], scores[:, 1])
+def pair_texts(items: Sequence[PairItem]) -> list[str]:
+    """Return the captions of questions, and behind them their negatives."""
+    return [item.caption for item in items] + [item.negative for item in items]
 
 
-def add_rows(sheet: Sheet, subsets: Sequence[str], right: Tensor) -> None:
+def add_rows(sheet: Sheet, subsets: Sequence[str], own: Tensor, other: Tensor) -> None:
     """Append the rows of subsets, groups and mean, as far as there are items.
 
     A group without items (possible when few photos are present) has no row, and the mean exists
     only over all three.
+
+    Args:
+        sheet: Where to.
+        subsets: N names of `SUBSETS`, one an item.
+        own: (N,) scores of the captions.
+        other: (N,) scores of the negatives.
     """
     asked = Counter(subsets)
-    correct = Counter(name for name, ok in zip(subsets, right.tolist(), strict=True) if ok)
+    correct = _counted(subsets, pair_correct(own, other))
+    tied = _counted(subsets, pair_tied(own, other))
     for subset in SUBSETS:
         if asked[subset]:
             share = correct[subset] / asked[subset]
-            sheet.add(subset, "acc", share, asked[subset], PAIR_CHANCE)
+            sheet.add(subset, "acc", share, asked[subset], PAIR_CHANCE, tied[subset])
     groups = group_means(correct, asked)
     for group, value in groups.items():
         n = sum(asked[subset] for subset in GROUPS[group])
-        sheet.add(group, "acc", value, n, PAIR_CHANCE)
+        ties = sum(tied[subset] for subset in GROUPS[group])
+        sheet.add(group, "acc", value, n, PAIR_CHANCE, ties)
     if len(groups) == len(GROUPS):
-        sheet.add("mean", "acc", sum(groups.values()) / len(groups), len(subsets), PAIR_CHANCE)
+        mean = sum(groups.values()) / len(groups)
+        sheet.add("mean", "acc", mean, len(subsets), PAIR_CHANCE, tied.total())
+
+
+def _counted(subsets: Sequence[str], which: Tensor) -> Counter[str]:
+    """Return how many of the items of each subset are meant by `which` (N,)."""
+    return Counter(name for name, meant in zip(subsets, which.tolist(), strict=True) if meant)
 
 
 def group_means(correct: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, float]:
@@ -229,7 +233,7 @@ def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
     for subset in SUBSETS:
         path = folder / f"{subset}.json"
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
+            entries = json.loads(path.read_text(encoding="utf-8-sig"))
             good = isinstance(entries, dict) and all(
                 isinstance(entry[field], str) for entry in entries.values() for field in _FIELDS
             )

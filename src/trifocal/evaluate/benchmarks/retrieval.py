@@ -132,8 +132,10 @@ class Retrieval:
         root = root.expanduser()
         if root.is_file():
             return root
-        names = _CAPTION_FILES if self.captions is None else (str(self.captions),)
-        return next((root / name for name in names if (root / name).is_file()), None)
+        if self.captions is not None:
+            file = root / Path(self.captions).expanduser()
+            return file if file.exists() else None
+        return next((root / name for name in _CAPTION_FILES if (root / name).is_file()), None)
 
     def _no_file(self, root: Path) -> list[Missing]:
         wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"

@@ -23,7 +23,6 @@ from trifocal.evaluate.benchmarks.zero_shot import add_accuracies, prompt_classi
 from trifocal.evaluate.names import WORLD
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet
-from trifocal.metrics.choice import pair_correct
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.world import (
@@ -42,24 +41,15 @@ _CAPTION_PURPOSE = 40  # the purpose of the draws that word the retrieval captio
 
 @dataclass(frozen=True)
 class WorldQuestions:
-    """What is asked, without the pictures.
+    """What is asked, without the pictures."""
 
-    Attributes:
-        seed: Which world.
-        split: Whose scenes.
-        tasks: The classification tasks.
-        singles: Indices of their scenes of one thing, each once.
-        scenes: Indices of the scenes of retrieval and composition, each once.
-        captions: One caption for each of the first so many `scenes`.
-        tests: (scene index, subset, caption, negative) of the composition tests.
-    """
-
-    seed: int
-    split: str
-    tasks: tuple[ZeroShotTask, ...]
-    singles: tuple[int, ...]
-    scenes: tuple[int, ...]
-    captions: tuple[str, ...]
+    seed: int  # which world
+    split: str  # whose scenes
+    tasks: tuple[ZeroShotTask, ...]  # the classification tasks
+    singles: tuple[int, ...]  # indices of their scenes of one thing, each once
+    scenes: tuple[int, ...]  # indices of the scenes of retrieval and composition, each once
+    captions: tuple[str, ...]  # one caption for each of the first so many `scenes`
+    # (scene index, subset, caption, negative) of the composition tests.
     tests: tuple[tuple[int, str, str, str], ...]
 
     def __len__(self) -> int:
@@ -68,25 +58,15 @@ class WorldQuestions:
 
 @dataclass
 class World:
-    """The benchmark; it needs no data.
+    """The benchmark; it needs no data."""
 
-    Attributes:
-        seed: Which world.
-        split: Whose scenes: "test", or "val" for choosing between models.
-        tasks: What is classified: see `world.ZERO_SHOT`.
-        classification: Scenes of one thing for each of these.
-        retrieval: Scenes with a caption.
-        composition: Tests in each of SugarCrepe's seven subsets.
-        batch_size: Pictures in one pass.
-    """
-
-    seed: int = 0
-    split: str = "test"
-    tasks: tuple[str, ...] = ("kinds", "colors")
-    classification: int = 512
-    retrieval: int = 500
-    composition: int = 250
-    batch_size: int = 256
+    seed: int = 0  # which world
+    split: str = "test"  # whose scenes: "test", or "val" for choosing between models
+    tasks: tuple[str, ...] = ("kinds", "colors")  # what is classified: see `world.ZERO_SHOT`
+    classification: int = 512  # scenes of one thing for each of these
+    retrieval: int = 500  # scenes with a caption
+    composition: int = 250  # tests in each of SugarCrepe's seven subsets
+    batch_size: int = 256  # pictures in one pass
     name = WORLD
     source = "drawn by trifocal itself (Apache-2.0)"
     version = 1
@@ -109,13 +89,7 @@ class World:
     def score(
         self, model: Encoder, items: WorldQuestions, *, progress: Progress | None = None
     ) -> list[Result]:
-        """Return the rows of all three tests.
-
-        Args:
-            model: A Clip or a method.
-            items: What `items` returned.
-            progress: Told of pictures and texts.
-        """
+        """Return the rows of all three tests, of a Clip or a method."""
         size = model.image_size
         pictures = _pictures(items.seed, items.split, items.singles, items.scenes, size)
         images = encode_images(model, pictures, batch_size=self.batch_size, progress=progress)
@@ -163,8 +137,8 @@ class World:
         true, false = encode_texts(model, texts, progress=progress).chunk(2)
         place = {scene: i for i, scene in enumerate(items.scenes)}
         pictures = images[[place[test[0]] for test in items.tests]]
-        right = pair_correct((pictures * true).sum(1), (pictures * false).sum(1))
-        add_rows(sheet, [test[1] for test in items.tests], right)
+        own, other = (pictures * true).sum(1), (pictures * false).sum(1)
+        add_rows(sheet, [test[1] for test in items.tests], own, other)
         return sheet.done()
 
 
@@ -205,13 +179,9 @@ def _pictures(
 def world_suite(
     model: Encoder, *, name: str | None = None, progress: Progress | None = None, **settings: Any
 ) -> list[Result]:
-    """Score a model on the world in one call.
+    """Score a Clip or a method on the world in one call.
 
-    Args:
-        model: A Clip or a method.
-        name: Name of the model in the rows, by default its own.
-        progress: Told how far it is.
-        **settings: Attributes of `World`.
+    It is named in the rows as `name`, by default its own; settings are fields of `World`.
     """
     world = World(**settings)
     rows = world.score(model, world.items(), progress=progress)

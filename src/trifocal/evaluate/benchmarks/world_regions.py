@@ -107,7 +107,7 @@ class WorldRegions:
             [np.stack([question.ratings] * 2) for question in items.questions],
         )
         sheet.protocol = f"{base}; pairwise order, 2 (accuracy - 1/2)"
-        sheet.add("comparison", "Human Acc", found.model, found.n, 0.0)
+        sheet.add("comparison", "Human Acc", found.model, found.n, 0.0, found.ties)
         return sheet.done()
 
 

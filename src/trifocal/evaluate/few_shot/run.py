@@ -104,7 +104,6 @@ class _Tasks:
         self._made: dict[bool, FewShotTask] = {}
 
     def of(self, head: Head) -> FewShotTask:
-        """Return the task with the features that a head works on."""
         before = head.wants_projection
         if before not in self._made:
             self._made[before] = self.source.task(*self._asked, before_projection=before)
@@ -122,7 +121,6 @@ def _done(
     known: dict[tuple[Any, ...], Result],
     results: str | os.PathLike[str] | None,
 ) -> list[Result]:
-    """Return the rows of one method on one task, from the file or by doing it."""
     task = tasks.of(method.head())
     head = method.head(task.scale, task.seed or 0)
     planned = _planned(task, head, method.label, tasks.source)
@@ -138,9 +136,10 @@ def _done(
         (_home(task), FIT): round(fit_seconds, 6),
         (_home(task), PREDICT): round(predict_seconds, 6),
     }
+    seconds = round(fit_seconds + predict_seconds, 3)
     made = {
         what: known.get(identity(row))
-        or replace(row, value=float(scores[what]), seconds=round(fit_seconds + predict_seconds, 3))
+        or replace(row, value=float(scores[what]), seconds=seconds, ties=_ties(answers, *what))
         for what, row in planned.items()
     }
     if results is not None:
@@ -175,6 +174,13 @@ def _test(
         scores[name, ACC] = float(answers[name].mean())
         scores[name, RECALL] = mean_per_class_recall(logits, labels)
     return answers, scores, seconds
+
+
+def _ties(answers: Mapping[str, Tensor], test: str, metric: str) -> int | None:
+    """Return how many answers of a test hang on equal logits, for the rows that are about them."""
+    if metric not in (ACC, RECALL):
+        return None
+    return int(((answers[test] > 0) & (answers[test] < 1)).sum())
 
 
 @torch.no_grad()
@@ -257,7 +263,6 @@ def _concepts(task: FewShotTask, head: Head) -> int | None:
 
 
 def _competing(task: FewShotTask, test: TestSet) -> int:
-    """Return how many classes compete in a test."""
     for among in (test.new_text, test.candidates, task.class_text):
         if among is not None:
             return len(among)

@@ -28,6 +28,7 @@ class ComparisonScores:
     human: float  # of one annotator with the other: what a model can hope for
     oracle: float  # of the mean of both with each: the most that any order could reach, nearly
     n: int  # number of regions
+    ties: int = 0  # regions with equal scores for candidates that an annotator tells apart
 
 
 def comparison_metrics(scores: Sequence[Any], labels: Sequence[Any]) -> ComparisonScores:
@@ -51,6 +52,7 @@ def comparison_metrics(scores: Sequence[Any], labels: Sequence[Any]) -> Comparis
         human=human_bound(ratings),
         oracle=oracle_bound(ratings),
         n=len(scores),
+        ties=sum(map(_undecided, scores, ratings)),
     )
 
 
@@ -98,6 +100,14 @@ def pair_agreement(scores: np.ndarray, labels: np.ndarray) -> float:
         return 0.0
     same = (labels[first] < labels[second]) == (scores[first] < scores[second])
     return float(2 * (same[told].mean() - 0.5))
+
+
+def _undecided(scores: Any, ratings: np.ndarray) -> bool:
+    """Return whether two of K candidates have equal scores, and an annotator (A, K) prefers one."""
+    values = as_array(scores, "comparison scores", 1)
+    first, second = np.triu_indices(len(values), 1)
+    told = (ratings[:, first] != ratings[:, second]).any(axis=0)
+    return bool((told & (values[first] == values[second])).any())
 
 
 @lru_cache

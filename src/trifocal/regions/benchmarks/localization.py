@@ -58,6 +58,8 @@ class LocalizationScores:
     auto_images: int  # number of pictures behind these
     tie_noise: float  # size of the noise that broke ties in GT-Box; 0 for none
     seed: int  # of that noise
+    gt_ties: int = 0  # pictures with an inference whose own region scores as another does
+    auto_ties: int = 0  # questions whose best score several boxes have
 
 
 def localization_metrics(
@@ -86,12 +88,13 @@ def localization_metrics(
     right = [gt_box_accuracy(matrix, tie_noise, rng) for matrix in matrices]
     chance = [1 / len(matrix) for matrix in matrices]  # one hit is expected of a random order
     auto_box = auto_chance = oracle = None
-    pictures = 0
+    pictures = auto_ties = 0
     if auto is not None and len(auto.image):
         outcome = auto_box_outcome(auto)
         auto_box, oracle, auto_chance = (
-            _mean_over_images(values, auto.image) for values in outcome
+            _mean_over_images(values, auto.image) for values in outcome[:3]
         )
+        auto_ties = int(outcome[3].sum())
         pictures = len(np.unique(auto.image))
     return LocalizationScores(
         gt_box=float(np.mean(right)) if right else None,
@@ -103,6 +106,8 @@ def localization_metrics(
         auto_images=pictures,
         tie_noise=tie_noise,
         seed=seed,
+        gt_ties=sum(_own_is_tied(matrix) for matrix in matrices),
+        auto_ties=auto_ties,
     )
 
 
@@ -118,14 +123,22 @@ def gt_box_accuracy(scores: np.ndarray, tie_noise: float, rng: np.random.Generat
     return float(np.mean(columns == np.arange(len(columns))))
 
 
-def auto_box_outcome(pairs: AutoPairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (Q,) each: the chosen box is right, the best one is, the share of boxes that are."""
+def _own_is_tied(scores: np.ndarray) -> bool:
+    """Return whether a region of (n, n) scores has another inference at the score of its own."""
+    own = np.diagonal(scores)
+    return bool(((scores == own[:, None]) | (scores == own)).sum() > len(own))
+
+
+def auto_box_outcome(pairs: AutoPairs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return (Q,) each: the first of the best-scoring boxes is right; the best one is; the share of
+    boxes that are; several boxes have the best score.
+    """
     score = as_array(pairs.score, "localization scores", 1)
     hit = as_array(pairs.iou, "IoUs", 1) > THRESHOLD
     questions = len(pairs.image)
-    right, oracle, chance = np.zeros(questions), np.zeros(questions), np.zeros(questions)
+    right, oracle, chance, tied = (np.zeros(questions) for _ in range(4))
     if not len(score):
-        return right, oracle, chance
+        return right, oracle, chance, tied
     order = np.argsort(pairs.question, kind="stable")  # first pairs stay first
     score, hit, question = score[order], hit[order], pairs.question[order]
     starts = np.flatnonzero(np.r_[True, question[1:] != question[:-1]])
@@ -137,7 +150,8 @@ def auto_box_outcome(pairs: AutoPairs) -> tuple[np.ndarray, np.ndarray, np.ndarr
     right[asked] = hit[chosen]
     oracle[asked] = np.logical_or.reduceat(hit, starts)
     chance[asked] = np.add.reduceat(hit.astype(float), starts) / lengths
-    return right, oracle, chance
+    tied[asked] = np.add.reduceat(at_top, starts, dtype=int) > 1
+    return right, oracle, chance, tied
 
 
 def _mean_over_images(values: np.ndarray, image: np.ndarray) -> float:

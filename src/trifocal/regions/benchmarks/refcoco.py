@@ -167,17 +167,18 @@ class RefCoco:
         if len(items) < items.of:
             protocol += f"; {len(items)} of {items.of} questions, whose photos are present"
         sheet.protocol = protocol
-        outcome: dict[str, list[tuple[bool, bool, float]]] = {}
+        outcome: dict[str, list[tuple[bool, bool, float, bool]]] = {}
         for one, which, row in zip(items.questions, boxes, text, strict=True):
             scores = embedded.matrix(np.array(which, dtype=int), row[None])[:, 0]
             hits = iou(np.reshape(one.proposals, (-1, 4)), one.box) > THRESHOLD
             best = choose(scores)
             right = best >= 0 and bool(hits[best])
             share = float(hits.mean()) if len(hits) else 0.0
-            outcome.setdefault(one.split, []).append((right, bool(hits.any()), share))
+            tied = np.count_nonzero(scores == scores[best]) > 1 if best >= 0 else False
+            outcome.setdefault(one.split, []).append((right, bool(hits.any()), share, tied))
         for split, rows in outcome.items():
-            right, recall, chance = np.mean(np.array(rows, dtype=float), axis=0)
-            sheet.add(split, "acc", right, len(rows), chance)
+            right, recall, chance, tied = np.mean(np.array(rows, dtype=float), axis=0)
+            sheet.add(split, "acc", right, len(rows), chance, round(tied * len(rows)))
             sheet.add(split, "proposal_recall", recall, len(rows))
         return sheet.done()
 

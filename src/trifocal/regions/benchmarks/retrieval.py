@@ -27,6 +27,9 @@ class RetrievalScores:
         n: Number of regions.
         chance_rank: What random scores give for the two places.
         chance_p_at_1: What they give for `p_at_1`.
+        ties_to_text: Number of regions whose own inference shares its score with another.
+        ties_to_image: Number of inferences whose own region does.
+        ties_at_top: Number of regions whose own inference shares the first place.
     """
 
     im2txt: float
@@ -35,6 +38,9 @@ class RetrievalScores:
     n: int
     chance_rank: float
     chance_p_at_1: float
+    ties_to_text: int = 0
+    ties_to_image: int = 0
+    ties_at_top: int = 0
 
 
 def retrieval_metrics(scores: Any) -> RetrievalScores:
@@ -53,6 +59,7 @@ def retrieval_metrics(scores: Any) -> RetrievalScores:
     if n == 0 or matrix.shape != (n, n):
         raise ValueError(f"retrieval scores must be square, not {matrix.shape}")
     to_text, to_image = own_ranks(matrix), own_ranks(matrix.T)
+    tied = _level(matrix) > 1
     return RetrievalScores(
         im2txt=float(to_text.mean()),
         txt2im=float(to_image.mean()),
@@ -60,6 +67,9 @@ def retrieval_metrics(scores: Any) -> RetrievalScores:
         n=n,
         chance_rank=(n + 1) / 2,
         chance_p_at_1=1 / n,
+        ties_to_text=int(np.count_nonzero(tied)),
+        ties_to_image=int(np.count_nonzero(_level(matrix.T) > 1)),
+        ties_at_top=int(np.count_nonzero(tied & (np.diagonal(matrix) == matrix.max(axis=1)))),
     )
 
 
@@ -68,10 +78,13 @@ def own_ranks(scores: np.ndarray) -> np.ndarray:
 
     It is what ranking every row would give, by counting.
     """
-    own = np.diagonal(scores)[:, None]
-    above = np.count_nonzero(scores > own, axis=1)
-    level = np.count_nonzero(scores == own, axis=1)  # itself included
-    return 1 + above + (level - 1) / 2
+    above = np.count_nonzero(scores > np.diagonal(scores)[:, None], axis=1)
+    return 1 + above + (_level(scores) - 1) / 2
+
+
+def _level(scores: np.ndarray) -> np.ndarray:
+    """Return (N,) how many in each row equal the diagonal's score, itself included."""
+    return np.count_nonzero(scores == np.diagonal(scores)[:, None], axis=1)
 
 
 def mean_over_folds(folds: Sequence[RetrievalScores]) -> RetrievalScores:
@@ -89,4 +102,7 @@ def mean_over_folds(folds: Sequence[RetrievalScores]) -> RetrievalScores:
         sum(fold.n for fold in folds),
         mean("chance_rank"),
         mean("chance_p_at_1"),
+        sum(fold.ties_to_text for fold in folds),
+        sum(fold.ties_to_image for fold in folds),
+        sum(fold.ties_at_top for fold in folds),
     )

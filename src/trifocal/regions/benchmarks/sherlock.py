@@ -225,7 +225,7 @@ class Sherlock:
                         f"{base}; pairwise order, 2 (accuracy - 1/2); people reach "
                         f"{found.human:.4f}, their mean {found.oracle:.4f}"
                     )
-                    sheet.add("comparison", "Human Acc", found.model, found.n, 0.0)
+                    sheet.add("comparison", "Human Acc", found.model, found.n, 0.0, found.ties)
         if folds:
             base += f"; {len(folds)} of {FOLDS} folds"
             add_retrieval(sheet, base, mean_over_folds(folds))
@@ -267,9 +267,9 @@ def _score_annotated(
 def add_retrieval(sheet: Sheet, base: str, found: RetrievalScores) -> None:
     """Add the rows of retrieval; `base` begins their protocol."""
     sheet.protocol = f"{base}; mean over folds, ties share their mean place"
-    sheet.add("retrieval", "im2txt", found.im2txt, found.n, found.chance_rank)
-    sheet.add("retrieval", "txt2im", found.txt2im, found.n, found.chance_rank)
-    sheet.add("retrieval", "P@1", found.p_at_1, found.n, found.chance_p_at_1)
+    sheet.add("retrieval", "im2txt", found.im2txt, found.n, found.chance_rank, found.ties_to_text)
+    sheet.add("retrieval", "txt2im", found.txt2im, found.n, found.chance_rank, found.ties_to_image)
+    sheet.add("retrieval", "P@1", found.p_at_1, found.n, found.chance_p_at_1, found.ties_at_top)
 
 
 def add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> None:
@@ -280,10 +280,12 @@ def add_localization(sheet: Sheet, base: str, found: LocalizationScores) -> None
             "mean over pictures"
         )
         sheet.seed = found.seed
-        sheet.add("localization", "GT-Box", found.gt_box, found.gt_images, found.gt_chance)
+        sheet.add(
+            "localization", "GT-Box", found.gt_box, found.gt_images, found.gt_chance, found.gt_ties
+        )
         sheet.seed = None
     if found.auto_box is not None and found.oracle is not None:
         sheet.protocol = f"{base}; best-scoring proposal, IoU > 0.5; mean over pictures"
         n = found.auto_images
-        sheet.add("localization", "Auto-Box", found.auto_box, n, found.auto_chance)
+        sheet.add("localization", "Auto-Box", found.auto_box, n, found.auto_chance, found.auto_ties)
         sheet.add("localization", "Auto-Box oracle", found.oracle, n)
