@@ -38,13 +38,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.concepts.discovery import (
-    Visual,
-    VisualConcepts,
-    concept_features,
-    describe,
-    retrieve,
-)
+from trifocal.concepts.discovery import Visual, VisualConcepts, concept_features, describe, retrieve
 from trifocal.concepts.explanation import Term, concept_terms
 from trifocal.concepts.head import Head
 from trifocal.concepts.rows import queries
@@ -103,11 +97,7 @@ def map_weights(
     return weights.detach()
 
 
-def choose_penalty(
-    fitted: Located,
-    judged: Located,
-    penalties: Iterable[float],
-) -> float:
+def choose_penalty(fitted: Located, judged: Located, penalties: Iterable[float]) -> float:
     """Return the penalty that classifies held-out pictures best; among equals the likeliest.
 
     Both sets are points, offsets and labels; each fit starts from the weights of the stronger

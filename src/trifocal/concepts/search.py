@@ -198,8 +198,7 @@ def choose_scale(
     are equally often right and the first of them would be the one that hardly uses the branch.
     """
     return max(
-        (float(alpha) for alpha in alphas),
-        key=lambda alpha: quality(base + alpha * branch, labels),
+        (float(alpha) for alpha in alphas), key=lambda alpha: quality(base + alpha * branch, labels)
     )
 
 

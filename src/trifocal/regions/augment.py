@@ -20,17 +20,9 @@ Share = Literal["none", "flip", "all"]
 Enhance = Literal["range", "published"]
 
 OPERATIONS = (
-    "identity",
-    "auto_contrast",
-    "brightness",
-    "sharpness",
-    "equalize",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "rotate",
-)
+    "identity", "auto_contrast", "brightness", "sharpness", "equalize", "shear_x", "shear_y",
+    "translate_x", "translate_y", "rotate",
+)  # fmt: skip
 _LEVELS = 10
 _SHEAR, _SHIFT, _TURN = 0.3, 10.0, 30.0  # at the highest level: share, pixels, degrees
 _GRAY = (128, 128, 128)

@@ -125,10 +125,7 @@ def results_report(
     on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
     contenders = [
         Contender(
-            name,
-            [[row for row in rows if row.model == name]],
-            models.get(name),
-            _listed(logs, name),
+            name, [[r for r in rows if r.model == name]], models.get(name), _listed(logs, name)
         )
         for name in dict.fromkeys(row.model for row in rows)
         if name not in on_curves
@@ -144,12 +141,8 @@ def results_report(
     chapter = composition_chapter(contenders, title="Comparison", shown=shown, remark=remark)
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
     named = ", ".join(dict.fromkeys(row.model for row in rows))
-    return Report(
-        title,
-        f"{len(rows)} results of {named}.",
-        [chapter],
-        facts=[Facts("How it was measured", list(protocols))],
-    )
+    facts = [Facts("How it was measured", list(protocols))]
+    return Report(title, f"{len(rows)} results of {named}.", [chapter], facts)
 
 
 def _listed(logs: Mapping[str, Path], name: str) -> list[Path]:

@@ -173,12 +173,8 @@ def _meaning(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
             f"points, most of them where pictures are few: {NAMELESS}, the same without class "
             f"texts, gets {alone}. Texts that say nothing are better left out."
         )
-    controls = [
-        one
-        for name in CONTROLS
-        for one in _differences(summaries, answers, name)
-        if one is not None
-    ]
+    found = [one for name in CONTROLS for one in _differences(summaries, answers, name)]
+    controls = [one for one in found if one is not None]
     sure = [one.value for one in controls if is_sure(one)]
     ahead = sum(value < 0 for value in sure)
     verdict = (

@@ -101,10 +101,7 @@ def few_shot_chapter(
     blocks.append(costs_table(summary))
     blocks = [block for block in blocks if not isinstance(block, Table) or block.rows]
     return Chapter(
-        title,
-        lead or _lead(summary, own, reference),
-        blocks,
-        WORLD_NOTE if on_world else "",
+        title, lead or _lead(summary, own, reference), blocks, WORLD_NOTE if on_world else ""
     )
 
 
@@ -155,14 +152,10 @@ def curve_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> l
     over = "draws" if seeds > 1 else "test pictures"
     shaded = "shaded" if bands else f"shaded for {reference}"
     text = f"{drawn} of the support; intervals (±, {shaded}): 95 % over {over}."
-    blocks: list[Block] = []
+    blocks: list[Block] = [Plots(title, [plot], text, table)]
     if many:
-        blocks += [
-            Plots(title, [plot, _legend(series)], text),
-            replace(table, title=f"{title}, in percent"),
-        ]
-    else:
-        blocks.append(Plots(title, [plot], text, table))
+        below = replace(table, title=f"{title}, in percent")
+        blocks = [Plots(title, [plot, _legend(series)], text), below]
     if several:
         options: dict[str, Any] = {"small": True, "legend": False, "bands": bands}
         plots = [
@@ -242,17 +235,11 @@ def gain_blocks(summary: Summary, datasets: Sequence[str], reference: str) -> li
     average = {m: sum(gain(m, name) for name in datasets) for m in others}
     others = sorted(others, key=lambda method: -average[method])[:_MARKED]
     lines = [
-        Series(
-            method,
-            [gain(method, name) for name in order],
-            [],
-            place=_place(summary, method, reference),
-        )
-        for method in (reference, *others)
+        Series(m, [gain(m, name) for name in order], [], place=_place(summary, m, reference))
+        for m in (reference, *others)
     ]
-    figure = few_shot_figures.gains(
-        order, lines[0], lines[1:], f"points over zero-shot, {shots_text(count)}"
-    )
+    label = f"points over zero-shot, {shots_text(count)}"
+    figure = few_shot_figures.gains(order, lines[0], lines[1:], label)
     told = "; ".join(f"{name} {signed(x)}" for name, x in zip(order, lines[0].x, strict=True))
     text = (
         f"Bars: {reference}. Marks: the {len(others)} others that gain most on average."

@@ -50,8 +50,7 @@ def over_shots(
         axes.set_xscale("log", base=2)
         axes.set_xticks(shots, [f"{count:g}" for count in shots])
         axes.minorticks_off()
-        axes.set_xlabel("shots a class")
-        axes.set_ylabel("accuracy, %")
+        axes.set(xlabel="shots a class", ylabel="accuracy, %")
         axes.margins(x=0.05)
         axes.set_title(title, loc="left", fontweight="bold")
         if legend:

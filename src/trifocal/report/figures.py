@@ -92,8 +92,7 @@ def trade_off(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
                 wide, high = line.spread
                 axes.errorbar(line.x[-1], line.y[-1], high, wide, color=color, lw=1, capsize=2)
             mark(axes, line, line.x[-1], line.y[-1], s=75, linewidths=0.8, zorder=3)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
+        axes.set(xlabel=x_label, ylabel=y_label)
         axes.margins(0.12)
         _note(axes, "better", (0.985, 0.97), ha="right", va="top")
         add_legend(figure, axes)
@@ -106,8 +105,7 @@ def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         figure, axes = new_axes(SMALL)
         for line in series:
             axes.plot(line.x, line.y, color=style(line.place)[0], lw=1.4, label=line.label)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
+        axes.set(xlabel=x_label, ylabel=y_label)
         axes.margins(x=0.02)
         add_legend(figure, axes)
         return to_svg(figure, f"lines {x_label} {y_label}")

@@ -17,16 +17,7 @@ from trifocal.evaluate.summary import summarize
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.report import figures
 from trifocal.report.contender import SUMMARY_NAMES, Contender
-from trifocal.report.page import (
-    Block,
-    Example,
-    Examples,
-    HeatMap,
-    HeatMaps,
-    Plot,
-    Plots,
-    Verdict,
-)
+from trifocal.report.page import Block, Example, Examples, HeatMap, HeatMaps, Plot, Plots, Verdict
 from trifocal.report.shown import Shown
 from trifocal.report.word_maps import maps_of, word_maps
 
@@ -36,15 +27,8 @@ _WORDS = 6  # heat maps of a picture; as many as fit beside each other
 
 # Numbers of a training log that are no loss terms.
 _NO_TERMS = {
-    "step",
-    "epoch",
-    "loss",
-    "gradient_norm",
-    "logit_scale",
-    "lr",
-    "samples_per_second",
-    "waiting",
-}
+    "step", "epoch", "loss", "gradient_norm", "logit_scale", "lr", "samples_per_second", "waiting",
+}  # fmt: skip
 
 
 def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
@@ -94,9 +78,7 @@ def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
         for path in one.logs
         if (log := read_log(path))
     ]
-    terms: dict[str, None] = {}
-    for _, _, log in logs:
-        terms.update(dict.fromkeys(name for name in log[-1] if name not in _NO_TERMS))
+    terms = dict.fromkeys(name for *_, log in logs for name in log[-1] if name not in _NO_TERMS)
     plots = []
     for term in terms:
         series = [
@@ -150,11 +132,9 @@ def examples(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Example
 def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMaps:
     items = []
     for question in shown:
+        asked = question.picture, question.caption
         found = [
-            maps_of(
-                word_maps(one.model, question.picture, question.caption), question.words[:_WORDS]
-            )
-            for one in contenders
+            maps_of(word_maps(one.model, *asked), question.words[:_WORDS]) for one in contenders
         ]
         words = [entry.word for entry in found[0]]
         overlays = [

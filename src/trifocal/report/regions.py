@@ -79,21 +79,13 @@ def tour_chapter(
     bank: Sequence[str],
 ) -> Chapter:
     """Return the tour's chapter; see `region_chapter`."""
-    return region_chapter(
-        contenders,
-        lead=_TOUR_LEAD,
-        trained=trained,
-        shown=shown,
-        bank=bank,
-        remark=_TOUR_REMARK,
-        label=WORLD_NOTE,
-    )
+    told = {"lead": _TOUR_LEAD, "remark": _TOUR_REMARK, "label": WORLD_NOTE}
+    return region_chapter(contenders, trained=trained, shown=shown, bank=bank, **told)
 
 
 def region_chapter(
     contenders: Sequence[Contender],
     *,
-    title: str = "Regions",
     lead: str,
     trained: Mapping[str, int],
     shown: Sequence[ShownRegion] = (),
@@ -118,7 +110,7 @@ def region_chapter(
     with_model = [one for one in contenders if one.model is not None]
     if shown and with_model:
         blocks.append(rankings(with_model, shown, bank))
-    return Chapter(title, lead, blocks, label)
+    return Chapter("Regions", lead, blocks, label)
 
 
 def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Table:
@@ -157,16 +149,13 @@ def overview(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Tab
     """Return what fits into a terminal: the values of the measures, without changes and costs."""
     table = measures_table(contenders, trained)
     kept = [place for place, column in enumerate(table.columns) if column.group != _COST]
-    return Table(
-        "On the built-in drawn world",
-        table.corner,
-        [table.columns[place] for place in kept],
-        [
-            Row(row.label, [Entry(row.entries[place].value) for place in kept])
-            for row in table.rows
-            if row.emphasis != "faint"
-        ],
-    )
+    columns = [table.columns[place] for place in kept]
+    rows = [
+        Row(row.label, [Entry(row.entries[place].value) for place in kept])
+        for row in table.rows
+        if row.emphasis != "faint"
+    ]
+    return Table("On the built-in drawn world", table.corner, columns, rows)
 
 
 def _cost(base: Interval, found: Interval | None) -> Entry:
@@ -214,8 +203,7 @@ def attention_picture(model: Clip | RegionEncoder, region: Region) -> Image.Imag
     clip, prompt = (model.clip, model.prompt) if own else (model, default_prompt(model))
     assert isinstance(clip, Clip)  # no other has towers to look into
     image, boxes = region.open()
-    size = prompt.size
-    config = PromptConfig(variant="r-ctx", boxes="largest", size=size)
+    config = PromptConfig(variant="r-ctx", boxes="largest", size=prompt.size)
     pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())

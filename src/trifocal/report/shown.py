@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,42 +63,24 @@ def shown_of(
 
 
 def world_shown(
-    image_size: int | tuple[int, int],
-    *,
-    subsets: Sequence[str] = SUBSETS,
-    each: int = 1,
-    seed: int = 0,
-    split: str = "test",
+    image_size: int | tuple[int, int], *, each: int = 1, seed: int = 0, split: str = "test"
 ) -> list[Shown]:
-    """Return the first composition tests of every subset of the world, no scene twice.
+    """Return the first `each` tests of every subset of the world's composition, no scene twice.
 
-    The first, and not the best: a report that picks its examples proves nothing.
-
-    Args:
-        image_size: What the models see, in pixels (`Clip.image_size`).
-        subsets: Which subsets.
-        each: How many of each.
-        seed: Which world.
-        split: Whose scenes.
+    The first, and not the best: a report that picks its examples proves nothing. `image_size` is
+    what the models see, in pixels (`Clip.image_size`).
     """
     found: list[Shown] = []
     used: set[int] = set()
-    for subset in subsets:
+    for subset in SUBSETS:
         items = composition_items(subset, each + len(used), seed, split)
         for item in [item for item in items if item.scene not in used][:each]:
             used.add(item.scene)
             scene = make_scene(seed, item.scene, split)
             words = [w for w in _letters(item.caption) if w in _WORLD_WORDS]
-            found.append(
-                Shown(
-                    draw(scene, _DISPLAY),
-                    to_tensor(draw(scene, image_size)),
-                    _TITLES[subset],
-                    item.caption,
-                    item.negative_caption,
-                    tuple(dict.fromkeys(words)),
-                )
-            )
+            pictures = draw(scene, _DISPLAY), to_tensor(draw(scene, image_size))
+            texts = _TITLES[subset], item.caption, item.negative_caption
+            found.append(Shown(*pictures, *texts, tuple(dict.fromkeys(words))))
     return found
 
 
@@ -113,16 +95,8 @@ def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
             count[item.subset] += 1
             used.add(str(item.image))
             photo = open_image(item.image)
-            found.append(
-                Shown(
-                    photo,
-                    photo,
-                    _TITLES[item.subset],
-                    item.caption,
-                    item.negative,
-                    telling_words(item.caption),
-                )
-            )
+            texts = _TITLES[item.subset], item.caption, item.negative
+            found.append(Shown(photo, photo, *texts, telling_words(item.caption)))
     return found
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trifocal.clip import Clip
 from trifocal.features.embed import Picture, load_pixels
-from trifocal.losses.alignment import Weighting, patch_weights
+from trifocal.losses.alignment import patch_weights
 from trifocal.tuning.embedding import EmbedsAsClip
 
 
@@ -29,9 +29,7 @@ class WordMap:
 
 
 @torch.no_grad()
-def word_maps(
-    model: Clip | EmbedsAsClip, picture: Picture, caption: str, *, weighting: Weighting = "minmax"
-) -> list[WordMap]:
+def word_maps(model: Clip | EmbedsAsClip, picture: Picture, caption: str) -> list[WordMap]:
     """Return the map of every word of a caption, in order, without punctuation.
 
     For a Clip or a method; see `losses.alignment.patch_weights` for the weighting.
@@ -46,7 +44,7 @@ def word_maps(
     assert text.tokens is not None
     assert image.patches is not None
     similarity = text.tokens[0].float() @ image.patches[0].float().T  # (L, P)
-    weights = patch_weights(similarity, weighting).cpu()
+    weights = patch_weights(similarity).cpu()
     grid = clip.patch_grid
     kept = int(batch.lengths[0]) - 1  # without end of text, which stands for the whole sentence
     return [

@@ -117,9 +117,8 @@ def _fall(draw, condition: str, box, rng: np.random.Generator, share: float = 1.
             draw.line((px, py, *end), fill=(214, 228, 244, 150), width=max(1, round(0.28 * unit)))
         else:
             radius = (0.35 + 0.4 * far) * unit
-            draw.ellipse(
-                (px - radius, py - radius, px + radius, py + radius), fill=(255, 255, 255, 225)
-            )
+            box = (px - radius, py - radius, px + radius, py + radius)
+            draw.ellipse(box, fill=(255, 255, 255, 225))
 
 
 class _Canvas:
@@ -155,10 +154,10 @@ class _Canvas:
         points = [(x * self.width, y * self.height) for x, y in zip(xs, ys)]
         self.draw.polygon([*points, (self.width, self.height), (0, self.height)], fill=color)
 
-    def speckle(self, color, count: int, y0: float, y1: float, size: float = 0.006) -> None:
+    def speckle(self, color, count: int, y0: float, y1: float) -> None:
         """Strew small flat dots, smaller with distance."""
         for x, t in self.rng.random((count, 2)):
-            s = size * (0.4 + 0.9 * t)
+            s = 0.006 * (0.4 + 0.9 * t)
             self.oval(x, y0 + t * (y1 - y0), s, 0.5 * s, color)
 
 
@@ -198,9 +197,8 @@ def _room(canvas: _Canvas) -> None:
     for k in range(1, 5):  # floorboards
         y = line + (1 - line) * (k / 5) ** 1.4
         canvas.box(0, y, 1, y + 0.004, (*(floor * 0.72).astype(int), 150))
-    skirting = tuple(
-        (wall * 0.6 + 255 * 0.4 * (0.35 if canvas.condition == "night" else 1)).astype(int)
-    )
+    light = 0.35 if canvas.condition == "night" else 1
+    skirting = tuple((wall * 0.6 + 255 * 0.4 * light).astype(int))
     canvas.box(0, line - 0.035, 1, line, skirting)
     x0 = 0.1 + 0.12 * canvas.rng.random()
     x1, y0, y1 = x0 + 0.66, 0.09, 0.5
@@ -228,18 +226,15 @@ def _field(canvas: _Canvas) -> None:
     blade = (near * (0.86 if canvas.condition != "snow" else 0.95)).astype(int)
     for x, t in canvas.rng.random((150, 2)):  # grass blades
         y, s = horizon + 0.1 + t * (0.9 - horizon), 0.006 + 0.014 * t
-        canvas.draw.line(
-            canvas.px(x, y, x + 0.3 * s, y - s),
-            fill=tuple(blade),
-            width=max(1, canvas.width // 250),
-        )
+        tip = canvas.px(x, y, x + 0.3 * s, y - s)
+        canvas.draw.line(tip, fill=tuple(blade), width=max(1, canvas.width // 250))
     _back_fall(canvas)
 
 
 def _street(canvas: _Canvas) -> None:
     horizon, rng = 0.46 + 0.04 * canvas.rng.random(), canvas.rng
     _sky(canvas, horizon)
-    colors, x = _FACADES[canvas.condition], -0.05
+    colors, x, night = _FACADES[canvas.condition], -0.05, canvas.condition == "night"
     while x < 1:
         width, top = 0.14 + 0.12 * rng.random(), 0.1 + 0.2 * rng.random()
         color = colors[rng.integers(len(colors))]
@@ -248,7 +243,7 @@ def _street(canvas: _Canvas) -> None:
         for row in range(int((horizon - top) / 0.085)):
             for column in range(int(width / 0.06)):
                 glass = lit.get(canvas.condition, (88, 102, 122, 190))
-                if canvas.condition == "night" and rng.random() < 0.55:
+                if night and rng.random() < 0.55:
                     glass = (26, 30, 60, 255)
                 wx, wy = x + 0.022 + 0.058 * column, top + 0.03 + 0.085 * row
                 canvas.box(wx, wy, wx + 0.024, wy + 0.042, glass)
@@ -261,20 +256,9 @@ def _street(canvas: _Canvas) -> None:
     middle = (horizon + 0.14 + 0.93) / 2
     start = rng.random() * 0.1
     for k in range(6):
-        a = start + 0.2 * k - 0.1
-        points = canvas.px(
-            a,
-            middle - 0.01,
-            a + 0.1,
-            middle - 0.01,
-            a + 0.09,
-            middle + 0.012,
-            a - 0.01,
-            middle + 0.012,
-        )
-        canvas.draw.polygon(
-            points, fill=(240, 236, 220, 120 if canvas.condition == "night" else 210)
-        )
+        a, top, low = start + 0.2 * k - 0.1, middle - 0.01, middle + 0.012
+        dash = canvas.px(a, top, a + 0.1, top, a + 0.09, low, a - 0.01, low)
+        canvas.draw.polygon(dash, fill=(240, 236, 220, 120 if night else 210))
     if canvas.condition == "rain":  # puddles
         for px, py in rng.random((4, 2)):
             canvas.oval(px, horizon + 0.2 + 0.35 * py, 0.09, 0.014, (176, 190, 204, 130))
@@ -288,9 +272,8 @@ def _beach(canvas: _Canvas) -> None:
     foam = (255, 255, 255, 60 if canvas.condition == "night" else 120)
     for x, t in canvas.rng.random((26, 2)):  # wave crests
         y, s = horizon + 0.02 + t * 0.22, 0.02 + 0.04 * t
-        canvas.draw.line(
-            canvas.px(x - s, y, x + s, y), fill=foam, width=max(1, canvas.width // 160)
-        )
+        crest = canvas.px(x - s, y, x + s, y)
+        canvas.draw.line(crest, fill=foam, width=max(1, canvas.width // 160))
     far, near = _SAND[canvas.condition]
     canvas.hill(0.6, 0.012, 1.3, (255, 255, 255, 120 if canvas.condition == "night" else 220))
     canvas.hill(0.618, 0.013, 1.2, far)

@@ -18,7 +18,7 @@ right more than half of the time. This takes three rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -58,10 +58,6 @@ class CompositionItem:
     filename: str
     caption: str
     negative_caption: str
-
-    def to_dict(self) -> dict:
-        """Return plain data, ready for JSON."""
-        return asdict(self)
 
 
 Pair = tuple[Statement, Statement]
@@ -225,10 +221,8 @@ def _add_obj(scene: Scene, rng: np.random.Generator) -> Pair | None:
     absent = Mention(kind, color if there.color else None)
     relation = scene.relation(first, second) if rng.random() < 0.4 else None
     setting = _setting(scene, rng)
-    return (
-        Statement((*base, there), relation, setting),
-        Statement((*base, absent), relation, setting),
-    )
+    true = Statement((*base, there), relation, setting)
+    return true, replace(true, mentions=(*base, absent))
 
 
 def _add_att(scene: Scene, rng: np.random.Generator) -> Pair | None:

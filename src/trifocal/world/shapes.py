@@ -19,39 +19,12 @@ Stroke = tuple[str, int, tuple[float, ...]]
 
 # Width over height of each kind's box.
 ASPECT: dict[str, float] = {
-    "ball": 1.0,
-    "box": 1.05,
-    "cone": 0.85,
-    "star": 1.05,
-    "heart": 1.08,
-    "moon": 0.8,
-    "ring": 1.0,
-    "arrow": 0.95,
-    "house": 1.05,
-    "tree": 0.78,
-    "car": 1.7,
-    "boat": 1.05,
-    "fish": 1.6,
-    "cup": 1.1,
-    "bottle": 0.46,
-    "mushroom": 1.0,
-    "flower": 0.74,
-    "umbrella": 1.0,
-    "lamp": 0.78,
-    "bell": 0.92,
-    "kite": 0.68,
-    "hat": 1.3,
-    "apple": 0.95,
-    "anchor": 0.86,
-    "flag": 0.95,
-    "candle": 0.42,
-    "ladder": 0.55,
-    "crown": 1.25,
-    "butterfly": 1.2,
-    "hammer": 0.85,
-    "cactus": 0.8,
-    "rocket": 0.62,
-}
+    "ball": 1.0, "box": 1.05, "cone": 0.85, "star": 1.05, "heart": 1.08, "moon": 0.8, "ring": 1.0,
+    "arrow": 0.95, "house": 1.05, "tree": 0.78, "car": 1.7, "boat": 1.05, "fish": 1.6, "cup": 1.1,
+    "bottle": 0.46, "mushroom": 1.0, "flower": 0.74, "umbrella": 1.0, "lamp": 0.78, "bell": 0.92,
+    "kite": 0.68, "hat": 1.3, "apple": 0.95, "anchor": 0.86, "flag": 0.95, "candle": 0.42,
+    "ladder": 0.55, "crown": 1.25, "butterfly": 1.2, "hammer": 0.85, "cactus": 0.8, "rocket": 0.62,
+}  # fmt: skip
 
 
 def _poly(tone: int, *points: float) -> Stroke:
@@ -85,11 +58,8 @@ def _fit(points: list[tuple[float, float]]) -> list[float]:
 
 
 def _star() -> list[float]:
-    radii = (1.0, 0.45)
-    angles = [math.pi * k / 5 - math.pi / 2 for k in range(10)]
-    return _fit(
-        [(radii[k % 2] * math.cos(a), radii[k % 2] * math.sin(a)) for k, a in enumerate(angles)]
-    )
+    corners = [((1.0, 0.45)[k % 2], math.pi * k / 5 - math.pi / 2) for k in range(10)]
+    return _fit([(radius * math.cos(a), radius * math.sin(a)) for radius, a in corners])
 
 
 def _heart() -> list[float]:
@@ -119,17 +89,16 @@ def _crescent() -> list[float]:
 
 def _petals() -> list[Stroke]:
     """Six petals around (0.5, 0.352); y is squeezed by the box's aspect."""
-    strokes = []
-    for k in range(6):
-        a = math.radians(60 * k)
-        x, y = 0.5 + 0.325 * math.cos(a), 0.352 + 0.252 * math.sin(a)
-        strokes.append(_oval(BODY, x - 0.175, y - 0.134, x + 0.175, y + 0.134))
-    return strokes
+    angles = [math.radians(60 * k) for k in range(6)]
+    places = [(0.5 + 0.325 * math.cos(a), 0.352 + 0.252 * math.sin(a)) for a in angles]
+    return [_oval(BODY, x - 0.175, y - 0.134, x + 0.175, y + 0.134) for x, y in places]
 
 
 def _rungs() -> list[Stroke]:
     return [_rect(BODY, 0.1, y, 0.9, y + 0.085) for y in (0.1, 0.29, 0.48, 0.67, 0.86)]
 
+
+_CLOTH = (0.11, 0.06, 0.4, 0.03, 0.7, 0.12, 1, 0.07, 1, 0.6, 0.7, 0.65, 0.4, 0.56, 0.11, 0.59)
 
 STROKES: dict[str, tuple[Stroke, ...]] = {
     "ball": (
@@ -142,10 +111,7 @@ STROKES: dict[str, tuple[Stroke, ...]] = {
         _poly(DEEP, 0.74, 0.28, 1, 0, 1, 0.72, 0.74, 1),
         _rect(BODY, 0, 0.28, 0.74, 1),
     ),
-    "cone": (
-        _poly(BODY, 0.44, 0, 0.56, 0, 0.84, 0.88, 0.16, 0.88),
-        _rect(DEEP, 0, 0.85, 1, 1),
-    ),
+    "cone": (_poly(BODY, 0.44, 0, 0.56, 0, 0.84, 0.88, 0.16, 0.88), _rect(DEEP, 0, 0.85, 1, 1)),
     "star": (_poly(BODY, *_star()),),
     "heart": (_poly(BODY, *_heart()),),
     "moon": (_poly(BODY, *_crescent()),),
@@ -259,25 +225,7 @@ STROKES: dict[str, tuple[Stroke, ...]] = {
     ),
     "flag": (
         _rect(DEEP, 0, 0, 0.11, 1, 0.04),
-        _poly(
-            BODY,
-            0.11,
-            0.06,
-            0.4,
-            0.03,
-            0.7,
-            0.12,
-            1,
-            0.07,
-            1,
-            0.6,
-            0.7,
-            0.65,
-            0.4,
-            0.56,
-            0.11,
-            0.59,
-        ),
+        _poly(BODY, *_CLOTH),
     ),
     "candle": (
         _poly(FLAME, 0.5, 0, 0.72, 0.16, 0.66, 0.25, 0.5, 0.28, 0.34, 0.25, 0.28, 0.16),

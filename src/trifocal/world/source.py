@@ -20,6 +20,7 @@ from trifocal.world.scene import SPLITS, Scene, generator, make_scene
 _SINGLE = 11  # the purpose of the draw that decides whether a scene shows one thing
 
 
+@dataclass
 class WorldCaptions:
     """Caption samples of the built-in world; see `WorldData` for the arguments.
 
@@ -27,33 +28,27 @@ class WorldCaptions:
     its caption is drawn anew each time.
     """
 
-    def __init__(
-        self,
-        split: str = "train",
-        size: int = 100_000,
-        image_size: int | tuple[int, int] = 64,
-        seed: int = 0,
-        single_share: float = 0.5,
-        things: int | None = None,
-        wording: str = "curated",
-    ):
-        if split not in SPLITS:
-            known = ", ".join(SPLITS)
-            raise UserError(f"The world has no split {split!r}: choose one of {known}.")
-        if size < 1:
-            raise UserError(f"A source needs at least one scene, not {size}.")
-        if not 0 <= single_share <= 1:
-            raise UserError(f"single_share is a share from 0 to 1, not {single_share}.")
-        if wording not in HABITS:
-            known = ", ".join(HABITS)
-            raise UserError(f"The world has no wording {wording!r}: choose one of {known}.")
-        self.split = split
-        self.size = size
-        self.image_size = image_size
-        self.seed = seed
-        self.single_share = single_share
-        self.things = things
-        self.habits = HABITS[wording]
+    split: str = "train"
+    size: int = 100_000
+    image_size: int | tuple[int, int] = 64  # picture side in pixels, or (height, width)
+    seed: int = 0
+    single_share: float = 0.5
+    things: int | None = None
+    wording: str = "curated"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.single_share <= 1:
+            raise UserError(f"single_share is a share from 0 to 1, not {self.single_share}.")
+        if self.size < 1:
+            raise UserError(f"A source needs at least one scene, not {self.size}.")
+        for name, value, table in (
+            ("split", self.split, SPLITS),
+            ("wording", self.wording, HABITS),
+        ):
+            if value not in table:
+                known = ", ".join(table)
+                raise UserError(f"The world has no {name} {value!r}: choose one of {known}.")
+        self.habits = HABITS[self.wording]
 
     def __len__(self) -> int:
         return self.size
@@ -99,15 +94,8 @@ class WorldData(CroppedSection):
 
     def open(self, image_size: tuple[int, int]) -> WorldCaptions:
         """Choose the scenes; each is drawn when it is asked for."""
-        return WorldCaptions(
-            split=self.split or "train",
-            size=self.size,
-            image_size=image_size,
-            seed=self.seed,
-            single_share=self.single_share,
-            things=self.things,
-            wording=self.wording,
-        )
+        split, more = self.split or "train", (self.single_share, self.things, self.wording)
+        return WorldCaptions(split, self.size, image_size, self.seed, *more)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

@@ -8,43 +8,15 @@ hard negatives are made from captions by swapping them. Nothing here is drawn; s
 from __future__ import annotations
 
 KINDS: tuple[str, ...] = (
-    "ball",
-    "box",
-    "cone",
-    "star",
-    "heart",
-    "moon",
-    "ring",
-    "arrow",
-    "house",
-    "tree",
-    "car",
-    "boat",
-    "fish",
-    "cup",
-    "mushroom",
-    "flower",
-    "umbrella",
-    "bell",
-    "kite",
-    "hat",
-    "anchor",
-    "flag",
-    "butterfly",
-    "cactus",
-)
+    "ball", "box", "cone", "star", "heart", "moon", "ring", "arrow", "house", "tree", "car", "boat",
+    "fish", "cup", "mushroom", "flower", "umbrella", "bell", "kite", "hat", "anchor", "flag",
+    "butterfly", "cactus",
+)  # fmt: skip
 
 # Drawn like the others, but never in an ordinary scene: classes that a model has not met.
 NOVEL_KINDS: tuple[str, ...] = (
-    "bottle",
-    "lamp",
-    "apple",
-    "candle",
-    "ladder",
-    "crown",
-    "hammer",
-    "rocket",
-)
+    "bottle", "lamp", "apple", "candle", "ladder", "crown", "hammer", "rocket",
+)  # fmt: skip
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (222, 38, 44),

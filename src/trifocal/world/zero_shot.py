@@ -7,6 +7,7 @@ class embedding is the mean over what the color, size or place may belong to.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -104,12 +105,11 @@ def zero_shot_task(name: str, count: int, seed: int = 0, split: str = "test") ->
             f"There is no zero-shot task {name!r}: choose one of {known}.{nearest(name, ZERO_SHOT)}"
         )
     labeling = ZERO_SHOT[name]
-    items: list[ZeroShotItem] = []
-    index = 0
-    while len(items) < count:
-        scene = make_scene(seed, index, split, things=1)
-        label = labeling.label(scene)
-        if label is not None:
-            items.append(ZeroShotItem(index, f"{scene.id}.png", label))
-        index += 1
-    return ZeroShotTask(name, seed, split, labeling.classnames, labeling.templates, tuple(items))
+    scenes = ((index, make_scene(seed, index, split, things=1)) for index in itertools.count())
+    fitting = (
+        ZeroShotItem(index, f"{scene.id}.png", label)
+        for index, scene in scenes
+        if (label := labeling.label(scene)) is not None
+    )
+    items = tuple(itertools.islice(fitting, max(0, count)))
+    return ZeroShotTask(name, seed, split, labeling.classnames, labeling.templates, items)

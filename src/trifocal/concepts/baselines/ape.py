@@ -101,9 +101,7 @@ class APE(Head):
         self.text_, self.labels_ = data.class_text, data.labels
         classes = torch.arange(data.classes, device=self.labels_.device)
         similar = similarity(
-            torch.cat([self.text_, data.features]),
-            torch.cat([classes, self.labels_]),
-            data.classes,
+            torch.cat([self.text_, data.features]), torch.cat([classes, self.labels_]), data.classes
         )
         self.channels_ = self._chosen(similar)
         self.keys_ = unit(data.features[:, self.channels_])

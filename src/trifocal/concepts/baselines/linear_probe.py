@@ -90,11 +90,7 @@ class _Problem:
         """Return weights (D, d) and biases (D,)."""
         if strength not in self._known:
             # From the nearest solution known, which is a fraction of the way.
-            start = min(
-                self._known,
-                key=lambda one: abs(math.log(one / strength)),
-                default=None,
-            )
+            start = min(self._known, key=lambda one: abs(math.log(one / strength)), default=None)
             width = self._x.shape[1] + 1
             self._known[strength] = optimize.minimize(
                 self._value,

@@ -71,10 +71,7 @@ class TaskRes(Head):
         x, text = queries(feature, self.text_)[0], self.text_[label]
         residual = self.residual_scale * self.residual_[label]
         scale = self.scale / (text + residual).norm()
-        return [
-            Term("text", float(scale * x @ text)),
-            Term("network", float(scale * x @ residual)),
-        ]
+        return [Term("text", float(scale * x @ text)), Term("network", float(scale * x @ residual))]
 
     @property
     def trainable_parameters(self) -> int:

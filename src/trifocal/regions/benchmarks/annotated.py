@@ -129,12 +129,7 @@ def _auto_pairs(
         numbers = known[key]
         iou = region_iou(np.array(found), region.boxes)
         columns.append(
-            (
-                numbers,
-                np.full(len(numbers), text[question]),
-                iou,
-                np.full(len(numbers), question),
-            )
+            (numbers, np.full(len(numbers), text[question]), iou, np.full(len(numbers), question))
         )
     if not columns:
         return None

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from trifocal.data.box_formats import read_box
 from trifocal.data.json_stream import json_list
 from trifocal.data.regions import Region
-from trifocal.data.sherlock_files import ImageRoots, read_box
+from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
 from trifocal.regions.benchmarks.answer_keys import FAULTS, Key, named_fault, read_key
 from trifocal.regions.benchmarks.pool import Embedded, Pool
