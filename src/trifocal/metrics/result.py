@@ -37,38 +37,25 @@ def model_name(model: object) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number.
+    """One measured number."""
 
-    Attributes:
-        benchmark: Name of the benchmark, e.g. "sugarcrepe".
-        task: The part of it that was scored, e.g. "swap_obj", or "zeroshot_retrieval".
-        metric: The field's name of the measure, e.g. "acc1".
-        value: The number; a fraction for accuracies and recalls, a place for mean ranks, an
-            amount for costs.
-        n: How many questions stand behind it.
-        chance: What guessing scores, or None where that is not defined.
-        seed: Seed of whatever was drawn at random, or None where nothing was.
-        protocol: How it was measured, in words a reader can check.
-        model: Name of the model.
-        seconds: Wall time of the benchmark the row belongs to.
-        version: See `task_version`.
-        account: What became of the entries of its data: read, used, left out by reason; None where
-            all are made or listed by the benchmark itself.
-        ties: How many of the questions hang on equal scores; None where nobody counted.
-    """
-
-    benchmark: str
-    task: str
-    metric: str
+    benchmark: str  # name of the benchmark, e.g. "sugarcrepe"
+    task: str  # the part of it that was scored, e.g. "swap_obj", or "zeroshot_retrieval"
+    metric: str  # the field's name of the measure, e.g. "acc1"
+    # The number; a fraction for accuracies and recalls, a place for mean ranks, an amount for
+    # costs.
     value: float
-    n: int
-    chance: float | None = None
-    seed: int | None = None
-    protocol: str = ""
-    model: str = ""
-    seconds: float = 0.0
-    version: str = task_version(1)
+    n: int  # how many questions stand behind it
+    chance: float | None = None  # what guessing scores, or None where that is not defined
+    seed: int | None = None  # seed of whatever was drawn at random, or None where nothing was
+    protocol: str = ""  # how it was measured, in words a reader can check
+    model: str = ""  # name of the model
+    seconds: float = 0.0  # wall time of the benchmark the row belongs to
+    version: str = task_version(1)  # see `task_version`
+    # What became of the entries of its data: read, used, left out by reason; None where all are
+    # made or listed by the benchmark itself.
     account: dict[str, Any] | None = field(default=None, hash=False)
+    # How many of the questions hang on equal scores; None where nobody counted.
     ties: int | None = None
 
     @property

@@ -14,39 +14,25 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class LabeledImage:
-    """A picture and the number of its class.
+    """A picture and the number of its class."""
 
-    Attributes:
-        path: Relative to the image folder of its data set, with "/".
-        label: 0..D-1.
-    """
-
-    path: str
-    label: int
+    path: str  # relative to the image folder of its data set, with "/"
+    label: int  # 0..D-1
 
 
 @dataclass(frozen=True)
 class ImageClasses:
-    """A data set.
+    """A data set."""
 
-    Attributes:
-        name: Key of the data set ("caltech101"), or the name of a folder.
-        images: Folder that the paths start from.
-        classnames: D names as a text tower should read them.
-        templates: Prompts with "{}" where the class name goes.
-        train: The pool that support images are drawn from, in the order of its file (sampling
-            depends on it).
-        val: For selection; may be empty.
-        test: What heads are tested on; nothing is ever selected on it.
-    """
-
-    name: str
-    images: Path
-    classnames: tuple[str, ...]
-    templates: tuple[str, ...]
+    name: str  # key of the data set ("caltech101"), or the name of a folder
+    images: Path  # folder that the paths start from
+    classnames: tuple[str, ...]  # D names as a text tower should read them
+    templates: tuple[str, ...]  # prompts with "{}" where the class name goes
+    # The pool that support images are drawn from, in the order of its file (sampling depends on
+    # it).
     train: Sequence[LabeledImage]
-    val: Sequence[LabeledImage] = ()
-    test: Sequence[LabeledImage] = ()
+    val: Sequence[LabeledImage] = ()  # for selection; may be empty
+    test: Sequence[LabeledImage] = ()  # what heads are tested on; nothing is ever selected on it
 
     def files(self, part: Sequence[LabeledImage]) -> list[Path]:
         """Return where the pictures of a part are."""

@@ -23,19 +23,12 @@ _INNER = ("PACS", "images", "kfold")  # folders that archives of PACS put around
 
 @dataclass(frozen=True)
 class Domains:
-    """Pictures of the same classes in several domains.
+    """Pictures of the same classes in several domains."""
 
-    Attributes:
-        name: Of the whole.
-        images: Folder that the paths start from.
-        classnames: D names.
-        domains: By name, in sorted order.
-    """
-
-    name: str
-    images: Path
-    classnames: tuple[str, ...]
-    domains: Mapping[str, Sequence[LabeledImage]]
+    name: str  # of the whole
+    images: Path  # folder that the paths start from
+    classnames: tuple[str, ...]  # D names
+    domains: Mapping[str, Sequence[LabeledImage]]  # by name, in sorted order
 
     def leave_out(
         self, domain: str, *, val: float = VAL, seed: int = 1, templates: Sequence[str] = PHOTO

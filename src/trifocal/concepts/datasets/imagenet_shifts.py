@@ -23,19 +23,13 @@ _IMAGENET = 1000  # classes
 
 @dataclass(frozen=True)
 class Shift:
-    """One shifted test set.
+    """One shifted test set."""
 
-    Attributes:
-        folders: Where its class folders are under the common root: CoOp's place, then others.
-        source: Where to get it.
-        classes: How many of the 1000 it has.
-        checksum: Sum of their labels.
-    """
-
+    # Where its class folders are under the common root: CoOp's place, then others.
     folders: tuple[str, ...]
-    source: str
-    classes: int = _IMAGENET
-    checksum: int = _IMAGENET * (_IMAGENET - 1) // 2
+    source: str  # where to get it
+    classes: int = _IMAGENET  # how many of the 1000 it has
+    checksum: int = _IMAGENET * (_IMAGENET - 1) // 2  # sum of their labels
 
 
 SHIFTS: dict[str, Shift] = {
@@ -67,19 +61,12 @@ SHIFTS: dict[str, Shift] = {
 
 @dataclass(frozen=True)
 class ShiftedTest:
-    """Pictures to test a head on that was fitted elsewhere.
+    """Pictures to test a head on that was fitted elsewhere."""
 
-    Attributes:
-        name: Key of the test set.
-        images: Folder that the paths start from.
-        test: Labels as in the data set that heads are fitted to.
-        candidates: The classes that compete; None for all of them.
-    """
-
-    name: str
-    images: Path
-    test: Sequence[LabeledImage]
-    candidates: tuple[int, ...] | None = None
+    name: str  # key of the test set
+    images: Path  # folder that the paths start from
+    test: Sequence[LabeledImage]  # labels as in the data set that heads are fitted to
+    candidates: tuple[int, ...] | None = None  # the classes that compete; None for all of them
 
     @property
     def files(self) -> list[Path]:

@@ -27,15 +27,10 @@ _NOT_OURS = {"BACKGROUND_Google", "Faces_easy"}  # of Caltech101; CoOp leaves th
 
 @dataclass(frozen=True)
 class RawSplit:
-    """How a data set is split from its own files.
+    """How a data set is split from its own files."""
 
-    Attributes:
-        read: Takes the data set's folder.
-        files: What it reads there, apart from pictures.
-    """
-
-    read: Callable[[Path], Split]
-    files: tuple[str, ...] = ()
+    read: Callable[[Path], Split]  # takes the data set's folder
+    files: tuple[str, ...] = ()  # what it reads there, apart from pictures
 
 
 def class_folder_split(folder: Path, dataset: str) -> Split:

@@ -21,19 +21,12 @@ Entry = tuple[Any, Any, Any]  # path, label, class name, as they stand in a file
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts of a data set, and its classes.
+    """The three parts of a data set, and its classes."""
 
-    Attributes:
-        classnames: D names as the file has them.
-        train: In the order of the file, which the few-shot draw depends on.
-        val: May be empty.
-        test: May be empty.
-    """
-
-    classnames: tuple[str, ...]
-    train: Sequence[LabeledImage]
-    val: Sequence[LabeledImage] = ()
-    test: Sequence[LabeledImage] = ()
+    classnames: tuple[str, ...]  # D names as the file has them
+    train: Sequence[LabeledImage]  # in the order of the file, which the few-shot draw depends on
+    val: Sequence[LabeledImage] = ()  # may be empty
+    test: Sequence[LabeledImage] = ()  # may be empty
 
 
 def read_split(file: str | os.PathLike[str]) -> Split:

@@ -43,21 +43,14 @@ _CAPTION_FILES = (
 
 @dataclass(frozen=True)
 class RetrievalItems:
-    """Pictures, texts, and whose each text is.
+    """Pictures, texts, and whose each text is."""
 
-    Attributes:
-        dataset: Name under which results are filed.
-        images: N pictures or their paths.
-        texts: M captions.
-        owner: M indices into the pictures.
-        account: What became of the entries of the caption file (see `Tally.facts`), and how many
-            pictures "occur_again" under another name.
-    """
-
-    dataset: str
-    images: Sequence[Picture] | Tensor
-    texts: Sequence[str]
-    owner: Sequence[int]
+    dataset: str  # name under which results are filed
+    images: Sequence[Picture] | Tensor  # N pictures or their paths
+    texts: Sequence[str]  # M captions
+    owner: Sequence[int]  # M indices into the pictures
+    # What became of the entries of the caption file (see `Tally.facts`), and how many pictures
+    # "occur_again" under another name.
     account: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -66,28 +59,19 @@ class RetrievalItems:
 
 @dataclass
 class Retrieval:
-    """The benchmark over any caption file that `read_captions` knows.
+    """The benchmark over any caption file that `read_captions` knows."""
 
-    Attributes:
-        dataset: Name under which results are filed, by default the caption file's.
-        captions: The caption file, relative to the root; by default one of the usual names. The
-            root may also be the file itself.
-        images: Folder of the pictures, by default where the caption file says.
-        split: Part of a file that has parts; by default "test", if there is one.
-        captions_per_image: Use only the first so many captions of each picture.
-        encoding: Of the caption file; UTF-8 by default.
-        most_left_out: The largest share of its entries that may be left out.
-        batch_size: Pictures in one pass.
-    """
-
-    dataset: str = ""
+    dataset: str = ""  # name under which results are filed, by default the caption file's
+    # The caption file, relative to the root; by default one of the usual names. The root may also
+    # be the file itself.
     captions: str | Path | None = None
+    # Folder of the pictures, by default where the caption file says.
     images: str | Path | None = None
-    split: str | None = None
-    captions_per_image: int | None = None
-    encoding: str | None = None
-    most_left_out: float = MOST_LEFT_OUT
-    batch_size: int = 128
+    split: str | None = None  # part of a file that has parts; by default "test", if there is one
+    captions_per_image: int | None = None  # use only the first so many captions of each picture
+    encoding: str | None = None  # of the caption file; UTF-8 by default
+    most_left_out: float = MOST_LEFT_OUT  # the largest share of its entries that may be left out
+    batch_size: int = 128  # pictures in one pass
     name = "retrieval"
     source = "a table or JSON of captions; Karpathy's COCO and Flickr30k files are the usual ones"
     version = 1

@@ -87,23 +87,15 @@ def prompt_classifier(
 
 @dataclass(frozen=True)
 class ClassItems:
-    """Pictures with classes.
+    """Pictures with classes."""
 
-    Attributes:
-        dataset: Name under which results are filed.
-        images: N pictures or their paths.
-        labels: N class indices.
-        classnames: C names, as the prompts say them.
-        templates: The prompts.
-        account: What became of the pictures in the folders (see `Tally.facts`), and how many of
-            them "occur_again" under another name.
-    """
-
-    dataset: str
-    images: Sequence[Picture] | Tensor
-    labels: Sequence[int]
-    classnames: Sequence[str]
-    templates: Sequence[str]
+    dataset: str  # name under which results are filed
+    images: Sequence[Picture] | Tensor  # N pictures or their paths
+    labels: Sequence[int]  # N class indices
+    classnames: Sequence[str]  # C names, as the prompts say them
+    templates: Sequence[str]  # the prompts
+    # What became of the pictures in the folders (see `Tally.facts`), and how many of them
+    # "occur_again" under another name.
     account: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:

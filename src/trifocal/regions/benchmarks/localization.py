@@ -30,18 +30,13 @@ TIE_NOISE = 1e-6
 
 @dataclass(frozen=True)
 class AutoPairs:
-    """Scores of inferences with a detector's boxes, all pictures in one list.
+    """Scores of inferences with a detector's boxes, all pictures in one list."""
 
-    Attributes:
-        score: (P,) score of an inference with a box.
-        iou: (P,) IoU of that box with the inference's true region.
-        question: (P,) index of the inference, 0 to Q-1; among equal scores the first pair wins.
-        image: (Q,) picture of each inference, any integers. An inference without a pair is wrong.
-    """
-
-    score: np.ndarray
-    iou: np.ndarray
+    score: np.ndarray  # (P,) score of an inference with a box
+    iou: np.ndarray  # (P,) IoU of that box with the inference's true region
+    # (P,) index of the inference, 0 to Q-1; among equal scores the first pair wins.
     question: np.ndarray
+    # (Q,) picture of each inference, any integers. An inference without a pair is wrong.
     image: np.ndarray
 
 

@@ -29,25 +29,15 @@ _REF = ("ref_id", "ann_id", "image_id", "split", "sentences")
 
 @dataclass(frozen=True)
 class Question:
-    """One expression: which box does it point to?
+    """One expression: which box does it point to?"""
 
-    Attributes:
-        id: Names it in messages.
-        split: "val", "testA", ...
-        text: The expression.
-        box: The box it points to, in pixels of a picture of size `frame`.
-        image: The picture.
-        frame: Width and height of the picture as annotated.
-        proposals: Boxes to choose from; without any the question counts as an error.
-    """
-
-    id: str
-    split: str
-    text: str
-    box: Box
-    image: Path
-    frame: tuple[int, int]
-    proposals: tuple[Box, ...]
+    id: str  # names it in messages
+    split: str  # "val", "testA", ..
+    text: str  # the expression
+    box: Box  # the box it points to, in pixels of a picture of size `frame`
+    image: Path  # the picture
+    frame: tuple[int, int]  # width and height of the picture as annotated
+    proposals: tuple[Box, ...]  # boxes to choose from; without any the question counts as an error
 
 
 def read_refcoco(

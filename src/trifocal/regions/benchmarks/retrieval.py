@@ -18,29 +18,17 @@ from trifocal.regions.benchmarks.arrays import as_array
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """The three numbers of a fold, or their means over folds.
+    """The three numbers of a fold, or their means over folds."""
 
-    Attributes:
-        im2txt: Mean place of a region's own inference among all inferences; 1 is best.
-        txt2im: Mean place of an inference's own region among all regions.
-        p_at_1: Share of regions whose own inference is alone at the top, in [0, 1].
-        n: Number of regions.
-        chance_rank: What random scores give for the two places.
-        chance_p_at_1: What they give for `p_at_1`.
-        ties_to_text: Number of regions whose own inference shares its score with another.
-        ties_to_image: Number of inferences whose own region does.
-        ties_at_top: Number of regions whose own inference shares the first place.
-    """
-
-    im2txt: float
-    txt2im: float
-    p_at_1: float
-    n: int
-    chance_rank: float
-    chance_p_at_1: float
-    ties_to_text: int = 0
-    ties_to_image: int = 0
-    ties_at_top: int = 0
+    im2txt: float  # mean place of a region's own inference among all inferences; 1 is best
+    txt2im: float  # mean place of an inference's own region among all regions
+    p_at_1: float  # share of regions whose own inference is alone at the top, in [0, 1]
+    n: int  # number of regions
+    chance_rank: float  # what random scores give for the two places
+    chance_p_at_1: float  # what they give for `p_at_1`
+    ties_to_text: int = 0  # number of regions whose own inference shares its score with another
+    ties_to_image: int = 0  # number of inferences whose own region does
+    ties_at_top: int = 0  # number of regions whose own inference shares the first place
 
 
 def retrieval_metrics(scores: Any) -> RetrievalScores:

@@ -54,21 +54,13 @@ SPLITS = ("val", "test")
 
 @dataclass(frozen=True)
 class SherlockItems:
-    """What is to be scored.
+    """What is to be scored."""
 
-    Attributes:
-        pool: Distinct regions and inferences.
-        instances: Entries of the annotation file whose questions are asked.
-        of: How many entries the file has.
-        annotated: Their questions; None without an annotation file.
-        tasks: The leaderboard's instance files.
-    """
-
-    pool: Pool
-    instances: Sequence[Instance]
-    of: int
-    annotated: Annotated | None
-    tasks: Sequence[Task]
+    pool: Pool  # distinct regions and inferences
+    instances: Sequence[Instance]  # entries of the annotation file whose questions are asked
+    of: int  # how many entries the file has
+    annotated: Annotated | None  # their questions; None without an annotation file
+    tasks: Sequence[Task]  # the leaderboard's instance files
 
     def __len__(self) -> int:
         return len(self.instances) or sum(len(task) for task in self.tasks)
