@@ -42,8 +42,7 @@ class Result:
     benchmark: str  # name of the benchmark, e.g. "sugarcrepe"
     task: str  # the part of it that was scored, e.g. "swap_obj", or "zeroshot_retrieval"
     metric: str  # the field's name of the measure, e.g. "acc1"
-    # The number; a fraction for accuracies and recalls, a place for mean ranks, an amount for
-    # costs.
+    # A fraction for accuracies and recalls, a place for mean ranks, an amount for costs.
     value: float
     n: int  # how many questions stand behind it
     chance: float | None = None  # what guessing scores, or None where that is not defined

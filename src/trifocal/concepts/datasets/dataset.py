@@ -28,8 +28,7 @@ class ImageClasses:
     images: Path  # folder that the paths start from
     classnames: tuple[str, ...]  # D names as a text tower should read them
     templates: tuple[str, ...]  # prompts with "{}" where the class name goes
-    # The pool that support images are drawn from, in the order of its file (sampling depends on
-    # it).
+    # The pool that support images are drawn from, in the order of its file: sampling depends on it.
     train: Sequence[LabeledImage]
     val: Sequence[LabeledImage] = ()  # for selection; may be empty
     test: Sequence[LabeledImage] = ()  # what heads are tested on; nothing is ever selected on it

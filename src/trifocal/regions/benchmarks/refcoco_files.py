@@ -14,9 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trifocal.data.box_formats import (
+    BOX_FORMATS,
+    BoxFormat,
+    Corners,
+    fault,
+    in_pixels,
+    read_box,
+    read_proposals,
+)
 from trifocal.data.json_stream import json_file, json_list
 from trifocal.data.regions import Box
-from trifocal.data.sherlock_files import ImageRoots, read_box, read_instances, read_proposals
+from trifocal.data.sherlock_files import ImageRoots, read_instances
 from trifocal.errors import UserError
 from trifocal.files import atomic_write, check_file
 from trifocal.regions.benchmarks.refs_pickle import unpickle_plain
@@ -32,7 +41,7 @@ class Question:
     """One expression: which box does it point to?"""
 
     id: str  # names it in messages
-    split: str  # "val", "testA", ..
+    split: str  # "val", "testA", and so on
     text: str  # the expression
     box: Box  # the box it points to, in pixels of a picture of size `frame`
     image: Path  # the picture
@@ -45,6 +54,9 @@ def read_refcoco(
     refs: str | os.PathLike[str],
     images: Path,
     proposals: str | Path = GROUND_TRUTH,
+    *,
+    box_format: BoxFormat | None = None,
+    proposal_format: BoxFormat | None = None,
 ) -> list[Question]:
     """Read the expressions of all splits.
 
@@ -55,13 +67,14 @@ def read_refcoco(
         images: Folder of the pictures.
         proposals: "ground_truth" for all annotated boxes of the picture, or a file of a
             detector's boxes (see `read_detections`).
+        box_format, proposal_format: What four numbers are in `instances` and in that file.
 
     Raises:
         UserError: A file is not in its format, or they do not fit together.
     """
     if Path(refs).suffix in (".p", ".pkl", ".pickle"):
         raise UserError(f"{refs} is a pickle, which can run code when it is opened; {_CONVERT}")
-    pictures, boxes = _read_coco(Path(instances))
+    pictures, boxes = _read_coco(Path(instances), box_format)
     by_image: dict[Any, list[Box]] = {}
     for image, box in boxes.values():
         if box[2] > 0 and box[3] > 0:
@@ -69,11 +82,13 @@ def read_refcoco(
     if proposals == GROUND_TRUTH:
         offered = {image: tuple(found) for image, found in by_image.items()}
     else:
-        found = read_detections(proposals)
+        found = read_detections(proposals, proposal_format)
+        place = _Placed(proposals, proposal_format)
         offered = {
-            image: found.get(str(image), found.get(name, ()))
-            for image, (name, _) in pictures.items()
+            image: place(found.get(str(image), found.get(name, ())), frame, name)
+            for image, (name, frame) in pictures.items()
         }
+        place.close()
     questions = []
     for number, ref in enumerate(json_list(refs)):
         ref = _checked(ref, f"{refs}: entry {number}")
@@ -84,7 +99,15 @@ def read_refcoco(
                 f"{instances} does not have; take both from one data set"
             )
         image, box = annotation
+        if str(ref["image_id"]) != str(image):
+            raise UserError(
+                f"{refs}: entry {number} is about picture {ref['image_id']}, but its annotation "
+                f"{ref['ann_id']} is of picture {image} in {instances}; take both from one data set"
+            )
         name, frame = pictures[image]
+        astray = fault(box, "xywh" if box_format else None, frame)
+        if astray:
+            raise UserError(f"{instances}: annotation {ref['ann_id']} has a {astray}; {_STATE}")
         questions += [
             Question(
                 f"{ref['ref_id']}.{k}",
@@ -105,6 +128,9 @@ def read_layout(
     split: str,
     roots: ImageRoots,
     proposals: str | Path | None = None,
+    *,
+    box_format: BoxFormat | None = None,
+    proposal_format: BoxFormat | None = None,
 ) -> list[Question]:
     """Read expressions in Sherlock's layout: the inference is the expression.
 
@@ -114,11 +140,13 @@ def read_layout(
         roots: Where the pictures lie.
         proposals: "ground_truth" for the boxes meant in the file, a file of a detector's boxes
             by picture, or None for the entries' own (`yolo_box`).
+        box_format, proposal_format: What four numbers are in the file and in the detector's.
 
     Raises:
         UserError: The file is not in this layout.
     """
-    instances = read_instances(path, roots=roots)
+    instances = read_instances(path, roots=roots, box_format=box_format)
+    place = _Placed(proposals, proposal_format)
     offered: Mapping[str, tuple[Box, ...]] = {}
     if proposals == GROUND_TRUTH:
         meant: dict[str, dict[Box, None]] = {}
@@ -126,26 +154,77 @@ def read_layout(
             meant.setdefault(one.url, {})[one.item.region.boxes[0]] = None
         offered = {url: tuple(boxes) for url, boxes in meant.items()}
     elif proposals is not None:
-        offered = read_detections(proposals)
+        offered = _by_url(
+            read_detections(proposals, proposal_format), {one.url for one in instances}, proposals
+        )
     questions = []
     for one in instances:
         item, region = one.item, one.item.region
+        image, frame = Path(str(region.image)), region.frame or (0, 0)
         boxes = item.proposals
         if proposals is not None:
-            boxes = offered.get(one.url, offered.get(Path(one.url).name, ()))
-        image, frame = Path(str(region.image)), region.frame or (0, 0)
+            boxes = offered.get(one.url, ())
+        if proposals not in (None, GROUND_TRUTH):
+            boxes = place(boxes, frame, one.url)
         questions.append(
             Question(item.id, split, item.inference, region.boxes[0], image, frame, boxes)
         )
+    place.close()
     return questions
 
 
-def read_detections(path: str | os.PathLike[str]) -> dict[str, tuple[Box, ...]]:
-    """Return a detector's boxes by picture.
+def _by_url(
+    found: Mapping[str, tuple[Box, ...]], urls: Iterable[str], file: str | Path
+) -> dict[str, tuple[Box, ...]]:
+    """Return a detector's boxes by URL, where it names pictures by that or by their last part."""
+    named: dict[str, str] = {}
+    boxes = {}
+    for url in sorted(urls):
+        name = Path(url).name
+        if url not in found and name in found:
+            other = named.setdefault(name, url)
+            if other != url:
+                raise UserError(
+                    f"{file} has boxes of {name}, which may be {other} or {url}; name pictures by "
+                    "their whole URL"
+                )
+        boxes[url] = found.get(url, found.get(name, ()))
+    return boxes
+
+
+class _Placed:
+    """Brings a detector's boxes into pixels, and refuses a file of boxes that cannot be meant."""
+
+    def __init__(self, file: str | Path | None, box_format: BoxFormat | None) -> None:
+        self.file, self.format, self.corners = file, box_format, Corners(file)
+
+    def __call__(
+        self, boxes: tuple[Box, ...], frame: tuple[int, int], name: str
+    ) -> tuple[Box, ...]:
+        faults = [fault(box, self.format, frame) for box in boxes]
+        if boxes and all(faults):
+            raise UserError(
+                f"{self.file}: of {name}, every box is wrong, such as a {faults[0]}; "
+                + _STATE.replace("box_format", "proposal_format")
+            )
+        if self.format is None:
+            for box in boxes:
+                self.corners.look(box, frame, name)
+        return tuple(in_pixels(box, self.format, frame) for box in boxes)
+
+    def close(self) -> None:
+        self.corners.close("proposal_format")
+
+
+def read_detections(
+    path: str | os.PathLike[str], box_format: BoxFormat | None = None
+) -> dict[str, tuple[Box, ...]]:
+    """Return a detector's boxes by picture, shares as shares.
 
     Args:
         path: A JSON object {image id or file name: [[x, y, width, height], ...]}, or COCO's
             format of results, a list of {image_id, bbox, ...}.
+        box_format: What the four numbers are.
 
     Raises:
         UserError: It is neither.
@@ -153,11 +232,11 @@ def read_detections(path: str | os.PathLike[str]) -> dict[str, tuple[Box, ...]]:
     content = json_file(path)
     try:
         if isinstance(content, dict):
-            return {str(key): read_proposals(boxes) for key, boxes in content.items()}
+            return {str(key): read_proposals(boxes, box_format) for key, boxes in content.items()}
         found: dict[str, list[Any]] = {}
         for entry in content:
             found.setdefault(str(entry["image_id"]), []).append(entry["bbox"])
-        return {key: read_proposals(boxes) for key, boxes in found.items()}
+        return {key: read_proposals(boxes, box_format) for key, boxes in found.items()}
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{path} must map pictures to lists of boxes [x, y, width, height], or list "
@@ -205,6 +284,7 @@ def convert_refs(
     return target
 
 
+_STATE = f"state box_format ({', '.join(BOX_FORMATS)}) if boxes are written so, or mend the file"
 _CONVERT = (
     "write its JSON export once with trifocal.regions.benchmarks.refcoco.convert_refs(path, "
     "unsafe=True), if it comes from a source you trust"
@@ -252,7 +332,7 @@ def _checked(ref: Any, label: str) -> Mapping[str, Any]:
 
 
 def _read_coco(
-    path: Path,
+    path: Path, box_format: BoxFormat | None
 ) -> tuple[dict[Any, tuple[str, tuple[int, int]]], dict[Any, tuple[Any, Box]]]:
     """Return name and size of pictures by id, and picture and box of annotations by id."""
     content = json_file(path)
@@ -264,16 +344,30 @@ def _read_coco(
             name = one["file_name"]
             if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError("has a file_name that is not a path below the pictures' folder")
+            if one["id"] in pictures:
+                raise ValueError("is there twice")
             pictures[one["id"]] = (name, (int(one["width"]), int(one["height"])))
+            if min(pictures[one["id"]][1]) <= 0:
+                raise ValueError("has no width and height of a picture")
         boxes = {}
+        corners = Corners(path)
         for one in _entries(content, "annotations"):
             label = f"annotation {one.get('id')}"
-            boxes[one["id"]] = (one["image_id"], read_box(one["bbox"], empty=True))
+            if one["id"] in boxes:
+                raise ValueError("is there twice")
+            image, box = one["image_id"], read_box(one["bbox"], box_format, empty=True)
+            if image in pictures:
+                frame = pictures[image][1]
+                if box_format is None:
+                    corners.look(box, frame, label)
+                box = in_pixels(box, box_format, frame)
+            boxes[one["id"]] = (image, box)
     except KeyError as error:
         raise UserError(f"{path}: {label} has no {error.args[0]}; it must be COCO's") from None
     except (TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "is not in COCO's format"
         raise UserError(f"{path}: {label} {reason}; get the file again") from None
+    corners.close()
     return pictures, boxes
 
 
