@@ -110,6 +110,7 @@ def _negatives(recipe: Recipe, kinds: Iterable[str]) -> Negatives | None:
         parser=recipe.negatives.parser,
         seed=recipe.seed,
         store=Path(cache, "parses.sqlite") if cache else None,
+        lexicon="published" if recipe.negatives.replace_counts == "published" else "auto",
     )
 
 

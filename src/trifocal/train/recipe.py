@@ -51,10 +51,13 @@ class NegativesRecipe:
     Attributes:
         parser: What reads a caption's grammar.
         cache: A folder that keeps parses between runs.
+        replace_counts: What `replace` weighs words by: WordNet's counts of each sense, or those
+            of FSC-CLIP's released code, which mixes senses up (see `PublishedWordNet`).
     """
 
     parser: str = "auto"
     cache: str | None = None
+    replace_counts: Literal["senses", "published"] = "senses"
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,18 @@
-"""WordNet: where it is looked for, and what it gives."""
+"""WordNet: what it gives."""
 
 from __future__ import annotations
 
-import logging
+import os
 import pickle
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
-from trifocal.composition.negatives import HardNegatives, generator, wordnet
+from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.inflection import inflect, library
-from trifocal.composition.negatives.wordnet import WordNet, find_wordnet, lexnames
-from trifocal.errors import UserError
+from trifocal.composition.negatives.wordnet import WordNet, lexnames
+from trifocal.composition.negatives.wordnet_files import find_wordnet
 
 CAPTION = "A small red ball lies on a table."
 
@@ -22,47 +23,6 @@ def real() -> WordNet:
     if find_wordnet() is None:
         pytest.skip("WordNet is not installed (NLTK data, or Debian's package wordnet-base)")
     return WordNet()
-
-
-@pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "find_wordnet", lambda: None)
-    monkeypatch.setattr(wordnet, "find_wordnet", lambda: None)
-    monkeypatch.setattr(generator, "_said", set())
-
-
-@pytest.mark.usefixtures("without")
-def test_missing_wordnet_is_said_once_and_the_others_go_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            drawn = HardNegatives(parser="textblob")(CAPTION)
-            assert drawn["replace"] is None
-            assert drawn["swap"]
-            assert drawn["shuffle"]
-    assert len(caplog.records) == 1
-    assert "wordnet-base" in caplog.text
-    with pytest.raises(UserError, match="WordNet is not found; install NLTK"):
-        WordNet()
-
-
-@pytest.mark.usefixtures("without")
-def test_nothing_is_said_where_replace_is_not_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    HardNegatives(("swap", "shuffle"), parser="textblob")(CAPTION)
-    HardNegatives(("replace",), parser="textblob", lexicon=None)(CAPTION)
-    assert not caplog.records
-
-
-def test_named_folder_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("nltk")
-    monkeypatch.setenv("TRIFOCAL_WORDNET", str(tmp_path))
-    find_wordnet.cache_clear()
-    try:
-        with pytest.raises(UserError, match="TRIFOCAL_WORDNET is set to"):
-            find_wordnet()
-    finally:
-        find_wordnet.cache_clear()
 
 
 def test_lexicographer_files() -> None:
@@ -161,3 +121,33 @@ def test_inflection_of_verbs() -> None:
     assert inflect("ride", "VBG") == "riding"
     assert inflect("eat", "VBN") == "eaten"
     assert inflect("child", "NNS") == "children"
+
+
+@pytest.mark.parametrize("lexicon", ["auto", "published"])
+def test_draws_are_the_same_in_every_process(real: WordNet, lexicon: str) -> None:
+    """NLTK keeps relations in sets of texts, whose order follows PYTHONHASHSEED."""
+    program = f"""
+import numpy as np
+from trifocal.composition.negatives import HardNegatives
+made = HardNegatives(parser="textblob", lexicon={lexicon!r})
+rng = np.random.default_rng(0)
+for caption in ({CAPTION!r}, "Two brown dogs run across a wet green field."):
+    print([made(caption, rng) for _ in range(20)])
+"""
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(drawn) == 1
+    assert len(drawn.pop()) > 1000
+
+
+def test_candidates_come_in_the_order_of_their_names(real: WordNet) -> None:
+    names = list(real.candidates("red", "a"))
+    assert names == sorted(names)
+    assert len(names) > 50

@@ -10,6 +10,7 @@ from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import prepare_table
+from trifocal.composition.negatives.wordnet_files import get_wordnet
 from trifocal.concepts.datasets.coop import DATASETS, check_dataset, read_dataset
 from trifocal.data.captions import read_captions
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.action == "check":
         return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
-    {"negatives": negatives, "world": world}[arguments.what](arguments)
+    {"negatives": negatives, "world": world, "wordnet": wordnet}[arguments.what](arguments)
     return 0
 
 
@@ -105,6 +106,12 @@ def world(arguments: argparse.Namespace) -> None:
         f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, "
         "zero_shot/, sherlock/, refcoco/, few_shot/ (CoOp), few_shot_domains/"
     )
+
+
+def wordnet(_: argparse.Namespace) -> None:
+    """Say where WordNet is; fetch it first where it is nowhere."""
+    place, fetched = get_wordnet()
+    print(f"WordNet {'has been fetched to' if fetched else 'is there already:'} {place}")
 
 
 def _relative(path: Path, root: Path) -> str:

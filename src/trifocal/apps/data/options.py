@@ -5,24 +5,28 @@ from __future__ import annotations
 from trifocal.apps.parser import Parser, add_settings
 
 NAME = "data"
-SUMMARY = "check and prepare data"
-ABOUT = "Say what data a benchmark is missing, and write data in the field's formats."
+SUMMARY = "check, get and prepare data"
+ABOUT = "Say what data a benchmark is missing, fetch WordNet, write data in the field's formats."
 EXAMPLES = """\
 examples:
   trifocal data check sugarcrepe --root sugarcrepe --images coco/val2017
+  trifocal data get wordnet
   trifocal data prepare negatives captions.csv --out negatives.tsv
   trifocal data prepare world my-world --scenes 1000
 """
 
 
 def add_options(parser: Parser) -> None:
-    """Add the two actions."""
+    """Add the three actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say what a benchmark is missing")
     check.add_argument("benchmark", help="a benchmark, or a few-shot data set such as dtd")
     check.add_argument("--root", required=True, help="folder that holds the data")
     check.add_argument("--images", help="folder of the photos, where it is not in the root")
     add_settings(check)
+    get = actions.add_parser("get", help="fetch what hard negatives read")
+    getting = get.add_subparsers(dest="what", metavar="WHAT", required=True)
+    getting.add_parser("wordnet", help="the words of the kind 'replace', into NLTK's folder")
     prepare = actions.add_parser("prepare", help="write data in the field's formats")
     making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_negatives(making.add_parser("negatives", help="captions → NegCLIP's table of negatives"))

@@ -13,7 +13,7 @@ from trifocal.composition.negatives.table import (
     prepare_table,
     write_table,
 )
-from trifocal.composition.negatives.wordnet import find_wordnet
+from trifocal.composition.negatives.wordnet_files import find_wordnet
 
 __all__ = [
     "KINDS",

@@ -7,7 +7,6 @@ microseconds.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -32,12 +31,13 @@ from trifocal.composition.negatives.shuffle import (
 )
 from trifocal.composition.negatives.store import ParseStore, caption_key
 from trifocal.composition.negatives.swap import SwapCandidates, draw_swap, swap_candidates
-from trifocal.composition.negatives.wordnet import Lexicon, WordNet, find_wordnet, why_missing
+from trifocal.composition.negatives.wordnet import Lexicon, WordNet
+from trifocal.composition.negatives.wordnet_files import find_wordnet, why_missing
+from trifocal.composition.negatives.wordnet_published import PublishedWordNet
 from trifocal.errors import UserError, nearest
 
-_log = logging.getLogger(__name__)
-
 KINDS = ("swap", "replace", "shuffle")
+LEXICONS: dict[str, type[WordNet]] = {"auto": WordNet, "published": PublishedWordNet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,15 @@ class HardNegatives:
             "spacy:<pipeline>", "textblob", or an object with `name` and `parse(caption)`.
         seed: for calls without a generator.
         store: a `ParseStore`, or the path of one, that keeps parses between runs.
-        lexicon: replacements for words; "auto" is WordNet, None none. Without WordNet a warning
-            says so once and `replace` gives None.
+        lexicon: replacements for words; "auto" is WordNet with each sense's own count, "published"
+            WordNet as FSC-CLIP's released code weighs it (`PublishedWordNet`: draws then depend on
+            earlier captions, too). With None `replace` gives None.
         normalize: write negatives in lower case without closing punctuation; the caller treats
             the captions alike with `prepare_caption`.
         remember: captions whose candidates stay in memory (about 2 kB each).
 
     Raises:
-        UserError: an unknown kind or parser.
+        UserError: an unknown kind or parser; `replace` is asked for without WordNet.
     """
 
     def __init__(
@@ -121,15 +122,17 @@ class HardNegatives:
         return f"{self._replacer.lexicon.name} {inflection.library()}"
 
     def _make_replacer(self, lexicon: Lexicon | str | None) -> Replacer | None:
-        if lexicon == "auto":
-            if find_wordnet() is None:
-                _warn_once(why_missing())
-                return None
-            lexicon = WordNet()
         if lexicon is None:
             return None
         if isinstance(lexicon, str):
-            raise UserError(f"unknown lexicon {lexicon!r}; the only one by name is 'auto'.")
+            if lexicon not in LEXICONS:
+                raise UserError(
+                    f"unknown lexicon {lexicon!r}; choose from {', '.join(LEXICONS)}."
+                    f"{nearest(lexicon, LEXICONS)}"
+                )
+            if find_wordnet() is None:
+                raise UserError(why_missing(self.kinds))
+            lexicon = LEXICONS[lexicon]()
         return Replacer(lexicon, inflection.inflect, inflection.library(), self.store)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -237,12 +240,3 @@ def _worker_seed() -> int | None:
     torch = sys.modules.get("torch")
     info = torch.utils.data.get_worker_info() if torch is not None else None
     return None if info is None else info.seed
-
-
-_said: set[str] = set()
-
-
-def _warn_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
-        _log.warning(message)

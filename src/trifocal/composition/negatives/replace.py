@@ -59,9 +59,10 @@ class Choices:
 
     @classmethod
     def of(cls, weights: Mapping[str, int], vocabulary: Vocabulary) -> Choices:
-        """Choices by weight."""
-        numbers = array("I", map(vocabulary.number, weights))
-        return cls(vocabulary.forms, numbers, array("Q", accumulate(weights.values())))
+        """Choices by weight, in the order of the forms: a draw then is the same in all processes."""
+        forms = sorted(weights)
+        sums = accumulate(weights[form] for form in forms)
+        return cls(vocabulary.forms, array("I", map(vocabulary.number, forms)), array("Q", sums))
 
     @property
     def slots(self) -> int:

@@ -1,14 +1,13 @@
 """Words that could stand in a word's place: WordNet antonyms and co-hyponyms, with counts.
 
 FSC-CLIP (Oh et al., EMNLP 2024, arXiv 2410.05210), type "replace". WordNet is read through NLTK.
-Its files are looked for in `$TRIFOCAL_WORDNET`, in NLTK's data folders, and where Debian's package
-`wordnet-base` puts them. That package lacks the file `lexnames`, and NLTK reads only below
-`nltk.data.path`; `_make_reader` sees to both without copying anything.
+Debian's package lacks the file `lexnames`, and NLTK reads only below `nltk.data.path`;
+`_make_reader` sees to both without copying anything. NLTK keeps relations in sets, whose order
+differs from process to process: what comes of them is sorted before anything is drawn from it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import re
@@ -20,15 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from trifocal.composition.negatives.wordnet_files import REMEDY, find_wordnet
 from trifocal.errors import UserError
-
-SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict")
-_FILES = ("noun", "verb", "adj", "adv")
-_REMEDY = (
-    "install NLTK (`pip install 'trifocal[text]'`) and WordNet: `python -m nltk.downloader "
-    "wordnet`, or Debian's package wordnet-base, or set TRIFOCAL_WORDNET to the folder with its "
-    "data.* and index.* files"
-)
 
 # The lexicographer files in the order of their numbers (lexnames(5WN)).
 _NOUN_FILES = (
@@ -69,42 +61,6 @@ def lexnames() -> str:
     """The content of WordNet's file `lexnames`: number, name and category of its 45 parts."""
     rows = enumerate(LEXICOGRAPHER_FILES)
     return "".join(f"{i:02d}\t{name}\t{_CATEGORIES[name.split('.')[0]]}\n" for i, name in rows)
-
-
-def _complete(folder: Path) -> bool:
-    return all((folder / f"{kind}.{pos}").is_file() for kind in ("data", "index") for pos in _FILES)
-
-
-@cache
-def find_wordnet() -> Any | None:
-    """Where WordNet's files are: a `Path`, a path pointer of NLTK, or None.
-
-    Raises:
-        UserError: `TRIFOCAL_WORDNET` is set to a folder without them.
-    """
-    if importlib.util.find_spec("nltk") is None:
-        return None
-    named = os.environ.get("TRIFOCAL_WORDNET")
-    if named:
-        if not _complete(Path(named)):
-            raise UserError(
-                f"TRIFOCAL_WORDNET is set to {named!r}, but there are no WordNet files data.noun, "
-                "index.noun, ... in it; set it to the folder that holds them, or unset it."
-            )
-        return Path(named).resolve()
-    import nltk.data
-
-    for resource in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
-        try:
-            return nltk.data.find(resource)
-        except (LookupError, OSError):
-            continue
-    return next((Path(name) for name in SYSTEM_FOLDERS if _complete(Path(name))), None)
-
-
-def why_missing() -> str:
-    """One sentence for the user who has no WordNet."""
-    return f"hard negatives of the kind 'replace' are left out, for WordNet is missing; {_REMEDY}."
 
 
 def _make_reader(place: Any) -> Any:
@@ -151,7 +107,7 @@ class WordNet:
 
     def __init__(self) -> None:
         if find_wordnet() is None:
-            raise UserError(f"WordNet is not found; {_REMEDY}.")
+            raise UserError(f"WordNet is not found: {REMEDY}.")
         self._forget()
 
     def _forget(self) -> None:
@@ -190,6 +146,9 @@ class WordNet:
         Args:
             word: as it stands in a caption; inflected forms are found through WordNet's rules.
             pos: n, v, a or r.
+
+        Returns:
+            Weights by name, in the order of the names.
         """
         senses = self.reader.synsets(word, pos)
         weights: Counter[str] = Counter()
@@ -200,7 +159,7 @@ class WordNet:
         for sense in senses:
             for lemma in sense.lemmas():
                 weights.pop(lemma.name(), None)
-        return dict(weights)
+        return dict(sorted(weights.items()))
 
     def _weights(self, lemmas: Iterable[Any]) -> Counter[str]:
         weights: Counter[str] = Counter()
