@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +130,93 @@ def test_a_faulty_entry_is_named(tmp_path, changes, message):
     assert "a.json: entry 1" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"yolo_boxes": []}, r"entry 0 \(c344\): unknown key 'yolo_boxes'.*mean 'yolo_box'"),
+        ({"split_index": 3}, "mean 'split_idx'"),
+        ({"inputs__bbox": []}, "mean 'bboxes'"),
+        ({"inputs__Clue": "x"}, "mean 'clue'"),
+        ({"targets__inferences": []}, "mean 'inference'"),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        read_instances(write(tmp_path / "a.json", entry(**changes)))
+
+
+def test_other_keys_of_a_file_are_its_own_matter(tmp_path):
+    path = write(tmp_path / "a.json", entry(source="vg", inputs__category=3, image_id=4))
+    assert len(read_instances(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[0.2, 0.1, 0.5, 0.5]], "box in shares of the picture.*entry 0 .*state box_format"),
+        ([[500, 0, 5, 5]], "box outside the picture of 500x375 pixels"),
+        ([[-20, 0, 20, 5]], "box outside the picture"),
+        ([[100, 50, 450, 300], [10, 10, 40, 60]], "2 boxes end outside|1 boxes end outside"),
+    ],
+)
+def test_boxes_that_cannot_be_meant(tmp_path, boxes, message):
+    dicts = [dict(zip(("left", "top", "width", "height"), box, strict=True)) for box in boxes]
+    for written in (boxes, dicts) if len(boxes) == 1 else (boxes,):
+        with pytest.raises(UserError, match=message):
+            read_instances(write(tmp_path / "a.json", entry(inputs__bboxes=written)))
+
+
+def test_one_of_many_is_left_out_and_said(tmp_path, caplog):
+    others = [entry(instance_id=f"n{number}") for number in range(150)]
+    astray = entry(inputs__bboxes=[[600, 0, 5, 5]])
+    found = read_instances(write(tmp_path / "a.json", *others, astray))
+    assert len(found) == 150
+    assert "151 entries read, 150 used, 1 left out" in caplog.text
+    assert "entry 150 (c344)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("box_format", "written"),
+    [
+        ("xywh", [100, 75, 50, 150]),
+        ("xyxy", [100, 75, 150, 225]),
+        ("cxcywh", [125, 150, 50, 150]),
+        ("normalized", [0.2, 0.2, 0.1, 0.4]),
+        ("normalized", {"left": 0.2, "top": 0.2, "width": 0.1, "height": 0.4}),
+    ],
+)
+def test_a_stated_format(tmp_path, box_format, written):
+    proposed = [written] if isinstance(written, list) else []
+    path = write(tmp_path / "a.json", entry(inputs__bboxes=[written], yolo_box=proposed))
+    (one,) = read_instances(path, box_format=box_format)
+    assert one.item.region.boxes[0] == pytest.approx((100, 75, 50, 150))
+    assert [pytest.approx((100, 75, 50, 150))] * len(proposed) == list(one.item.proposals)
+
+
+def test_a_format_that_does_not_hold(tmp_path):
+    path = write(tmp_path / "a.json", entry())
+    with pytest.raises(UserError, match="box_format xyxy has no effect"):
+        read_instances(path, box_format="xyxy")
+    with pytest.raises(UserError, match="which is not normalized"):
+        read_instances(path, box_format="normalized")
+    reaching = write(tmp_path / "b.json", entry(inputs__bboxes=[[100, 50, 450, 300]]))
+    (one,) = read_instances(reaching, box_format="xywh")  # said to be right, so it is clipped
+    assert one.item.region.boxes == ((100, 50, 450, 300),)
+
+
+def test_a_photo_on_its_side(cases):
+    (one,) = read_instances(
+        cases / "exif" / "stored.json", roots=ImageRoots(images=cases / "exif" / "img")
+    )
+    image, (box,) = one.item.region.open()
+    assert image.size == (100, 200)
+    left, top, width, height = map(round, box)
+    crop = np.asarray(image.crop((left, top, left + width, top + height))).astype(int)
+    assert crop[..., 0].mean() > 180
+    assert crop[..., 1].mean() < 80
+    assert tuple(crop[len(crop) // 2, crop.shape[1] // 2] // 40) == (5, 0, 0)  # the red disk
+
+
 def test_an_entry_without_a_name_has_a_number(tmp_path):
     with pytest.raises(UserError, match="entry 0 has no instance_id"):
         read_instances(write(tmp_path / "a.json", entry(instance_id=None)))
@@ -187,7 +275,10 @@ def test_a_root_that_was_not_given(url, root):
 
 
 sides = st.integers(1, 2000) | st.floats(0.5, 2000)
-boxes = st.tuples(st.integers(-50, 50), st.integers(-50, 50), sides, sides)
+corners = st.integers(-50, 50)
+boxes = st.tuples(corners, corners, sides, sides).filter(
+    lambda box: max(map(abs, box)) > 1 and box[0] + box[2] > 0 and box[1] + box[3] > 0
+)  # one of another kind is no box in the picture
 instances = st.builds(
     lambda name, boxes, texts, proposals, rest: Instance(
         RegionItem(

@@ -9,18 +9,32 @@ or are a pixel wide: clipping belongs to whoever cuts them out.
 from __future__ import annotations
 
 import json
-import math
+import logging
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from trifocal.data.box_formats import (
+    BOX_FORMATS,
+    BoxFormat,
+    Corners,
+    fault,
+    in_pixels,
+    is_number,
+    read_box,
+    read_proposals,
+)
 from trifocal.data.json_stream import json_list
+from trifocal.data.keys import check_keys
 from trifocal.data.regions import Box, Region, RegionItem
 from trifocal.errors import UserError
 from trifocal.files import archive_comment, atomic_write
+from trifocal.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 VG, VCR, LOCAL = "vg", "vcr", "images"
 _VCR_FOLDER = "vcr1images"
@@ -106,14 +120,22 @@ def read_instances(
     *,
     roots: ImageRoots | None = None,
     missing: Literal["keep", "drop", "error"] = "keep",
+    box_format: BoxFormat | None = None,
+    tally: Tally | None = None,
 ) -> list[Instance]:
     """Read an annotation file of the training, validation or referring-expression layout.
+
+    Entries with a box wholly outside their picture, or in shares of it where that is not stated,
+    are left out and told.
 
     Args:
         path: A `.json` file, or a `.zip` that holds one.
         roots: Where the pictures lie; by default paths are relative to the file's folder.
         missing: What becomes of entries whose picture is not there: "keep" does not look,
             "drop" leaves them out, "error" refuses the file.
+        box_format: What four numbers are; {left, top, width, height} says so itself, but may be
+            "normalized". Where it is not stated, "xywh" is taken, unless the boxes contradict.
+        tally: Takes the account of the entries.
 
     Returns:
         The entries in the order of the file; boxes in pixels of the annotated picture
@@ -121,25 +143,67 @@ def read_instances(
 
     Raises:
         UserError: The file is not in this layout (the message names the entry), a box has no
-            area, or a picture is missing.
+            area, too many lie outside, or a picture is missing.
     """
     roots = roots or ImageRoots(*[Path(path).parent] * 3)
+    tally = tally or Tally(str(path))
+    tally.remedy = f"{tally.remedy}, or state box_format ({', '.join(BOX_FORMATS)})"
     paths: dict[str, Path] = {}
-    found = []
+    corners, proposed = Corners(path), Corners(f"{path}, yolo_box")
+    found: list[Instance] = []
+    numbers = False  # whether there are boxes of four numbers, which box_format is about
     for number, entry in enumerate(json_list(path)):
+        name = entry.get("instance_id", "") if isinstance(entry, dict) else ""
+        label = f"entry {number}" + (f" ({name})" if isinstance(name, str) and name else "")
         try:
-            found.append(_instance(entry, roots, paths))
-        except _FaultyEntry as fault:
-            name = entry.get("instance_id", "") if isinstance(entry, dict) else ""
-            label = f"entry {number}" + (f" ({name})" if isinstance(name, str) and name else "")
-            raise UserError(f"{path}: {label} {fault}") from None
+            one = _instance(entry, roots, paths, box_format)
+        except (_FaultyEntry, UserError) as error:
+            if isinstance(error, _Astray):
+                tally.leave_out(str(error), label)
+                continue
+            told = f" {error}" if isinstance(error, _FaultyEntry) else f": {error}"
+            raise UserError(f"{path}: {label}{told}") from None
+        found.append(one)
+        tally.use()
+        numbers |= _numbers(entry["inputs"]["bboxes"]) or _numbers(entry.get("yolo_box") or [])
+        if box_format is None:
+            _look(corners, entry["inputs"]["bboxes"], one, one.item.region.boxes, label)
+            _look(proposed, entry.get("yolo_box") or [], one, one.item.proposals, label)
+    if box_format in ("xyxy", "cxcywh") and found and not numbers:
+        raise UserError(
+            f"{path}: all boxes say themselves that they are left, top, width and height, so "
+            f"box_format {box_format} has no effect; leave it out."
+        )
+    corners.close()
+    proposed.close()
+    tally.close()
     if missing == "keep":
         return found
     absent = set(missing_images(found))
     if absent and missing == "error":
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UserError(f"{path}: the picture {min(absent)}{more} is missing; get the pictures")
+    if absent:
+        count = sum(one.item.region.image in absent for one in found)
+        logger.warning(
+            "%s: %s of %s entries left out, whose %s pictures are not there (first %s)",
+            *(path, f"{count:,}", f"{len(found):,}", f"{len(absent):,}", min(absent)),
+        )
     return [one for one in found if one.item.region.image not in absent]
+
+
+def _numbers(boxes: list[Any]) -> bool:
+    return any(isinstance(box, list) for box in boxes)
+
+
+def _look(
+    corners: Corners, raw: list[Any], one: Instance, boxes: Iterable[Box], place: str
+) -> None:
+    """Have boxes watched that do not say themselves what their numbers are."""
+    frame = one.item.region.frame
+    if _numbers(raw) and frame is not None:
+        for box in boxes:
+            corners.look(box, frame, place)
 
 
 def missing_images(instances: Iterable[Instance]) -> list[Path]:
@@ -170,53 +234,38 @@ def write_instances(path: str | os.PathLike[str], instances: Iterable[Instance])
             archive.writestr(inner, text)
 
 
-def read_box(value: Any, *, empty: bool = False) -> Box:
-    """Return a box written as {left, top, width, height} or as [x, y, width, height].
-
-    Args:
-        value: What the file has.
-        empty: Let boxes of no area pass, as a detector may give them.
-
-    Raises:
-        ValueError: It is neither, or its sides are not positive numbers; a sentence's end.
-    """
-    sides: Sequence[Any]
-    if isinstance(value, dict):
-        absent = [side for side in _SIDES if side not in value]
-        if absent:
-            raise ValueError(f"has a box without {absent[0]}")
-        sides = [value[side] for side in _SIDES]
-    elif isinstance(value, list | tuple) and len(value) == 4:
-        sides = value
-    else:
-        raise ValueError("has a box that is not {left, top, width, height}")
-    if not all(_is_number(side) for side in sides):
-        raise ValueError("has a box with a side that is not a number")
-    left, top, width, height = sides
-    if not empty and (width <= 0 or height <= 0):
-        raise ValueError(f"has a box of no area ({width} x {height})")
-    return left, top, width, height
-
-
-def read_proposals(value: Any) -> tuple[Box, ...]:
-    """Return a detector's list of boxes, without those of no area.
-
-    Raises:
-        ValueError: It is not a list of boxes; a sentence's end.
-    """
-    if not isinstance(value, list):
-        raise ValueError("has proposals that are not a list")
-    boxes = [read_box(box, empty=True) for box in value]
-    return tuple(box for box in boxes if box[2] > 0 and box[3] > 0)
-
-
 class _FaultyEntry(Exception):  # noqa: N818 - a sentence's end, to which the reader adds the name
     pass
 
 
-def _instance(entry: Any, roots: ImageRoots, paths: dict[str, Path]) -> Instance:
+class _Astray(_FaultyEntry):
+    """An entry that a published file may have, and that nothing can be done with."""
+
+
+_KEYS = {
+    "": ("inputs", "targets", "instance_id", "split_idx", "yolo_box"),
+    "inputs": ("image", "bboxes", "clue", "confidence", "obs_idx"),
+    "inputs.image": ("url", "width", "height"),
+    "targets": ("inference",),
+}
+
+
+def _check_keys(entry: dict[str, Any]) -> None:
+    """Refuse slips of the pen, such as "yolo_boxes", of keys that need not be there."""
+    for outer, known in _KEYS.items():
+        place: Any = entry
+        for key in filter(None, outer.split(".")):
+            place = place.get(key) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            check_keys(place, known, slips=True)
+
+
+def _instance(
+    entry: Any, roots: ImageRoots, paths: dict[str, Path], box_format: BoxFormat | None
+) -> Instance:
     if not isinstance(entry, dict):
         raise _FaultyEntry("is not a JSON object; is this a Sherlock file?")
+    _check_keys(entry)
     image = _field(entry, dict, "inputs", "image")
     url = _field(entry, str, "inputs", "image", "url")
     frame = (_side(image, "width"), _side(image, "height"))
@@ -226,10 +275,19 @@ def _instance(entry: Any, roots: ImageRoots, paths: dict[str, Path]) -> Instance
     if url not in paths:
         paths[url] = roots.path(url)
     try:
-        region = Region(paths[url], tuple(read_box(box) for box in boxes), frame)
-        proposals = read_proposals(entry.get("yolo_box") or [])
-    except ValueError as fault:
-        raise _FaultyEntry(str(fault)) from None
+        boxes = [read_box(box, box_format) for box in boxes]
+        proposals = read_proposals(entry.get("yolo_box") or [], box_format)
+    except ValueError as error:
+        raise _FaultyEntry(str(error)) from None
+    astray = next(filter(None, (fault(box, box_format, frame) for box in boxes)), "")
+    if not astray and proposals:
+        each = [fault(box, box_format, frame) for box in proposals]
+        astray = f"with a proposed {each[0]}" if all(each) else ""
+    if astray:
+        raise _Astray(astray)
+    boxes = tuple(in_pixels(box, box_format, frame) for box in boxes)
+    proposals = tuple(in_pixels(box, box_format, frame) for box in proposals)
+    region = Region(paths[url], boxes, frame)
     inference = _field(entry, str, "targets", "inference")
     if not inference.strip():
         raise _FaultyEntry("has an empty inference")
@@ -238,7 +296,7 @@ def _instance(entry: Any, roots: ImageRoots, paths: dict[str, Path]) -> Instance
     confidence, observation = inputs.get("confidence"), inputs.get("obs_idx")
     if not isinstance(clue, str):
         raise _FaultyEntry("has a clue that is not a text")
-    if not all(value is None or _is_number(value) for value in (fold, confidence, observation)):
+    if not all(value is None or is_number(value) for value in (fold, confidence, observation)):
         raise _FaultyEntry("has a split_idx, confidence or obs_idx that is not a number")
     name = _field(entry, str, "instance_id")
     item = RegionItem(name, region, clue, inference, proposals)
@@ -265,11 +323,6 @@ def _side(image: dict[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         raise _FaultyEntry(f"has no inputs.image.{name}, the annotated picture's in pixels")
     return value
-
-
-def _is_number(value: Any) -> bool:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    return good and abs(value) < 1e9 and math.isfinite(value)
 
 
 def _local(url: str, root: str | Path | None) -> tuple[list[str], str | Path | None]:

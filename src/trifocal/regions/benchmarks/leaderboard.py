@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from trifocal.data.box_formats import read_box
+from trifocal.data.box_formats import fault, read_box
 from trifocal.data.json_stream import json_list
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
@@ -112,6 +112,9 @@ def _triples(
                 sides = tuple(read_box(box, empty=True) for box in boxes)
                 if not sides or min(frame) <= 0:
                     raise ValueError("has no box, or a picture of no size")
+                wrong = [fault(box, None, frame) for box in sides]
+                if all(wrong):
+                    raise ValueError(f"has a {wrong[0]}")
                 regions[raw] = pool.region(Region(pictures[url][1], sides, frame))
             if not isinstance(test_id, str) or not isinstance(entry["inference"], str):
                 raise ValueError("has a test_id or an inference that is not a text")

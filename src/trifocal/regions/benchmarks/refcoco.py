@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trifocal.data.box_formats import BoxFormat, check_format
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
@@ -112,6 +113,8 @@ class RefCoco:
         images: Folder of the photos; by default `train2014` or `images`, in the root, in `coco`
             or `images` below it, or beside it.
         available_only: Ask the questions whose photo is present instead of requiring them all.
+        box_format, proposal_format: What the four numbers of a box are in the annotations and in
+            the file of proposals, if not left, top, width and height (see `data.box_formats`).
             The rows say how many there were.
         variant, layout: Show regions so, instead of as the model was trained to see them.
         batch_size: Regions in one pass.
@@ -124,6 +127,8 @@ class RefCoco:
     annotations: str | Path | None = None
     images: str | Path | None = None
     available_only: bool = False
+    box_format: BoxFormat | None = None
+    proposal_format: BoxFormat | None = None
     variant: str | None = None
     layout: Layout | None = None
     batch_size: int = 128
@@ -221,7 +226,8 @@ class RefCoco:
         if missing:
             return [], missing, words
         photos = Path(self.images) if self.images is not None else _photos(root, folder)
-        return read_refcoco(instances, refs, photos, proposals), [], f"{words}, {refs.stem}"
+        questions = read_refcoco(instances, refs, photos, proposals, **self._formats())
+        return questions, [], f"{words}, {refs.stem}"
 
     def _read_layout(self, root: Path, file: Path) -> tuple[list[Question], list[Missing], str]:
         words = "the entries' proposals" if self.proposals is None else Path(self.proposals).name
@@ -229,7 +235,20 @@ class RefCoco:
             return [], [Missing(str(file), "set annotations to a file in Sherlock's layout")], words
         roots = ImageRoots(*[self.images or local_root(file, root)] * 3)
         split = self.split or file.name.split(".")[0].rsplit("_", 1)[-1]
-        return read_layout(file, split, roots, self.proposals), [], words
+        return read_layout(file, split, roots, self.proposals, **self._formats()), [], words
+
+    def _formats(self) -> dict[str, BoxFormat | None]:
+        """Return what four numbers are, where that is stated and there are any."""
+        found = {
+            "box_format": check_format(self.box_format),
+            "proposal_format": check_format(self.proposal_format),
+        }
+        if self.proposal_format is not None and self.proposals in (None, GROUND_TRUTH):
+            raise UserError(
+                "proposal_format is about a file of proposals, and none is given; set proposals "
+                "to it, or leave proposal_format out"
+            )
+        return found
 
     def _of_split(self, every: list[Question]) -> list[Question]:
         there = dict.fromkeys(one.split for one in every)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.data.box_formats import (
-    BOX_FORMATS,
+    STATE,
     BoxFormat,
     Corners,
+    Placed,
     fault,
     in_pixels,
     read_box,
@@ -83,7 +84,7 @@ def read_refcoco(
         offered = {image: tuple(found) for image, found in by_image.items()}
     else:
         found = read_detections(proposals, proposal_format)
-        place = _Placed(proposals, proposal_format)
+        place = Placed(proposals, proposal_format)
         offered = {
             image: place(found.get(str(image), found.get(name, ())), frame, name)
             for image, (name, frame) in pictures.items()
@@ -107,7 +108,7 @@ def read_refcoco(
         name, frame = pictures[image]
         astray = fault(box, "xywh" if box_format else None, frame)
         if astray:
-            raise UserError(f"{instances}: annotation {ref['ann_id']} has a {astray}; {_STATE}")
+            raise UserError(f"{instances}: annotation {ref['ann_id']} has a {astray}; {STATE}")
         questions += [
             Question(
                 f"{ref['ref_id']}.{k}",
@@ -146,7 +147,7 @@ def read_layout(
         UserError: The file is not in this layout.
     """
     instances = read_instances(path, roots=roots, box_format=box_format)
-    place = _Placed(proposals, proposal_format)
+    place = Placed(proposals, proposal_format)
     offered: Mapping[str, tuple[Box, ...]] = {}
     if proposals == GROUND_TRUTH:
         meant: dict[str, dict[Box, None]] = {}
@@ -190,30 +191,6 @@ def _by_url(
                 )
         boxes[url] = found.get(url, found.get(name, ()))
     return boxes
-
-
-class _Placed:
-    """Brings a detector's boxes into pixels, and refuses a file of boxes that cannot be meant."""
-
-    def __init__(self, file: str | Path | None, box_format: BoxFormat | None) -> None:
-        self.file, self.format, self.corners = file, box_format, Corners(file)
-
-    def __call__(
-        self, boxes: tuple[Box, ...], frame: tuple[int, int], name: str
-    ) -> tuple[Box, ...]:
-        faults = [fault(box, self.format, frame) for box in boxes]
-        if boxes and all(faults):
-            raise UserError(
-                f"{self.file}: of {name}, every box is wrong, such as a {faults[0]}; "
-                + _STATE.replace("box_format", "proposal_format")
-            )
-        if self.format is None:
-            for box in boxes:
-                self.corners.look(box, frame, name)
-        return tuple(in_pixels(box, self.format, frame) for box in boxes)
-
-    def close(self) -> None:
-        self.corners.close("proposal_format")
 
 
 def read_detections(
@@ -284,7 +261,6 @@ def convert_refs(
     return target
 
 
-_STATE = f"state box_format ({', '.join(BOX_FORMATS)}) if boxes are written so, or mend the file"
 _CONVERT = (
     "write its JSON export once with trifocal.regions.benchmarks.refcoco.convert_refs(path, "
     "unsafe=True), if it comes from a source you trust"

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from trifocal.data.box_formats import BoxFormat, Placed, check_format, read_proposals
 from trifocal.data.json_stream import json_mapping
 from trifocal.data.regions import Box
-from trifocal.data.sherlock_files import Instance, read_instances, read_proposals
+from trifocal.data.sherlock_files import Instance, read_instances
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
@@ -84,6 +85,8 @@ class Sherlock:
             are then left aside.
         proposals: JSON file that maps picture URLs to a detector's boxes, for Auto-Box; by
             default the instances' own (`yolo_box`), if they have any.
+        box_format, proposal_format: What the four numbers of a box are in the annotations and in
+            the file of proposals, if not left, top, width and height (see `data.box_formats`).
         split: "val", or "test", for which only the leaderboard's instances are public.
         folds: Retrieval folds to score; all by default.
         leaderboard: Use the leaderboard's instance files where they are under the root.
@@ -98,6 +101,8 @@ class Sherlock:
     vcr: str | Path | None = None
     available_only: bool = False
     proposals: str | Path | None = None
+    box_format: BoxFormat | None = None
+    proposal_format: BoxFormat | None = None
     split: str = "val"
     folds: Sequence[int] | None = None
     leaderboard: bool = True
@@ -184,18 +189,41 @@ class Sherlock:
             lacks_file = self.annotations is not None or not tasks
             missing = [missing_annotations(root, self.split, self.annotations)]
             return items, missing if lacks_file else _absent(pool)
-        every = read_instances(file, roots=roots)
+        box_format = check_format(self.box_format)
+        every = read_instances(file, roots=roots, box_format=box_format)
         if not every:
             raise UserError(f"{file} is an empty list; {FILES}")
         chosen = every
         if self.available_only:
             # Without a single picture all of them are asked for, and reported missing.
-            chosen = read_instances(file, roots=roots, missing="drop") or every
-        proposals = None if self.proposals is None else _read_boxes(self.proposals)
+            chosen = (
+                read_instances(file, roots=roots, missing="drop", box_format=box_format) or every
+            )
+        proposals = self._read_proposals(every)
         questions = annotated(chosen, pool, proposals=proposals, folds=self.folds)
         if not questions.folds:
             raise UserError(f"{file} has none of the folds {list(self.folds or ())}")
         return SherlockItems(pool, chosen, len(every), questions, tasks), _absent(pool)
+
+    def _read_proposals(self, instances: Sequence[Instance]) -> dict[str, tuple[Box, ...]] | None:
+        """Return a detector's boxes by picture URL, in pixels; None where no file is given."""
+        proposal_format = check_format(self.proposal_format)
+        if self.proposals is None:
+            if proposal_format is not None:
+                raise UserError(
+                    "proposal_format is about a file of proposals, and none is given; set "
+                    "proposals to it, or leave proposal_format out"
+                )
+            return None
+        frames = {one.url: one.item.region.frame for one in instances}
+        place = Placed(self.proposals, proposal_format)
+        found = {}
+        for url, boxes in _read_boxes(self.proposals, proposal_format).items():
+            frame = frames.get(url)
+            if frame is not None:
+                found[url] = place(boxes, frame, url)
+        place.close()
+        return found
 
     def _score_tasks(
         self, sheet: Sheet, tasks: Sequence[Task], embedded: Embedded
@@ -229,12 +257,12 @@ def _absent(pool: Pool) -> list[Missing]:
     return absent_pictures(Path(path) for path in {str(region.image) for region in pool.regions})
 
 
-def _read_boxes(file: str | Path) -> dict[str, tuple[Box, ...]]:
+def _read_boxes(file: str | Path, box_format: BoxFormat | None) -> dict[str, tuple[Box, ...]]:
     """Read a detector's boxes by picture URL."""
     boxes = {}
     for url, value in json_mapping(file):
         try:
-            boxes[url] = read_proposals(value)
+            boxes[url] = read_proposals(value, box_format)
         except ValueError as fault:
             raise UserError(f"{file}: the entry of {url} {fault}") from None
     return boxes
