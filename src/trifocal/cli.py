@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -86,11 +88,25 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         import argcomplete
 
         argcomplete.autocomplete(parser, exclude=[few_shot.NAME])
+    words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     arguments, rest = parser.parse_known_args(words)
     arguments.overrides = rest
     if arguments.device != "auto" and not arguments.takes_device:
         raise UserError("this command loads no model, so leave out --device.")
     return arguments
+
+
+def _at_home(word: str) -> str:
+    """Return a word with the home folder for "~/", also where a shell leaves it: --root=~/data."""
+    home = os.path.expanduser("~")
+    return re.sub(r"(^|[=,:])~(?=/)", lambda before: before[1] + home, word)
+
+
+def _write_anything() -> None:
+    """Let signs that the terminal has not, and file names that are no text, be shown as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Lines(logging.StreamHandler):
@@ -113,6 +129,7 @@ def _log(arguments: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for a user's error, 130/143 when stopped."""
     debug = False
+    _write_anything()
     try:
         arguments = _parse(argv)
         debug = arguments.debug

@@ -51,7 +51,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise UserError(f"{file} is larger than 1 MB, so it is no recipe; check the path.")
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise UserError(f"cannot read {file} ({reason}); check the path.") from None
@@ -60,7 +60,17 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{file} holds {_kind(content)}, but 'key: value' lines are needed.")
-    return content
+    return _at_home(content)
+
+
+def _at_home(content: Any) -> Any:
+    """Return what a file holds with the home folder for "~/" in paths, which no shell saw."""
+    if isinstance(content, dict):
+        return {key: _at_home(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_at_home(value) for value in content]
+    at_home = isinstance(content, str) and content.startswith("~/")
+    return os.path.expanduser(content) if at_home else content
 
 
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:

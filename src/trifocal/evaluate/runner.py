@@ -58,7 +58,7 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
         raise UserError(f"{kind} has no data sets to choose from; write {kind!r} alone")
     if dataset:
         given.setdefault("dataset", dataset)
-    folder = Path(root) if root is not None else Path()
+    folder = Path(root).expanduser() if root is not None else Path()
     inner = folder / (dataset or kind)
     return Job(BENCHMARKS[kind](**given), inner if inner.is_dir() else folder)
 

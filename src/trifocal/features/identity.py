@@ -37,7 +37,7 @@ def picture_key(file: Path) -> bytes:
         stamp = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
         stamp = "missing"  # never kept, since it cannot be embedded
-    return hashlib.sha256(f"{os.path.abspath(file)}\0{stamp}".encode()).digest()[:KEY_BYTES]
+    return hashlib.sha256(os.fsencode(f"{os.path.abspath(file)}\0{stamp}")).digest()[:KEY_BYTES]
 
 
 def content_hash(content: bytes, more: str = "") -> bytes:

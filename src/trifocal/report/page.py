@@ -268,7 +268,7 @@ def write_report(path: str | Path, report: Report) -> Path:
     """
     check_report(path)
     with atomic_write(path, REPORT, force=True) as aside:
-        aside.write_text(render(report), encoding="utf-8")
+        aside.write_text(render(report), encoding="utf-8", errors="backslashreplace")
     return Path(path)
 
 

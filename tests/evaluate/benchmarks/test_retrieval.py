@@ -167,3 +167,10 @@ def test_two_rows_are_not_given_one_file(cases):
     folder = cases / "same_name"
     with pytest.raises(UserError, match=r"circles/0.png and squares/0.png, but there is only"):
         Retrieval(images=folder / "flat").items(folder / "captions.csv")
+
+
+def test_a_folder_of_pairs_may_be_the_captions(pictures):
+    for number in range(3):
+        (pictures / f"{number}.txt").write_text(f"thing {number}", "latin-1")
+    items = Retrieval(captions=pictures).items(pictures)
+    assert list(items.texts) == ["thing 0", "thing 1", "thing 2"]

@@ -132,7 +132,7 @@ def read_dataset(
             they come from; a file is malformed.
     """
     if name not in DATASETS:
-        return read_folder(_elsewhere(name, Path(root)))
+        return read_folder(_elsewhere(name, Path(root).expanduser()))
     layout, folder = DATASETS[name], find_folder(name, root)
     require(_needed(name, folder), name)
     if layout.split is not None and not (folder / layout.split).is_file():
@@ -188,7 +188,7 @@ def find_folder(name: str, root: str | Path) -> Path:
 
     Where there is none, the place where CoOp has it.
     """
-    root, layout = Path(root), DATASETS[name]
+    root, layout = Path(root).expanduser(), DATASETS[name]
     names = (*layout.folders, name)
     marker = root / (
         layout.split or (fgvc.VARIANTS if name == "fgvc_aircraft" else imagenet.CLASSNAMES)

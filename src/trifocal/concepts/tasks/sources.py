@@ -110,7 +110,7 @@ def _feature_source(
 
 def _classnames(file: Path) -> tuple[str, ...]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"the class names {file} cannot be read as JSON ({error}).") from None
     if isinstance(content, dict):
