@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from trifocal.apps.answer_files import LINES, check_answers, write_table
 from trifocal.data.boxes import check_box
 from trifocal.data.images import BadImage
 from trifocal.data.regions import Box, Region
@@ -192,8 +193,9 @@ def write_answers(
         listed: The regions.
         answer: Returns an answer for each of some regions.
         asked: What the lines are the answers to.
-        out: The file, by default standard output. Regions it has already are left as they are; a
-            line that was cut off is made again.
+        out: The file, by default standard output; its ending says in which form (.jsonl, .json,
+            .csv, .tsv). Lines can be gone on with: regions that they have already are left as they
+            are, and a line that was cut off is made again.
         skip_bad: Warn of a picture or box that is no good, and go on; they have no line, so that
             another run tries them again.
         progress: Told of every region.
@@ -229,6 +231,22 @@ def _output(
     if out is None:
         yield _print, set()
         return
+    check_answers(out, "answers", asked.by)
+    if Path(out).suffix.lower() != LINES:
+        records: list[Record] = []
+        yield records.extend, set()
+        write_table(out, [{k: v for k, v in one.items() if k != "run"} for one in records])
+        return
+    with _lines(out, asked) as found:
+        yield found
+
+
+@contextmanager
+def _lines(
+    out: str | os.PathLike[str], asked: Asked
+) -> Iterator[tuple[Callable[[Sequence[Record]], None], set[str]]]:
+    """Yield the same of a file of lines; where nothing comes of it, a new one is removed again."""
+    there = os.path.exists(out)
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         file = open(out, "a+b")  # noqa: SIM115 - what follows is another kind of error
@@ -245,7 +263,11 @@ def _output(
             except OSError as error:
                 raise UserError(f"cannot write {out} ({error.strerror}); make room.") from None
 
-        yield write, finished
+        try:
+            yield write, finished
+        finally:
+            if not there and not file.tell():
+                os.unlink(out)
 
 
 def _print(records: Sequence[Record]) -> None:

@@ -66,13 +66,13 @@ def save_pretrained(clip: Savable, folder: str | Path, *, force: bool = False) -
 
 def check_open_clip(path: str | Path, *, force: bool = False) -> None:
     """Refuse a path that `save_open_clip` would refuse; see there."""
-    path = Path(path)
-    if path.suffix not in ("", ".pt", ".safetensors"):
-        raise UserError(f"{path.name} should end in .pt or .safetensors, or be a folder's name.")
-    if path.suffix == "":
+    suffix = Path(path).suffix
+    if suffix not in ("", ".pt", ".safetensors"):
+        raise UserError(f"{path} should end in .pt or .safetensors, or be a folder's name.")
+    if suffix == "":
         check_folder(path, OPEN_CLIP, force=force)
         return
-    for file in (path, path.with_suffix(".json")):
+    for file in (path, Path(path).with_suffix(".json")):
         check_file(file, OPEN_CLIP, force=force)
 
 

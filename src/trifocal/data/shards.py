@@ -31,7 +31,7 @@ from trifocal.data.images import EXTENSIONS, MAX_BYTES, NOT_READ, BadImage, open
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
-from trifocal.files import atomic_folder, atomic_write
+from trifocal.files import atomic_folder, atomic_write, check_folder
 from trifocal.tally import Tally
 
 IMAGES = tuple(sorted(kind[1:] for kind in EXTENSIONS))
@@ -234,7 +234,8 @@ class ShardDataset:
         tally = tally or Tally(pattern)
         self.paths = expand(pattern)
         self.caption_keys = (caption_key,) if caption_key else _CAPTION_KEYS
-        self.captions, self.folder, self.draft = captions, folder, draft
+        self.captions, self.draft = captions, draft
+        self.folder = os.path.expanduser(folder) if folder is not None else None
         self._files: OrderedDict[int, int] = OrderedDict()
         keys: list[str] = []
         places: list[tuple[int, ...]] = []
@@ -359,7 +360,12 @@ class ShardData(CroppedSection):
         )
 
 
-_INDICES = ("*.tar.index.json",)  # that readers keep beside the tars
+_KIND, _INDICES = "set of shards", ("*.tar.index.json",)  # readers keep these beside the tars
+
+
+def check_shards(folder: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Refuse a folder that `write_shards` would refuse; see there."""
+    check_folder(folder, _KIND, force=force, later=_INDICES)
 
 
 def write_shards(
@@ -387,7 +393,7 @@ def write_shards(
     target = Path(folder)
     rest: Iterator[CaptionItem] = iter(items)
     names = []
-    with atomic_folder(target, "set of shards", force=force, later=_INDICES) as aside:
+    with atomic_folder(target, _KIND, force=force, later=_INDICES) as aside:
         for number in itertools.count():
             part = list(itertools.islice(rest, per_shard))
             if not part:

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
 from trifocal.train.engine import Evaluator, Outcome, train
 from trifocal.train.recipe import Recipe, resolve_method
+from trifocal.train.run_folder import Resume, check_run_folder
 from trifocal.train.sources import Data
 from trifocal.tuning import load_model
 from trifocal.tuning.method import Method
@@ -199,19 +200,19 @@ def _named(rows: list[Result]) -> dict[str, float]:
     return {f"{row.task}/{row.metric}": row.value for row in rows}
 
 
-def run(
-    recipe: Recipe, *, resume: Literal["auto", "never"] = "auto", progress: Progress | None = None
-) -> Outcome:
+def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = None) -> Outcome:
     """Train a recipe from start to end (or from where it was interrupted).
 
     Args:
         recipe: What to do.
-        resume: "auto" goes on with a run that is there, "never" refuses to.
+        resume: "auto" goes on with a run that is there, "never" refuses to, "fresh" starts over
+            and keeps the old folder as NAME.old-1.
         progress: Told of every step.
 
     Returns:
         The run folder, with the trained model in `model/`.
     """
+    check_run_folder(Path(recipe.folder), resume)
     _, kind = resolve_method(recipe, METHODS)
     given, wanted = recipe.data.samples, kind.samples
     if given != wanted:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed
@@ -37,6 +37,7 @@ from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, Window
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Methods, Recipe, saved_recipe
+from trifocal.train.run_folder import Resume, check_new, check_run_folder, set_aside
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
 from trifocal.train.stop import StopSignals
@@ -77,7 +78,7 @@ def train(
     recipe: Recipe,
     *,
     evaluators: Mapping[str, Evaluator] | None = None,
-    resume: Literal["auto", "never"] = "auto",
+    resume: Resume = "auto",
     progress: Progress | None = None,
     methods: Methods | None = None,
 ) -> Outcome:
@@ -93,7 +94,8 @@ def train(
         evaluators: Name to a function of the method that returns metrics; called at the end and
             every `recipe.eval_every` steps, on every process.
         resume: "auto" goes on from the last checkpoint in the run folder, if there is one;
-            "never" refuses a folder that holds one.
+            "never" refuses a folder that holds one; "fresh" starts over, and keeps the old folder
+            as NAME.old-1.
         progress: Told of every step, those of an earlier run at once.
         methods: Known methods by name; a run that is older than an option of its method is then
             known to have had that option's default.
@@ -104,6 +106,7 @@ def train(
         NonFiniteLoss: the loss became NaN or infinite.
         Stopped: SIGTERM or Ctrl-C; the run is saved.
     """
+    check_run_folder(Path(recipe.folder), resume)
     run = _Run(method, source, batching, recipe, evaluators or {}, progress or Quiet(), methods)
     try:
         with StopSignals() as signals:
@@ -159,7 +162,7 @@ class _Run:
 
     # -- before and after ---------------------------------------------------------------------
 
-    def begin(self, resume: str) -> None:
+    def begin(self, resume: Resume) -> None:
         """Prepare model and optimizer, take up the last checkpoint, open the log."""
         recipe, accelerator = self.recipe, self.accelerator
         torch.manual_seed(recipe.seed)
@@ -181,7 +184,7 @@ class _Run:
             self.total, self.sharding, self.per_epoch,
         )  # fmt: skip
         self.method.train()
-        if not all(self._gathered([self._claim()])):
+        if not all(self._gathered([self._claim(resume)])):
             raise UserError(
                 f"another process is training in {self.folder}; wait for it, or choose another "
                 "name."
@@ -189,11 +192,8 @@ class _Run:
         steps = self.checkpoints.steps()
         if self._gathered([steps]) != [steps] * accelerator.num_processes:
             raise UserError(f"not all processes see {self.folder}; put it on a shared disk.")
-        if steps and resume == "never":
-            raise UserError(
-                f"{self.folder} already holds a run ({steps[-1]} steps); choose another name, "
-                "or let it go on."
-            )
+        if resume == "never":
+            check_new(self.folder, steps)
         if steps:
             self._take_up(steps[-1])
         if self.main:
@@ -209,10 +209,19 @@ class _Run:
             trained=sum(p.numel() for p in self.module.parameters() if p.requires_grad),
         )  # fmt: skip
 
-    def _claim(self) -> bool:
+    def _claim(self, resume: Resume) -> bool:
         """Keep the run folder to this run until `close`, or until the process ends."""
         if not self.main:
             return True
+        if resume == "fresh" and any(self.folder.glob("*")):
+            if not self._locked():
+                return False
+            self.lock.release()
+            logger.info("the earlier run is now %s", set_aside(self.folder))
+        return self._locked()
+
+    def _locked(self) -> bool:
+        """Return whether nobody else trains in the run folder, and let nobody else in."""
         self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
         try:
             self.lock.acquire()

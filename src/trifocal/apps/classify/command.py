@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from trifocal.apps.answer_files import check_answers
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
@@ -40,10 +41,10 @@ from trifocal.concepts.prompts import PHOTO
 from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.boxes import parse_box
 from trifocal.errors import UserError
-from trifocal.evaluate.records import append_results
+from trifocal.evaluate.records import add_results, check_results
 from trifocal.features.store import default_cache
 from trifocal.progress import Progress
-from trifocal.report.drawing import FORMATS, save_picture
+from trifocal.report.drawing import check_picture, save_picture
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import load_model
 
@@ -99,8 +100,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     check_top(arguments.top)
-    if arguments.out and Path(arguments.out).suffix.lower() in FORMATS:
-        raise UserError(f"--out {arguments.out} is a picture; predictions are .jsonl.")
+    if arguments.out is not None:
+        check_answers(arguments.out, "predictions", "trifocal classify predict")
     listed = _listed(arguments.images, _boxes(arguments))
     with ProgressBars(quiet=arguments.quiet) as bars:
         classifier = _classifier(arguments)
@@ -132,8 +133,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _explain(arguments: argparse.Namespace) -> None:
     check_top(arguments.top)
     out = arguments.out
-    if out and Path(out).suffix.lower() not in FORMATS:
-        raise UserError(f"--out {out} is to be a picture; end it in {', '.join(FORMATS)}.")
+    if out is not None:
+        check_picture(out)
     region = GivenRegion(Path(arguments.image), _boxes(arguments))
     image, boxes = region.open()
     classifier = _classifier(arguments)
@@ -144,15 +145,14 @@ def _explain(arguments: argparse.Namespace) -> None:
     else:
         Console().print(terminal_table(explanation_table(because)))
     if out:
-        try:
-            shown = boxes if region.boxes else ()
-            save_picture(out, explained_picture(image, shown, because, classifier.saved))
-        except OSError as error:
-            raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
+        shown = boxes if region.boxes else ()
+        save_picture(out, explained_picture(image, shown, because, classifier.saved))
         print(f"The picture is in {out}", file=sys.stderr)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.out is not None:
+        check_results(arguments.out)
     examples = read_examples(arguments.folder)
     with ProgressBars(quiet=arguments.quiet) as bars:
         found = _classifier(arguments).evaluate(examples, cache=default_cache(), progress=bars)
@@ -165,8 +165,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for line in evaluation_lines(found):
             print(line)
     if arguments.out:
-        append_results(arguments.out, found.rows)
-        print(f"The rows are in {arguments.out}", file=sys.stderr)
+        added = add_results(arguments.out, found.rows)
+        there = "" if added else ", which held them already"
+        print(f"The rows are in {arguments.out}{there}", file=sys.stderr)
 
 
 def _listed(images: Sequence[str], boxes: tuple[Any, ...]) -> list[ListedRegion]:

@@ -46,8 +46,8 @@ examples:
   trifocal classify predict runs/photos folder --out predictions.jsonl --skip-bad
   trifocal classify predict runs/photos street.jpg --box 40,60,120,80 --json
 
-With --out, the same command goes on where an earlier one was stopped. PICTURES may also be a
-.jsonl list of regions, {"image": "a.jpg", "boxes": [[40, 60, 120, 80]]} on each line.
+With --out of a .jsonl, the same command goes on where an earlier one was stopped. PICTURES may also
+be a .jsonl list of regions, {"image": "a.jpg", "boxes": [[40, 60, 120, 80]]} on each line.
 """
 
 _EXPLAIN = """\
@@ -83,7 +83,9 @@ def add_options(parser: Parser) -> None:
     _box(predict)
     predict.add_argument("--top", type=int, default=3, help="how many classes (default: 3)")
     predict.add_argument("--json", action="store_true", help="print JSON lines")
-    predict.add_argument("--out", metavar="FILE", help="write JSON lines here; can be resumed")
+    predict.add_argument(
+        "--out", metavar="FILE", help="write here (.jsonl, which can be resumed; .json, .csv, .tsv)"
+    )
     predict.add_argument(
         "--skip-bad", action="store_true", help="leave out pictures that cannot be opened"
     )

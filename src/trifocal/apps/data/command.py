@@ -9,10 +9,12 @@ from pathlib import Path
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.negatives import HardNegatives
-from trifocal.composition.negatives.table import prepare_table
+from trifocal.composition.negatives.table import check_table, prepare_table
 from trifocal.composition.negatives.wordnet_files import get_wordnet
 from trifocal.concepts.datasets.coop import DATASETS, check_dataset, read_dataset
 from trifocal.data.captions import read_captions
+from trifocal.data.shards import check_shards, write_shards
+from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
 from trifocal.evaluate.runner import make_job
 from trifocal.progress import counted
@@ -27,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.action == "check":
         return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
-    {"negatives": negatives, "world": world, "wordnet": wordnet}[arguments.what](arguments)
+    {"negatives": negatives, "shards": shards, "world": world, "wordnet": wordnet}[arguments.what](
+        arguments
+    )
     return 0
 
 
@@ -72,6 +76,7 @@ def check_few_shot(datasets: Iterable[str], root: str) -> int:
 
 def negatives(arguments: argparse.Namespace) -> None:
     """Write hard negatives of every caption ahead, as NegCLIP's table."""
+    check_table(arguments.out)
     items = read_captions(arguments.captions, images=arguments.images, split=arguments.split)
     root = Path(arguments.images or Path(arguments.captions).parent)
     pairs = [
@@ -84,6 +89,20 @@ def negatives(arguments: argparse.Namespace) -> None:
         shown = counted(pairs, "hard negatives", bars)
         done = prepare_table(shown, arguments.out, maker, count=arguments.count)
     print(f"{arguments.out}: {done} captions with their hard negatives")
+
+
+def shards(arguments: argparse.Namespace) -> None:
+    """Write captions and their pictures as WebDataset shards."""
+    check_shards(arguments.out, force=arguments.force)
+    if arguments.per_shard < 1:
+        raise UserError(f"--per-shard is {arguments.per_shard}; a shard has at least 1 sample.")
+    items = read_captions(arguments.captions, images=arguments.images, split=arguments.split)
+    with ProgressBars(quiet=arguments.quiet) as bars:
+        shown = counted(items, "samples", bars)
+        paths = write_shards(
+            shown, arguments.out, per_shard=arguments.per_shard, force=arguments.force
+        )
+    print(f"{arguments.out}: {len(items)} samples in {len(paths)} shards")
 
 
 def world(arguments: argparse.Namespace) -> None:
@@ -101,7 +120,7 @@ def world(arguments: argparse.Namespace) -> None:
         referring=part,
         few_shot=max(part // 10, 1),  # 1000 scenes: 20 a class, enough for 16 shots
     )
-    folder = export_world(arguments.out, config)
+    folder = export_world(arguments.out, config, force=arguments.force)
     print(
         f"{folder}: the built-in world as dataset_world.json (Karpathy), sugarcrepe/, "
         "zero_shot/, sherlock/, refcoco/, few_shot/ (CoOp), few_shot_domains/"

@@ -12,6 +12,7 @@ examples:
   trifocal data check sugarcrepe --root sugarcrepe --images coco/val2017
   trifocal data get wordnet
   trifocal data prepare negatives captions.csv --out negatives.tsv
+  trifocal data prepare shards captions.csv --images photos --out shards
   trifocal data prepare world my-world --scenes 1000
 """
 
@@ -30,6 +31,7 @@ def add_options(parser: Parser) -> None:
     prepare = actions.add_parser("prepare", help="write data in the field's formats")
     making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_negatives(making.add_parser("negatives", help="captions → NegCLIP's table of negatives"))
+    _add_shards(making.add_parser("shards", help="captions → WebDataset tars with the pictures"))
     _add_world(making.add_parser("world", help="the built-in world in benchmark formats"))
 
 
@@ -45,9 +47,20 @@ def _add_negatives(parser: Parser) -> None:
     add("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
 
 
+def _add_shards(parser: Parser) -> None:
+    add = parser.add_argument
+    add("captions", help="a caption table, Karpathy or COCO file")
+    add("--out", required=True, help="folder to write")
+    add("--images", help="folder that image paths start from")
+    add("--split", help="part of a Karpathy file")
+    add("--per-shard", type=int, default=10_000, help="samples in a tar (default: %(default)s)")
+    add("--force", action="store_true", help="replace shards that were written there")
+
+
 def _add_world(parser: Parser) -> None:
     add = parser.add_argument
     add("out", help="folder to write")
+    add("--force", action="store_true", help="replace a world that is there")
     add("--scenes", type=int, default=1000, help="to train on (default: %(default)s)")
     add("--tests", type=int, default=250, help="composition tests a subset (default: %(default)s)")
     add("--size", type=int, default=256, help="picture side in pixels (default: %(default)s)")

@@ -15,7 +15,10 @@ from rich.console import Console
 
 from trifocal.apps.demo import composition, concepts, regions
 from trifocal.errors import UserError, nearest
-from trifocal.report.page import Chapter, Facts, Report, write_report
+from trifocal.files import check_folder, is_marked, mark_folder
+from trifocal.report.page import Chapter, Facts, Report, check_report, write_report
+
+_KIND = "tour"
 
 CHAPTERS: dict[str, Callable[[Path, int, Console], Chapter]] = {
     "composition": composition.run,
@@ -75,6 +78,7 @@ def run_demo(chapters: Sequence[str], out: str, *, seeds: int = 1) -> Path:
     console = Console()
     begun = time.perf_counter()
     folder = Path(out)
+    _claim(folder)
     made = [CHAPTERS[name](folder, seeds, console) for name in (chapters or CHAPTERS)]
     report = Report(
         "trifocal on its built-in world",
@@ -90,6 +94,18 @@ def run_demo(chapters: Sequence[str], out: str, *, seeds: int = 1) -> Path:
     for text, command in _NEXT:
         console.print(f"  {text}\n    [cyan]{command}[/cyan]", highlight=False, soft_wrap=True)
     return path
+
+
+def _claim(folder: Path) -> None:
+    """Make a folder the tour's, unless it holds something else.
+
+    Raises:
+        UserError: it does.
+    """
+    if not is_marked(folder, _KIND):
+        check_folder(folder, _KIND)
+        mark_folder(folder, _KIND)
+    check_report(folder / "report.html")
 
 
 def _facts(folder: Path) -> list[tuple[str, str]]:

@@ -82,7 +82,9 @@ def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Pat
         backbone=Backbone(base.name, features.fingerprint, features.shown),
         note="fitted by trifocal demo; the penalty was chosen on validation pictures",
     )
-    save_head(folder, saved, {i: thumbnail(open_image(files[i])) for i in kept_images(labels)})
+    save_head(
+        folder, saved, {i: thumbnail(open_image(files[i])) for i in kept_images(labels)}, force=True
+    )
     return Classifier(load_head(folder, HEADS), features)
 
 

@@ -15,7 +15,12 @@ from trifocal.clip import Clip
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.names import WORLD
-from trifocal.evaluate.records import export_clip_benchmark, read_results
+from trifocal.evaluate.records import (
+    check_records,
+    check_results,
+    export_clip_benchmark,
+    read_results,
+)
 from trifocal.evaluate.runner import Job, evaluate, make_job
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
@@ -34,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: A model, a benchmark or its data cannot be had.
     """
+    _check_targets(arguments)
+    compared = [row for file in arguments.compare for row in read_results(file)]
     settings = parse_settings(arguments.option)
     if arguments.images:
         settings["images"] = str(Path(arguments.images).resolve())
@@ -65,13 +72,24 @@ def run(arguments: argparse.Namespace) -> int:
                 rows += evaluate(model, jobs, name=name, results=arguments.out, progress=bars)
             if name in (names[0], names[-1]):
                 pictured[name] = model
-    compared = [row for file in arguments.compare for row in read_results(file)]
     Console().print(terminal_table(comparison_table([*compared, *rows])))
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
         _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
     return 0
+
+
+def _check_targets(arguments: argparse.Namespace) -> None:
+    """Refuse, before anything is computed, what must not or cannot be written."""
+    if arguments.out is not None:
+        check_results(arguments.out)
+    if arguments.clip_benchmark is not None:
+        check_records(arguments.clip_benchmark)
+    if arguments.report is not None:
+        from trifocal.report.page import check_report
+
+        check_report(arguments.report)
 
 
 def _write_report(
@@ -107,8 +125,9 @@ def _on_photos(jobs: Sequence[Job]) -> bool:
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
-    """Return the models to score."""
-    names = [name for name in arguments.model.split(",") if name]
+    """Return the models to score; a path that is there is one model, whatever commas it has."""
+    whole = Path(arguments.model).exists()
+    names = [arguments.model] if whole else [name for name in arguments.model.split(",") if name]
     if arguments.base and not arguments.interpolate and arguments.base not in names:
         names.insert(0, arguments.base)  # what was gained and lost is seen against the base
     return names

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trifocal.apps.answer_files import check_answers
 from trifocal.apps.device import usable_device
 from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.listed import explain_listed
@@ -23,7 +24,7 @@ from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
 from trifocal.regions.encoder import EmbedsRegions, region_encoder
-from trifocal.report.drawing import FORMATS, save_picture
+from trifocal.report.drawing import check_picture, save_picture
 from trifocal.tuning import load_model
 
 
@@ -46,10 +47,8 @@ def _single(arguments: argparse.Namespace) -> None:
     boxes = tuple(parse_box(text) for text in arguments.box)
     region = Region(*GivenRegion(Path(arguments.image), boxes).open())
     out = arguments.out
-    if out and Path(out).suffix.lower() not in FORMATS:
-        raise UserError(
-            f"--out {out} of a single picture is a picture too; end it in {', '.join(FORMATS)}."
-        )
+    if out is not None:
+        check_picture(out)
     texts = read_bank(arguments.bank)
     with ProgressBars(quiet=arguments.quiet) as bars:
         encoder = _encoder(arguments)
@@ -63,10 +62,7 @@ def _single(arguments: argparse.Namespace) -> None:
     if out:
         note = f"{encoder.name} · {len(bank.texts):,} explanations in {Path(arguments.bank).name}"
         image, shown = region.open()
-        try:
-            save_picture(out, explained_picture(image, shown, found, note))
-        except OSError as error:
-            raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
+        save_picture(out, explained_picture(image, shown, found, note))
         print(f"The picture is in {out}", file=sys.stderr)
 
 
@@ -75,8 +71,8 @@ def _many(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if arguments.box:
         raise UserError("a list of regions holds their boxes itself; leave out --box.")
-    if out and Path(out).suffix.lower() in FORMATS:
-        raise UserError(f"--out {out} is a picture; a list's explanations are .jsonl.")
+    if out is not None:
+        check_answers(out, "a list's explanations", "trifocal explain")
     listed = read_regions(arguments.image)
     texts = read_bank(arguments.bank)
     with ProgressBars(quiet=arguments.quiet) as bars:

@@ -20,8 +20,8 @@ examples:
   trifocal explain regions.jsonl --bank inferences.txt --model runs/rca --out explained.jsonl
 
 A list has a region on each line, {"image": "kitchen.jpg", "boxes": [[40, 60, 120, 80]], "id": "a"},
-paths from its own folder, "boxes" and "id" optional. With --out, the same command goes on where an
-earlier one was stopped.
+paths from its own folder, "boxes" and "id" optional. With --out of a .jsonl, the same command goes
+on where an earlier one was stopped.
 """
 
 
@@ -41,7 +41,10 @@ def add_options(parser: Parser) -> None:
     add("--model", required=True, help="a name, a file, a folder or a run")
     add("--top", type=int, default=5, help="how many (default: %(default)s)")
     add("--json", action="store_true", help="print JSON instead of a table")
-    add("--out", help="also draw the answer (.png, .jpg, .webp); of a list, the file of its lines")
+    add(
+        "--out",
+        help="draw the answer too (.png, .jpg, .webp); of a list: .jsonl, .json, .csv, .tsv",
+    )
     add("--skip-bad", action="store_true", help="of a list, leave out what cannot be opened")
     add_bare_weights(parser)
     add_device(parser)

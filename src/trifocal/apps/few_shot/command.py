@@ -25,11 +25,11 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import FIT, told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary, reference_of
-from trifocal.evaluate.records import read_results
+from trifocal.evaluate.records import check_results, read_results
 from trifocal.metrics.result import Result
 from trifocal.report.few_shot import few_shot_report
 from trifocal.report.few_shot_tables import few_shot_tables
-from trifocal.report.page import write_report
+from trifocal.report.page import check_report, write_report
 from trifocal.report.terminal import terminal_table
 
 
@@ -40,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: A method, a data set or its files cannot be had.
         Stopped: It was interrupted; what was done is in the results file.
     """
+    if arguments.out is not None:
+        check_results(arguments.out)
+    if arguments.report is not None:
+        check_report(arguments.report)
     names = list(HEADS) if arguments.methods == "all" else listed(arguments.methods)
     methods = few_shot_methods(names, HEADS, head_options(arguments.option))
     shots, seeds = numbers(arguments.shots, "--shots", 1), numbers(arguments.seeds, "--seeds", 0)

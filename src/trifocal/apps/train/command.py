@@ -26,9 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.show:
         print(to_yaml(recipe), end="")
         return 0
+    if arguments.fresh and arguments.no_resume:
+        raise UserError("--fresh starts over, --no-resume refuses to; give one of them.")
+    resume = "fresh" if arguments.fresh else "never" if arguments.no_resume else "auto"
     _keep_to(arguments.device)
     with ProgressBars(quiet=arguments.quiet) as bars:
-        resume = "never" if arguments.fresh else "auto"
         outcome = build.run(recipe, resume=resume, progress=bars)
     test = {"regions": "world_regions", "captions": "world"}.get(recipe.data.samples)
     if test is None:

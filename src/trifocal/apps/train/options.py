@@ -27,7 +27,12 @@ def add_options(parser: Parser) -> None:
     recipe = parser.add_argument("recipe", help="a recipe that ships with trifocal, or a YAML file")
     recipe.completer = _recipes  # type: ignore[attr-defined] - where argcomplete looks
     parser.add_argument("--print", action="store_true", dest="show", help="show the full recipe")
-    parser.add_argument("--fresh", action="store_true", help="refuse to resume an earlier run")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over; the earlier run is kept as NAME.old-1"
+    )
+    parser.add_argument(
+        "--no-resume", action="store_true", help="refuse to go on with an earlier run"
+    )
     add_device(parser)
 
 
