@@ -86,6 +86,44 @@ def test_each_epoch_sees_every_sample_once() -> None:
     assert seen[:3] != seen[3:]
 
 
+def batches(recipe: Recipe, count: int) -> list[list[int]]:
+    """The rows of each step."""
+    weights, seen = torch.zeros(1), []
+
+    def loss(x: Tensor, rows: Tensor) -> Tensor:
+        seen.append(rows.tolist())
+        return (weights * x.mean()).sum()
+
+    descend([weights], loss, VIEWS[:count], recipe)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("count", "kept", "dropped"),
+    [
+        (20, [8, 8, 4], [8, 8]),
+        (16, [8, 8], [8, 8]),
+        (13, [8, 5], [8]),
+        (8, [8], [8]),
+        (5, [5], [5]),
+    ],
+)
+def test_the_last_batch_is_dropped_as_by_dassl(
+    count: int, kept: list[int], dropped: list[int]
+) -> None:
+    """A loader with drop_last where the data have a full batch; all of them where they have none."""
+    for drop_last, sizes in ((False, kept), (True, dropped)):
+        recipe = Recipe(3, 8, drop_last=drop_last)
+        assert recipe.steps(count) == len(sizes)
+        assert [len(rows) for rows in batches(recipe, count)] == sizes * 3
+
+
+def test_what_is_dropped_differs_from_epoch_to_epoch() -> None:
+    seen = batches(Recipe(6, 8, drop_last=True), 13)
+    assert len({tuple(sorted(rows)) for rows in seen}) > 3
+    assert {row for rows in seen for row in rows} == set(range(13))
+
+
 def test_views_take_turns() -> None:
     views = torch.arange(3.0)[None, :, None].expand(20, 3, 1)  # a view is its own number
     weights, seen = torch.zeros(1), set()

@@ -37,6 +37,7 @@ class Recipe:
         eps: Of Adam and AdamW.
         momentum: Of SGD.
         schedule: "cosine", "dassl" or "constant".
+        drop_last: Leave out the last, smaller batch of an epoch that has a full one, as Dassl does.
     """
 
     epochs: int = 20
@@ -47,18 +48,19 @@ class Recipe:
     eps: float = 1e-4
     momentum: float = 0.9
     schedule: Literal["cosine", "dassl", "constant"] = "cosine"
+    drop_last: bool = False
 
     def steps(self, count: int) -> int:
         """Return the steps of an epoch over `count` samples; the last may be a smaller one."""
-        return 1 if self.batch is None else math.ceil(count / self.batch)
+        if self.batch is None:
+            return 1
+        full = count // self.batch
+        return full if self.drop_last and full else math.ceil(count / self.batch)
 
     def learning_rate(self, step: int, steps: int, lr: float | None = None) -> float:
-        """Return the learning rate of a step.
+        """Return the learning rate of a step (from 0 on, over all epochs) of `steps` an epoch.
 
-        Args:
-            step: From 0 on, over all epochs.
-            steps: Of one epoch.
-            lr: What the schedule starts from, where that is another than the recipe's.
+        `lr` is what the schedule starts from, where that is another than the recipe's.
         """
         lr = self.lr if lr is None else lr
         if self.schedule == "cosine":
@@ -113,20 +115,21 @@ def descend(
     rates = [group["lr"] for group in groups]
     tensors = [tensor for group in groups for tensor in group["params"]]
     count, several = views.shape[0], views.shape[1]
-    batch, steps = recipe.batch or count, recipe.steps(count)
+    batch, steps = min(recipe.batch or count, count), recipe.steps(count)
+    whole = batch == count
     generator = torch.Generator().manual_seed(seed)
     everything, single = torch.arange(count, device=views.device), views[:, 0]
     step = 0
     for epoch in range(recipe.epochs):
         total = views.new_zeros(())
         # A full batch has no order.
-        order = everything if steps == 1 else _drawn(torch.randperm, count, generator, views)
-        for rows in order.split(batch):
+        order = everything if whole else _drawn(torch.randperm, count, generator, views)
+        for rows in order.split(batch)[:steps]:
             if several > 1:
                 turn = _drawn(_turns(several), len(rows), generator, views)
                 features = views[rows, turn]
             else:
-                features = single if steps == 1 else single[rows]
+                features = single if whole else single[rows]
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = recipe.learning_rate(step, steps, rate)
             optimizer.zero_grad()

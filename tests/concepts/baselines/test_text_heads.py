@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near, rows
 from trifocal.concepts.baselines import CLAP, ZSLP, CLIPAdapter, SSText, TaskRes
 from trifocal.concepts.baselines.clap import multipliers, penalty
+from trifocal.concepts.head import Head
 from trifocal.concepts.rows import long_text
 
 BASE = rows((1.2, 0.9, 0), (0, 1.6, 1.2), (1.2, 0, 1.6))
@@ -80,3 +82,17 @@ def test_ss_text() -> None:
     expected = rows((90.6, 80.8, 0), (0, 27.666666667, 53.333333333), (10.36, 0.48, 14.133333333))
     torch.testing.assert_close(head.classifier_, expected, **EXACT)
     near(head.logits(QUERY), 58.815754149, 93.116640469, 87.087353278)
+
+
+@pytest.mark.parametrize("kind", [TaskRes, ZSLP, CLAP])
+@pytest.mark.parametrize("pictures", [255, 600])
+def test_drop_last_is_a_switch(kind: type[Head], pictures: int) -> None:
+    """Of 600 pictures Dassl's loader makes two batches of 256; of 255 there is one to keep."""
+    generator = torch.Generator().manual_seed(0)
+    support, text = (torch.randn(n, 8, generator=generator) for n in (pictures, 3))
+    labels = torch.arange(pictures) % 3
+    kept, dropped = (
+        kind(epochs=2, drop_last=drop).fit(support, labels, text).logits(support)
+        for drop in (False, True)
+    )
+    assert torch.equal(kept, dropped) == (pictures < 256)

@@ -44,10 +44,13 @@ class ZSLP(Head):
     Attributes:
         lr: Learning rate.
         epochs: Passes over the support.
+        drop_last: Leave out the smaller batch at the end of an epoch, as the released code does
+            (it counts the batches of Dassl's loader). It matters from 257 pictures on.
     """
 
     lr: float = 0.1
     epochs: int = 300
+    drop_last: bool = False
 
     def _fit(self, data: Support) -> None:
         assert data.text is not None
@@ -55,7 +58,9 @@ class ZSLP(Head):
         self.classifier_ = self.text_.clone()
         views = unit(data.views)
         factors = self._multipliers(views, data)
-        recipe = Recipe(self.epochs, 256, self.lr, "sgd", 0.0, schedule="dassl")
+        recipe = Recipe(
+            self.epochs, 256, self.lr, "sgd", 0.0, schedule="dassl", drop_last=self.drop_last
+        )
 
         def loss(x: Tensor, rows: Tensor) -> Tensor:
             logits = self.scale * x @ unit(self.classifier_).T

@@ -4,8 +4,8 @@
 
 with class texts t that are *not* made unit, R from 0 on, and a = 0.5 (1 on Flowers). Trained as
 released: Adam 2e-3 (2e-4 from 1000 classes on, the value of its ImageNet runs), weight decay 5e-4,
-batches of 256, 100 epochs up to 4 shots and 200 above, Dassl's schedule. The "enhanced base", a
-text projection tuned beforehand, is left out.
+batches of 256, 100 epochs up to 4 shots and 200 above, Dassl's schedule (its loader's `drop_last`
+is a switch). The "enhanced base", a text projection tuned beforehand, is left out.
 
 Validation data changes nothing: nothing is searched.
 
@@ -42,11 +42,14 @@ class TaskRes(Head):
         residual_scale: The factor a of the residual.
         lr: Learning rate; None takes the released one.
         epochs: Passes over the support; None takes the released number.
+        drop_last: Leave out the smaller batch at the end of an epoch, as the released code does
+            (Dassl's loader). It matters from 257 pictures on.
     """
 
     residual_scale: float = 0.5
     lr: float | None = None
     epochs: int | None = None
+    drop_last: bool = False
 
     def _fit(self, data: Support) -> None:
         assert data.text is not None
@@ -54,7 +57,9 @@ class TaskRes(Head):
         self.residual_ = torch.zeros_like(self.text_)
         lr = self.lr or (2e-4 if data.classes >= MANY_CLASSES else 2e-3)
         epochs = self.epochs or (100 if data.shots <= 4 else 200)
-        recipe = Recipe(epochs, 256, lr, "adam", 5e-4, eps=1e-8, schedule="dassl")
+        recipe = Recipe(
+            epochs, 256, lr, "adam", 5e-4, eps=1e-8, schedule="dassl", drop_last=self.drop_last
+        )
 
         def loss(x: Tensor, rows: Tensor) -> Tensor:
             return F.cross_entropy(self.scale * x @ self._classifier().T, data.labels[rows])
