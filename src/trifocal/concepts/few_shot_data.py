@@ -47,7 +47,7 @@ class FewShotData(CroppedSection):
             UserError: it is not there, or not in its published form.
         """
         if self.dataset is None:
-            return read_folder(self.path)
+            return read_folder(self.path, most_left_out=self.most_left_out)
         return read_dataset(self.dataset, self.path, missing=self.missing)
 
     def open(self, image_size: tuple[int, int]) -> LabeledPictures:

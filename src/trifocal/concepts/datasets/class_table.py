@@ -25,6 +25,7 @@ from trifocal.data.classes import natural
 from trifocal.data.copies import copies
 from trifocal.data.tables import table_records
 from trifocal.errors import UserError
+from trifocal.tally import MOST_LEFT_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ PART_WORDS = {
 }
 
 
-def read_class_table(file: Path, *, val: float, test: float, seed: int) -> tuple[Path, Split]:
+def read_class_table(
+    file: Path, *, val: float, test: float, seed: int, most_left_out: float = MOST_LEFT_OUT
+) -> tuple[Path, Split]:
     """Read a table.
 
     Args:
@@ -52,6 +55,7 @@ def read_class_table(file: Path, *, val: float, test: float, seed: int) -> tuple
         val: Share of each class for validation, where the table has no parts.
         test: The same for test.
         seed: Of this division.
+        most_left_out: The largest share of pictures that may be left out as copies of others.
 
     Returns:
         The folder that the paths start from, and the parts.
@@ -91,7 +95,8 @@ def read_class_table(file: Path, *, val: float, test: float, seed: int) -> tuple
         return images, Split(names, *parts_made)
     if not split.test:  # as with ImageNet: what is tested on is not selected on
         split = Split(names, split.train, (), split.val)
-    return images, apart(Split(names, split.train, split.val, split.test), images, str(file))
+    split = Split(names, split.train, split.val, split.test)
+    return images, apart(split, images, str(file), most_left_out)
 
 
 def _from_1(rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,7 +16,7 @@ from trifocal.concepts.datasets import fgvc, imagenet
 from trifocal.concepts.datasets.dataset import PARTS, ImageClasses, LabeledImage
 from trifocal.concepts.datasets.folders import read_folder
 from trifocal.concepts.datasets.raw_splits import RAW_SPLITS
-from trifocal.concepts.datasets.split_files import Split, absent, read_split
+from trifocal.concepts.datasets.split_files import Split, absent, check_names, read_split
 from trifocal.concepts.prompts import Protocol, class_name, templates
 from trifocal.errors import UserError, nearest
 from trifocal.metrics.benchmark import Missing, require
@@ -144,9 +144,10 @@ def read_dataset(
             _SPLITS,
         )
     split, images = _read(name, folder), folder / layout.images
-    if name == "imagenet":
+    if name == "imagenet":  # in its list of names, two occur twice
         images = imagenet.images_root(folder)
     else:
+        check_names([class_name(one) for one in split.classnames], split.classnames)
         split = _present(split, images, layout, missing, name)
     return ImageClasses(
         name=name,

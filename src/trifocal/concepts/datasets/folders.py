@@ -21,7 +21,7 @@ from trifocal.data.classes import class_folders, pictures, readable, warn_of_wni
 from trifocal.data.copies import copies
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError
-from trifocal.tally import Tally
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def read_folder(
     test: float = TEST,
     seed: int = 1,
     templates: Sequence[str] = PHOTO,
+    most_left_out: float = MOST_LEFT_OUT,
 ) -> ImageClasses:
     """Read a folder of class folders, a table of pictures, or a folder with a CoOp split file.
 
@@ -52,6 +53,8 @@ def read_folder(
         test: The same for test; every class keeps at least one picture for training.
         seed: Of this division.
         templates: Prompts with "{}" for the class name.
+        most_left_out: The largest share of pictures that may be left out: of kinds that are not
+            read, or copies of those in another part.
 
     Raises:
         UserError: there are no class folders, or one only; a class has no picture; two classes
@@ -61,13 +64,15 @@ def read_folder(
     root = Path(root).expanduser()
     name = root.resolve().stem if root.is_file() else root.resolve().name
     if root.is_file():
-        images, split = read_class_table(root, val=val, test=test, seed=seed)
+        images, split = read_class_table(
+            root, val=val, test=test, seed=seed, most_left_out=most_left_out
+        )
     elif not root.is_dir():
         raise UserError(f"there is no folder {root}; give a folder with one folder per class.")
     elif splits := sorted(root.glob("split_zhou_*.json")):
         images, split = _with_split_file(root, splits)
     else:
-        images, split = root, _class_folders(root, val, test, seed)
+        images, split = root, _class_folders(root, (val, test, seed), most_left_out)
     dataset = ImageClasses(
         name, images, split.classnames, tuple(templates), split.train, split.val, split.test
     )
@@ -76,7 +81,10 @@ def read_folder(
 
 
 def list_classes(
-    folder: Path, labels: dict[str, int] | None = None, relative_to: Path | None = None
+    folder: Path,
+    labels: dict[str, int] | None = None,
+    relative_to: Path | None = None,
+    most_left_out: float = MOST_LEFT_OUT,
 ) -> tuple[list[str], list[LabeledImage]]:
     """List the pictures of a folder's class folders.
 
@@ -84,6 +92,7 @@ def list_classes(
         folder: Holds a folder per class.
         labels: Known labels by folder name; by default the folders are numbered as sorted.
         relative_to: What the paths start from; by default `folder`.
+        most_left_out: The largest share of pictures that may be of kinds that are not read.
 
     Returns:
         The folders' names, and the pictures, sorted.
@@ -92,7 +101,7 @@ def list_classes(
         UserError: a class folder has no picture, or is not in `labels`.
     """
     base, items, names = relative_to or folder, list[LabeledImage](), list[str]()
-    tally = Tally(str(folder), remedy="convert or remove them")
+    tally = Tally(str(folder), most_left_out, "convert or remove them")
     for place in class_folders(folder, tally):
         found = pictures(place, tally)
         tally.use(len(found))
@@ -113,11 +122,11 @@ def list_classes(
     return names, items
 
 
-def _class_folders(root: Path, val: float, test: float, seed: int) -> Split:
+def _class_folders(root: Path, shares: tuple[float, float, int], most_left_out: float) -> Split:
     """Read `root/<class>/...` or `root/train/<class>/...`."""
     parts = _part_folders(root)
     if parts is None:
-        folders, items = list_classes(root)
+        folders, items = list_classes(root, most_left_out=most_left_out)
         if not folders and any(path.suffix.lower() in EXTENSIONS for path in root.iterdir()):
             raise UserError(
                 f"the pictures lie directly in {root}; sort them into one folder per class."
@@ -125,19 +134,19 @@ def _class_folders(root: Path, val: float, test: float, seed: int) -> Split:
         names = _names(folders, root)
         _warn_of_domains(root)
         same = copies([root / item.path for item in items], str(root))
-        return Split(names, *divide(items, val=val, test=test, seed=seed, together=same))
-    folders, train = list_classes(parts["train"], relative_to=root)
+        return Split(names, *divide(items, *shares, together=same))
+    folders, train = list_classes(parts["train"], relative_to=root, most_left_out=most_left_out)
     names = _names(folders, parts["train"])
     labels = {folder: label for label, folder in enumerate(folders)}
     others = {
-        part: list_classes(parts[part], labels, root)[1]
+        part: list_classes(parts[part], labels, root, most_left_out)[1]
         for part in ("val", "test")
         if part in parts
     }
     if "test" not in others and "val" in others:
         others = {"test": others["val"]}
     split = Split(names, train, others.get("val", []), others.get("test", []))
-    return apart(split, root, str(root))
+    return apart(split, root, str(root), most_left_out)
 
 
 def _part_folders(root: Path) -> dict[str, Path] | None:

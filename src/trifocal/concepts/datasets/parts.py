@@ -15,7 +15,7 @@ from trifocal.concepts.datasets.dataset import LabeledImage
 from trifocal.concepts.datasets.split_files import Split
 from trifocal.data.copies import copies
 from trifocal.errors import UserError
-from trifocal.tally import Tally
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 VAL, TEST = 0.2, 0.3
 
@@ -69,7 +69,7 @@ def divide(
     return parts
 
 
-def apart(split: Split, images: Path, source: str) -> Split:
+def apart(split: Split, images: Path, source: str, most_left_out: float = MOST_LEFT_OUT) -> Split:
     """Return a split with stated parts without the copies of what is tested on.
 
     No picture of the training and validation parts has the bytes of a test picture, nor one of the
@@ -79,13 +79,14 @@ def apart(split: Split, images: Path, source: str) -> Split:
         split: The parts.
         images: Folder that the paths start from.
         source: What to call them where copies are left out.
+        most_left_out: The largest share of the pictures that may be such copies.
 
     Raises:
-        UserError: more than 1 % of the pictures are such copies.
+        UserError: more of them are.
     """
     items = [*split.train, *split.val, *split.test]
     part_of = [0] * len(split.train) + [1] * len(split.val) + [2] * len(split.test)
-    tally = Tally(source, remedy="remove them from one of the parts")
+    tally = Tally(source, most_left_out, "remove them from one of the parts")
     order = (2, 0, 1)  # which part keeps a picture: test, train, val
     gone: set[int] = set()
     for group in copies([images / item.path for item in items]):
