@@ -28,7 +28,8 @@ Example:
 Differs from the authors' code: missing negatives are masked (theirs stay in the softmax with
 logit 0; `missing="zero"` restores it), losses gather across processes with gradient, LoRA starts
 at exactly zero, a batch without any negative costs nothing instead of raising, flat similarity
-rows get uniform weights instead of NaN.
+rows get uniform weights instead of NaN, `replace` weighs words by the counts of their own senses
+(the recipe's `negatives.replace_counts` restores theirs).
 """
 
 from __future__ import annotations

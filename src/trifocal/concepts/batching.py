@@ -51,21 +51,17 @@ class ClassBatch:
         return replace(self, pixels=self.pixels.pin_memory(), text=self.text.pin_memory())
 
 
+@dataclass
 class ClassBatching:
-    """How samples become a `ClassBatch`.
+    """How samples become a `ClassBatch`."""
 
-    Args:
-        tokenize: Prompts to a `TextBatch`.
-        transform: PIL image and generator to a uint8 tensor (3, H, W); not asked for tensors.
-        template: A prompt with a place for the class name.
-        flip: Whether half of the pictures, drawn, are mirrored.
-    """
+    tokenize: Tokenize  # prompts to a `TextBatch`
+    # PIL image and generator to a uint8 tensor (3, H, W); not asked for tensors.
+    transform: Transform
+    template: str  # a prompt with a place for the class name
+    flip: bool = False  # whether half of the pictures, drawn, are mirrored
 
-    def __init__(
-        self, tokenize: Tokenize, transform: Transform, template: str, flip: bool = False
-    ) -> None:
-        self.tokenize, self.transform = tokenize, transform
-        self.template, self.flip = template, flip
+    def __post_init__(self) -> None:
         self._classnames: tuple[str, ...] = ()
         self._sentences: list[str] = []
         self._text: Any = None

@@ -139,14 +139,10 @@ def class_shares(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def associate(shares: Tensor, count: int, smoothing: float, column_mass: bool) -> Tensor:
-    """Return the (I, D) association: shares smoothed, then scaled.
+    """Return the (I, D) association: shares (I, D) smoothed, then scaled for `count` images.
 
-    Args:
-        shares: (I, D) rows that sum to 1.
-        count: N, the support images.
-        smoothing: See `discover_visual_concepts`.
-        column_mass: Every column sums to N / D (a class without any concept stays 0 if nothing is
-            smoothed); otherwise all of it sums to N.
+    With `column_mass` every column sums to N / D (a class without any concept stays 0 if nothing
+    is smoothed); otherwise all of it sums to N.
     """
     concepts, classes = shares.shape
     smoothed = (1 - smoothing) * shares + smoothing / classes
@@ -157,17 +153,12 @@ def associate(shares: Tensor, count: int, smoothing: float, column_mass: bool) -
 
 
 def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
-    """Return (I, d) text concepts as weighted sums of support images.
+    """Return (I, d) text concepts (I, d) as weighted sums of support images (N, d), unit rows all.
 
     Ridge regression of each (centered) concept on the centered images: all images take part, with
     positive and negative weights that account for what the images have in common. The softest
     kind of retrieval; what the images cannot express of a text is lost, the gap between the
-    modalities included.
-
-    Args:
-        concepts: (I, d) unit text features.
-        support: (N, d) unit image features.
-        ridge: Penalty on the weights, in mean squared lengths of a centered image.
+    modalities included. `ridge` is in mean squared lengths of a centered image.
     """
     images = support - support.mean(0)
     texts = concepts - concepts.mean(0)
@@ -186,16 +177,10 @@ def reconstruct(concepts: Tensor, support: Tensor, ridge: float) -> Tensor:
 def diagnose(features: Tensor, shares: Tensor, images: Tensor, support: Tensor) -> dict[str, float]:
     """Return what tells a healthy set of visual concepts from a degenerate one.
 
-    Args:
-        features: (I, d) visual concepts.
-        shares: (I, D) of `class_shares`.
-        images: (I, T) support images retrieved.
-        support: (N, d) unit image features.
-
-    Returns:
-        `concepts`, `distinct` (different sets of images), `used_share` (of the support images that
-        some concept retrieved), `empty_classes` (without any concept), `mass_ratio` (largest over
-        mean class mass), `score_mean` and `score_std` (cosines of support images and concepts).
+    `concepts`, `distinct` (different sets of images), `used_share` (of the support images (N, d)
+    that some of the (I, d) concepts retrieved, T each), `empty_classes` (without any concept),
+    `mass_ratio` (largest over mean class mass), `score_mean` and `score_std` (cosines of support
+    images and concepts).
     """
     mass = shares.sum(0)
     sample = support[:: max(1, len(support) // 200)] @ features.T

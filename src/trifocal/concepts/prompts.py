@@ -77,10 +77,8 @@ CLASSNAMES: dict[str, dict[str, str]] = {
 def templates(dataset: str, protocol: Protocol = "tip") -> tuple[str, ...]:
     """Return the prompts of a data set, with "{}" for the class name.
 
-    Args:
-        dataset: Its key; an unknown one gets "a photo of a {}.".
-        protocol: Whose. "tip" (also APE, GDA, LP++), "coop" and "taskres" (also CLAP) differ on
-            ImageNet and its variants only: 7, 1 and 8 templates.
+    An unknown data set gets "a photo of a {}.". Protocols "tip" (also APE, GDA, LP++), "coop" and
+    "taskres" (also CLAP) differ on ImageNet and its variants only: 7, 1 and 8 templates.
 
     Raises:
         UserError: there is no such protocol.

@@ -16,15 +16,11 @@ _NOTHING = 1e-4  # correlation with what is left below which a concept explains 
 
 
 def sparse_code(point: Tensor, concepts: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return which concepts a point is made of, and how much of each.
-
-    Args:
-        point: (d,).
-        concepts: (I, d) unit rows.
-        count: K, concepts at most.
+    """Return which of the concepts (I, d), unit rows, a point (d,) is made of, and how much.
 
     Returns:
-        Their numbers (K',) and non-negative shares (K',), those that hold any, in the order found.
+        The numbers (K',) of `count` concepts at most, and their non-negative shares (K',), those
+        that hold any, in the order found.
     """
     target, atoms = point.cpu().double().numpy(), concepts.cpu().double().numpy()
     chosen: list[int] = []

@@ -11,13 +11,7 @@ from torch import Tensor
 
 
 def correct_at(logits: Tensor, labels: Tensor, k: int = 1) -> Tensor:
-    """Return (N,) float64 in [0, 1]: whether the label is among the k highest logits.
-
-    Args:
-        logits: (N, C).
-        labels: (N,) long.
-        k: How many guesses are allowed.
-    """
+    """Return (N,) float64 in [0, 1]: is the label (N,) among the k highest of the logits (N, C)?"""
     own = logits.gather(1, labels[:, None])
     above = (logits > own).sum(dim=1)
     tied = (logits == own).sum(dim=1)  # itself included

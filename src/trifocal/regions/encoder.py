@@ -59,12 +59,7 @@ class EmbedsRegions(Protocol):
 
 
 class RegionEncoder:
-    """Embeds regions and inferences with a CLIP.
-
-    Args:
-        clip: A Clip (or what embeds like one).
-        prompt: How it is shown a region.
-    """
+    """Embeds regions and inferences with a Clip, or what embeds like one, shown by a prompt."""
 
     def __init__(self, clip: Encoder, prompt: PromptConfig) -> None:
         self.clip, self.prompt = clip, prompt

@@ -65,8 +65,7 @@ def composition_chapter(
 
     Args:
         contenders: The base first; the others are compared with it.
-        title: Heading.
-        lead: What was done and what came out; by default the numbers in a sentence.
+        title, lead: See `Chapter`; by default the lead is the numbers in a sentence.
         shown: Questions with pictures, for the contenders whose model is given.
         mapped: For how many of these the words are mapped, by the base and the featured one.
         featured: Label of the contender that the large numbers are about, by default the last.

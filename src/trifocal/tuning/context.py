@@ -101,8 +101,7 @@ class Context(nn.Module):
     def _before(self, stop: Tensor) -> Tensor:
         """Return (T, M): the position of a text that each vector stands in front of.
 
-        Args:
-            stop: (T, 1) where the full stop is; in a text of no token that is the end of text.
+        A text's full stop is at `stop` (T, 1); in a text of no token that is the end of text.
         """
         stop = stop.clamp(min=1).expand(-1, self.tokens)
         behind = {"end": self.tokens, "middle": self.tokens // 2, "front": 0}[self.position]
@@ -128,10 +127,7 @@ class Context(nn.Module):
 
 
 def attach_context(network: CLIPModel, config: ContextConfig) -> nn.Parameter:
-    """Put a context into the text tower, in place.
-
-    Returns:
-        Its vectors, (M, W) or (D, M, W).
+    """Put a context into the text tower, in place; return its vectors, (M, W) or (D, M, W).
 
     Raises:
         UserError: The tower has no room for it.

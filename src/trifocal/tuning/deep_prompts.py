@@ -65,10 +65,6 @@ class PromptedLayer(GradientCheckpointingLayer):
 
 
 def attach_deep_prompts(network: CLIPModel, config: DeepPromptConfig) -> list[nn.Parameter]:
-    """Put learned tokens in front of every block of the towers that `config` names, in place.
-
-    Returns:
-        The new parameters.
-    """
+    """Put learned tokens in front of every block of some towers, in place; return them."""
     made = replace_blocks(network, config.towers, lambda layer: PromptedLayer(layer, config.tokens))
     return [block.prompts for block in made]

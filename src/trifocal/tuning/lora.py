@@ -107,14 +107,8 @@ class ConvFactors(nn.Module):
 def apply_lora(network: nn.Module, config: LoraConfig) -> nn.Module:
     """Put zero-initialized factors beside the linear layers that `config` names, in place.
 
+    The network is a `transformers.CLIPModel` (or any module with its layer names), and is returned.
     Everything but the factors is frozen, the logit scale included.
-
-    Args:
-        network: A `transformers.CLIPModel` (or any module with its layer names).
-        config: Shape and place.
-
-    Returns:
-        The same module.
     """
     import peft
 
@@ -158,8 +152,7 @@ def _as_published(network: nn.Module, config: LoraConfig) -> None:
 def merge_lora(network: nn.Module) -> nn.Module:
     """Add every update scaling * B A to its weight and remove the factors, in place.
 
-    Returns:
-        The same module, with the layers it had before `apply_lora`.
+    The same module is returned, with the layers it had before `apply_lora`.
     """
     from peft.tuners.lora import LoraLayer
 

@@ -148,14 +148,8 @@ def pair_scores(
 ) -> Tensor:
     """Return (N, 2) cosines of each picture with its caption and with its negative.
 
-    Each distinct picture and each distinct text is encoded once.
-
-    Args:
-        model: A Clip or a method.
-        items: N questions.
-        texts: Their `pair_texts`, if they are tokenized already.
-        batch_size: Pictures in one pass.
-        progress: Told of distinct pictures and texts.
+    Each distinct picture and each distinct text is encoded once; `texts` are the items'
+    `pair_texts`, if they are tokenized already.
     """
     images = encode_images(
         model, [item.image for item in items], batch_size=batch_size, progress=progress
@@ -174,14 +168,10 @@ def pair_texts(items: Sequence[PairItem]) -> list[str]:
 def add_rows(sheet: Sheet, subsets: Sequence[str], own: Tensor, other: Tensor) -> None:
     """Append the rows of subsets, groups and mean, as far as there are items.
 
+    Each of N items has a subset (one of `SUBSETS`), and scores of its caption and its negative.
+
     A group without items (possible when few photos are present) has no row, and the mean exists
     only over all three.
-
-    Args:
-        sheet: Where to.
-        subsets: N names of `SUBSETS`, one an item.
-        own: (N,) scores of the captions.
-        other: (N,) scores of the negatives.
     """
     asked = Counter(subsets)
     correct = _counted(subsets, pair_correct(own, other))

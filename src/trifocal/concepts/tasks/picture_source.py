@@ -8,6 +8,7 @@ embedded once for all tasks, when the first task is asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,75 +33,44 @@ from trifocal.progress import Progress
 Labeled = tuple[Tensor, Tensor]
 
 
+@dataclass(eq=False)
 class PictureSource:
     """Makes the tasks of one data set under one backbone.
-
-    Args:
-        dataset: The pictures.
-        model: A Clip, a method, or another model that embeds as a Clip does. It must not change
-            while the source is used.
-        concepts: Text concepts; None for tasks without them.
-        shifts: Further test sets with the classes of the data set.
-        base_to_new: Fit to the first half of the classes; test on these ("base") and on the
-            others ("new").
-        views: Random views of each support picture; 0 for one view, as in testing.
-        view_scale: Bounds of a random view's share of the picture.
-        order: Of averaging and normalizing the prompts of a class (see `prompts.ensemble`).
-        pad: Repeat support pictures of classes that have too few.
-        val_from: "train" to draw the "few" validation pictures from the training ones, for a data
-            set without validation pictures.
-        cache: Folder of the feature store; None keeps nothing between runs.
-        batch_size: Pictures in one pass.
-        threads: How many pictures are opened at a time.
-        progress: Told of pictures and texts that are embedded.
-        on_bad: What a picture that cannot be read does: "raise", or "skip" with a warning.
 
     Attributes:
         name: Of the data set.
         templates: The prompts of its classes; a backbone trained on classes keeps to its own.
     """
 
-    def __init__(
-        self,
-        dataset: ImageClasses,
-        model: Encoder,
-        *,
-        concepts: Vocabulary | None = None,
-        shifts: Sequence[ShiftedTest] = (),
-        base_to_new: bool = False,
-        views: int = 0,
-        view_scale: tuple[float, float] = (0.5, 1.0),
-        order: Order = "tip",
-        pad: bool = False,
-        val_from: ValFrom = "val",
-        cache: Path | None = None,
-        batch_size: int = 64,
-        threads: int = 4,
-        progress: Progress | None = None,
-        on_bad: OnBad = "raise",
-    ) -> None:
-        if base_to_new and shifts:
+    dataset: ImageClasses
+    model: Encoder  # it must not change while the source is used
+    _: KW_ONLY
+    concepts: Vocabulary | None = None  # text concepts; None for tasks without them
+    shifts: Sequence[ShiftedTest] = ()  # further test sets with the classes of the data set
+    # Fit to the first half of the classes; test on these ("base") and on the others ("new").
+    base_to_new: bool = False
+    views: int = 0  # random ones of each support picture; 0 for one view, as in testing
+    view_scale: tuple[float, float] = (0.5, 1.0)  # bounds of a random view's share of the picture
+    order: Order = "tip"  # of averaging and normalizing the prompts of a class: `prompts.ensemble`
+    pad: bool = False  # repeat support pictures of classes that have too few
+    # "train" draws the "few" validation pictures from the training ones, where there are no others.
+    val_from: ValFrom = "val"
+    cache: Path | None = None  # folder of the feature store; None keeps nothing between runs
+    batch_size: int = 64  # pictures in one pass
+    threads: int = 4  # how many pictures are opened at a time
+    progress: Progress | None = None  # told of pictures and texts that are embedded
+    on_bad: OnBad = "raise"  # or "skip" a picture that cannot be read, with a warning
+
+    def __post_init__(self) -> None:
+        if self.base_to_new and self.shifts:
             raise UserError("base-to-new and shifted tests do not go together; choose one.")
-        self.dataset, self.model, self.concepts = dataset, model, concepts
-        self.shifts, self.base_to_new = shifts, base_to_new
-        self.name, self.views, self.view_scale, self.pad = dataset.name, views, view_scale, pad
-        self.order: Order = order
-        self.val_from: ValFrom = val_from
+        self.name = self.dataset.name
         template = trained_template(self.model)
-        self.templates = (template,) if template else dataset.templates
-        self._options: dict[str, Any] = {
-            "cache": cache,
-            "batch_size": batch_size,
-            "threads": threads,
-            "progress": progress,
-            "on_bad": on_bad,
-        }
-        compute = getattr(model, "fingerprint", None)
-        if cache is not None and compute is not None:
-            self._options["fingerprint"] = compute()
-        labels = range(len(dataset.classnames))
-        self._base, self._new = halves(len(labels)) if base_to_new else (labels, labels)
-        self._progress = progress
+        self.templates = (template,) if template else self.dataset.templates
+        compute = getattr(self.model, "fingerprint", None)
+        self._fingerprint = compute() if self.cache is not None and compute is not None else None
+        labels = range(len(self.dataset.classnames))
+        self._base, self._new = halves(len(labels)) if self.base_to_new else (labels, labels)
         self._known: dict[Any, Any] = {}  # what every task shares
 
     def task(
@@ -151,7 +121,12 @@ class PictureSource:
             views=views,
             view_scale=self.view_scale,
             projected=not before,
-            **self._options,
+            cache=self.cache,
+            batch_size=self.batch_size,
+            threads=self.threads,
+            progress=self.progress,
+            on_bad=self.on_bad,
+            fingerprint=self._fingerprint,
         )
         return made.features, made.kept
 
@@ -215,7 +190,7 @@ class PictureSource:
         if self.concepts is None:
             return None
         if "concepts" not in self._known:
-            made = concept_text(self.model, self.concepts, progress=self._progress)
+            made = concept_text(self.model, self.concepts, progress=self.progress)
             self._known["concepts"] = made
         return self._known["concepts"]
 

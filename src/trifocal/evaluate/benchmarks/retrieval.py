@@ -154,14 +154,7 @@ def score_retrieval(
     batch_size: int = 128,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Return the rows of one retrieval set (see `Retrieval.score`).
-
-    Args:
-        model: A Clip or a method.
-        items: Pictures, texts and ownership.
-        batch_size: Pictures in one pass.
-        progress: Told of distinct pictures and texts.
-    """
+    """Return the rows of one retrieval set (see `Retrieval.score`), of a Clip or a method."""
     protocol = retrieval_protocol(len(items.images), len(items.texts))
     again = (items.account or {}).get("occur_again", 0)
     if again:

@@ -56,14 +56,10 @@ def zero_shot_classifier(
     batch_size: int = 256,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return (C, D) float32 unit vectors, one a class.
+    """Return (C, D) float32 unit vectors, one for each of C names.
 
-    Args:
-        model: A Clip or a method.
-        classnames: C names.
-        templates: Prompts with a place for the name; their embeddings are averaged.
-        batch_size: Most prompts in one pass.
-        progress: Told of every distinct prompt.
+    Templates have a place for the name; the embeddings of a class's prompts are averaged. A pass
+    holds `batch_size` prompts at most.
     """
     texts = [prompts(name, templates) for name in classnames]
     return prompt_classifier(model, texts, batch_size=batch_size, progress=progress)
@@ -249,14 +245,7 @@ def score_classes(
     batch_size: int = 128,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Return the rows of one classification set (see `ZeroShot.score`).
-
-    Args:
-        model: A Clip or a method.
-        items: Pictures, labels, names, templates.
-        batch_size: Pictures in one pass.
-        progress: Told of distinct prompts and pictures.
-    """
+    """Return the rows of one classification set (see `ZeroShot.score`), of a Clip or a method."""
     classes, count = len(items.classnames), len(items.templates)
     protocol = f"{classes} classes, {count} prompt{'s' * (count != 1)} each, mean of prompts"
     again = (items.account or {}).get("occur_again", 0)

@@ -31,13 +31,10 @@ from trifocal.metrics.result import Result
 def keep_answers(
     results: str | os.PathLike[str], row: Result, right: Tensor, labels: Tensor
 ) -> Path:
-    """Write which questions a row got right; return the file.
+    """Write which questions an accuracy's row got right, (n,) in [0, 1]; return the file.
 
-    Args:
-        results: The results file of the row.
-        row: Its accuracy.
-        right: (n,) in [0, 1].
-        labels: (n,) the right answers, by which two rows are seen to be of the same questions.
+    It lies beside the results file of the row. By the right answers `labels` (n,) two rows are
+    seen to be of the same questions.
     """
     path = _file(results, row)
     tensors = {
@@ -58,11 +55,9 @@ def _file(results: str | os.PathLike[str], row: Result) -> Path:
 
 
 class Answers:
-    """Which questions each row got right, read from beside its results file.
+    """Which questions each row got right, read from beside its results file (or files, if any).
 
-    Args:
-        measured: Rows, named as tables name them.
-        results: The files they are from; none where nothing was kept.
+    Rows are named as tables name them.
     """
 
     def __init__(
@@ -129,11 +124,8 @@ def paired_over_strata(
 ) -> Difference:
     """Return the mean over strata of their mean differences, with interval and p-value.
 
-    Args:
-        strata: For each (a data set), the difference of every question.
-        level: Of the interval.
-        samples: Of the bootstrap.
-        seed: Of the bootstrap.
+    A stratum (a data set) has the difference of every question; `samples` and `seed` are of the
+    bootstrap.
     """
     rng = np.random.default_rng(seed)
     means = np.zeros(samples)

@@ -158,9 +158,8 @@ def _mean_over_images(values: np.ndarray, image: np.ndarray) -> float:
 def region_iou(boxes: np.ndarray, region: Sequence[Box]) -> np.ndarray:
     """Return (N,) IoU of N boxes with a region, the union of its own boxes.
 
-    Args:
-        boxes: (N, 4) left, top, width, height.
-        region: One or several boxes; where they overlap, the area counts once.
+    Boxes are (N, 4) left, top, width, height; where those of the region overlap, the area counts
+    once.
     """
     boxes, parts = np.asarray(boxes, dtype=float).reshape(-1, 4), np.asarray(region, dtype=float)
     x = np.unique(np.r_[parts[:, 0], parts[:, 0] + parts[:, 2]])
