@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from trifocal.errors import UserError
 from trifocal.evaluate.records import (
+    add_results,
     append_results,
     clip_benchmark_records,
     export_clip_benchmark,
@@ -140,3 +142,45 @@ def test_exported_files_make_clip_benchmarks_table(tmp_path):
 def test_models_that_differ_only_in_punctuation_do_not_share_a_file(tmp_path):
     rows = [ROWS[2].of("a/b"), ROWS[2].of("a b")]
     assert len(set(export_clip_benchmark(tmp_path, rows))) == 2
+
+
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path):
+    for content in ('{"image": "x"}\n', "notes, without an end", '{"benchmark": 1}\n', "\x00"):
+        path = tmp_path / "mine.jsonl"
+        path.write_text(content)
+        for write in (append_results, add_results, write_results):
+            with pytest.raises(UserError, match="line 1 is no row"):
+                write(path, ROWS)
+        assert path.read_text() == content
+    for name, message in (("a.csv", "end its name in .jsonl"), ("a", "end its name in .jsonl")):
+        with pytest.raises(UserError, match=message):
+            append_results(tmp_path / name, ROWS)
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        append_results(tmp_path / "folder.jsonl", ROWS)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.jsonl", "folder.jsonl"}
+
+
+def test_a_row_is_added_once(tmp_path, caplog):
+    path, cost = tmp_path / "r.jsonl", Result("few_shot", "t", "fit_seconds", 1.5, 3)
+    rows = [*ROWS, cost]
+    assert add_results(path, rows) == len(rows)
+    later = [replace(row, seconds=9.0) for row in ROWS] + [replace(cost, value=2.5)]
+    assert add_results(path, later) == 0
+    assert read_results(path) == rows
+    assert not caplog.records or caplog.records[-1].levelname == "INFO"
+    other = replace(ROWS[0], value=0.25)
+    assert add_results(path, [other, ROWS[1], ROWS[0].of("another")]) == 2
+    assert read_results(path) == [*rows, other, ROWS[0].of("another")]
+    assert "twice now, with different values" in caplog.text
+
+
+def test_records_of_others_are_kept(tmp_path):
+    first = export_clip_benchmark(tmp_path, ROWS)
+    assert export_clip_benchmark(tmp_path, ROWS) == first  # ours are written anew
+    theirs = '{"dataset": "x", "metrics": {"acc1": 0.5}}'
+    first[0].write_text(theirs)
+    again = export_clip_benchmark(tmp_path, ROWS)
+    assert first[0].read_text() == theirs
+    assert again[0].name == f"{first[0].stem}_2.json"
+    assert again[1:] == first[1:]

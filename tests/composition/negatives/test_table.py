@@ -213,3 +213,17 @@ def test_captions_are_parsed_in_batches_and_those_that_are_done_not_at_all(tmp_p
     assert Batches.met == [512, 512, 86]
     prepare_table(many, tmp_path / "plain.tsv", maker())
     assert (tmp_path / "plain.tsv").read_bytes() == (tmp_path / "table.tsv").read_bytes()
+
+
+def test_a_table_that_is_there_is_kept(tmp_path):
+    (tmp_path / "t.tsv").write_text("mine")
+    for write in (
+        lambda path: write_table([], path),
+        lambda path: prepare_table([], path, maker()),
+    ):
+        with pytest.raises(UserError, match="is not replaced"):
+            write(tmp_path / "t.tsv")
+        with pytest.raises(UserError, match=r"end its name in \.tsv"):
+            write(tmp_path / "t.csv")
+    assert (tmp_path / "t.tsv").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["t.tsv"]

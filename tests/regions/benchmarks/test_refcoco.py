@@ -296,6 +296,8 @@ def test_a_pickle_is_refused_and_can_be_converted(root):
         convert_refs(file)
     target = convert_refs(file, unsafe=True)
     assert target == root / "refs(umd).json"
+    with pytest.raises(UserError, match="is not replaced"):
+        convert_refs(file, unsafe=True)
     plain = json.loads(target.read_text())
     assert [one["sentences"] for one in plain] == [one["sentences"] for one in refs()]
     assert RefCoco(refs=target).items(root).questions == RefCoco().items(root).questions

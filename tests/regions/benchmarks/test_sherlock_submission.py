@@ -128,3 +128,14 @@ def test_nothing_large_is_unpacked(tmp_path, monkeypatch):
     faults = check_submission(pack(tmp_path, members()), SIZES)
     assert len(faults) == 4
     assert all("unpacks to more than" in fault for fault in faults)
+
+
+def test_a_submission_replaces_a_submission_alone(tmp_path):
+    file = write_submission(tmp_path, vectors())
+    assert write_submission(tmp_path, vectors()) == file
+    theirs = pack(tmp_path, {"holiday.txt": b"mine"})
+    before = theirs.read_bytes()
+    with pytest.raises(UserError, match="is not replaced"):
+        write_submission(tmp_path, vectors())
+    assert file == theirs
+    assert theirs.read_bytes() == before
