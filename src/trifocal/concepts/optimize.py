@@ -26,28 +26,17 @@ WARMUP = 1e-5  # learning rate of the first epoch in Dassl's schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """How parameters are trained. The defaults are Tip-Adapter-F's.
+    """How parameters are trained. The defaults are Tip-Adapter-F's."""
 
-    Attributes:
-        epochs: Passes over the samples.
-        batch: Samples of a step; None takes all.
-        lr: Learning rate that the schedule starts from.
-        optimizer: "adamw", "adam" or "sgd".
-        weight_decay: Decoupled for AdamW, an L2 term for the others.
-        eps: Of Adam and AdamW.
-        momentum: Of SGD.
-        schedule: "cosine", "dassl" or "constant".
-        drop_last: Leave out the last, smaller batch of an epoch that has a full one, as Dassl does.
-    """
-
-    epochs: int = 20
-    batch: int | None = 256
-    lr: float = 1e-3
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    weight_decay: float = 0.01
-    eps: float = 1e-4
-    momentum: float = 0.9
-    schedule: Literal["cosine", "dassl", "constant"] = "cosine"
+    epochs: int = 20  # passes over the samples
+    batch: int | None = 256  # samples of a step; None takes all
+    lr: float = 1e-3  # learning rate that the schedule starts from
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"  # "adamw", "adam" or "sgd"
+    weight_decay: float = 0.01  # decoupled for AdamW, an L2 term for the others
+    eps: float = 1e-4  # of Adam and AdamW
+    momentum: float = 0.9  # of SGD
+    schedule: Literal["cosine", "dassl", "constant"] = "cosine"  # "cosine", "dassl" or "constant"
+    # Leave out the last, smaller batch of an epoch that has a full one, as Dassl does.
     drop_last: bool = False
 
     def steps(self, count: int) -> int:

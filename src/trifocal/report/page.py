@@ -208,18 +208,12 @@ Block = (
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the report.
+    """A part of the report."""
 
-    Attributes:
-        title: Heading.
-        lead: The paragraph that says what was done and what came out.
-        blocks: What it shows, in order.
-        label: Where the numbers come from, if that must be said ("on the built-in drawn world").
-    """
-
-    title: str
-    lead: str
-    blocks: Sequence[Block]
+    title: str  # heading
+    lead: str  # the paragraph that says what was done and what came out
+    blocks: Sequence[Block]  # what it shows, in order
+    # Where the numbers come from, if that must be said ("on the built-in drawn world").
     label: str = ""
 
     @property
@@ -230,20 +224,14 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it.
+    """All of it."""
 
-    Attributes:
-        title: Heading of the page.
-        summary: What the page is, in a sentence or two.
-        chapters: Its parts.
-        facts: What was run, and in which environment; at the end.
-        next_steps: What to try next, as (text, command).
-    """
-
-    title: str
-    summary: str
-    chapters: Sequence[Chapter]
+    title: str  # heading of the page
+    summary: str  # what the page is, in a sentence or two
+    chapters: Sequence[Chapter]  # its parts
+    # What was run, and in which environment; at the end.
     facts: Sequence[Facts] = field(default_factory=tuple)
+    # What to try next, as (text, command).
     next_steps: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
 

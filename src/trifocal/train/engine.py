@@ -56,18 +56,13 @@ class NonFiniteLoss(UserError):  # noqa: N818 - named after what happened
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """What a run came to."""
 
-    Attributes:
-        folder: The run folder; `model/` in it is the trained model.
-        step: Steps made in all.
-        metrics: The last evaluation, `evaluation/metric` to value.
-        best: Step and value of the best evaluation, if one is monitored.
-    """
-
-    folder: Path
-    step: int
+    folder: Path  # the run folder; `model/` in it is the trained model
+    step: int  # steps made in all
+    # The last evaluation, `evaluation/metric` to value.
     metrics: dict[str, float] = field(default_factory=dict)
+    # Step and value of the best evaluation, if one is monitored.
     best: dict[str, float] | None = None
 
 

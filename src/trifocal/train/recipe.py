@@ -31,58 +31,39 @@ _SECTIONS = {"data": config.kinds_of(Data), "optimizer": config.kinds_of(Optimiz
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The model that training starts from.
+    """The model that training starts from."""
 
-    Attributes:
-        name: A name or a path that `load_clip` knows; not read where `shape` is given.
-        shape: Start from random weights of this shape instead (an empty one is ViT-B-32).
-        fresh_text: Keep the named model's image tower only; draw its text tower anew.
-    """
-
-    name: str = "builtin"
+    name: str = "builtin"  # what `load_clip` knows; not read where `shape` is given
+    # Start from random weights of this shape instead (an empty one is ViT-B-32).
     shape: ClipShape | None = None
-    fresh_text: bool = False
+    fresh_text: bool = False  # keep the named model's image tower only; draw its text tower anew
 
 
 @dataclass(frozen=True)
 class NegativesRecipe:
-    """How hard negatives are made (which kinds is the method's own setting).
+    """How hard negatives are made (which kinds is the method's own setting)."""
 
-    Attributes:
-        parser: What reads a caption's grammar.
-        cache: A folder that keeps parses between runs.
-        replace_counts: What `replace` weighs words by: WordNet's counts of each sense, or those
-            of FSC-CLIP's released code, which mixes senses up (see `PublishedWordNet`).
-    """
-
-    parser: str = "auto"
-    cache: str | None = None
+    parser: str = "auto"  # what reads a caption's grammar
+    cache: str | None = None  # a folder that keeps parses between runs
+    # What `replace` weighs words by: WordNet's counts of each sense, or those of FSC-CLIP's
+    # released code, which mixes senses up (see `PublishedWordNet`).
     replace_counts: Literal["senses", "published"] = "senses"
 
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """Warm-up, then half a cosine.
+    """Warm-up, then half a cosine."""
 
-    Attributes:
-        warmup_steps: Steps until the full learning rate.
-        warmup_epochs: Epochs until then, instead of steps.
-        warmup_lr: A constant rate during warm-up; without it the rate rises linearly.
-        final_lr: Where the cosine ends.
-        by_epoch: Change the rate between epochs only, with CoOp's cosine over all of them.
-        epochs: How often the data are seen; not read where `steps` is given.
-        steps: The number of optimizer steps.
-        text_from: The step from which on the text tower learns; until then it stays as it is.
-    """
-
-    warmup_steps: int = 50
-    warmup_epochs: int | None = None
+    warmup_steps: int = 50  # steps until the full learning rate
+    warmup_epochs: int | None = None  # epochs until then, instead of steps
+    # A constant rate during warm-up; without it the rate rises linearly.
     warmup_lr: float | None = None
-    final_lr: float = 0.0
+    final_lr: float = 0.0  # where the cosine ends
+    # Change the rate between epochs only, with CoOp's cosine over all of them.
     by_epoch: bool = False
-    epochs: int = 5
-    steps: int | None = None
-    text_from: int = 0
+    epochs: int = 5  # how often the data are seen; not read where `steps` is given
+    steps: int | None = None  # the number of optimizer steps
+    text_from: int = 0  # the step from which on the text tower learns; until then it stays as it is
 
     def __post_init__(self) -> None:
         least = {
@@ -94,66 +75,45 @@ class ScheduleRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run.
+    """A training run."""
 
-    Attributes:
-        name: The run's name; its folder is `output`/`name`.
-        model: What training starts from.
-        method: `{name: ..., **options}`, the options being the fields of the method's config.
-        data: Where samples come from.
-        negatives: How hard negatives are made.
-        optimizer: How gradients become steps.
-        schedule: The length of the run and its learning rate.
-        batch_size: Pictures in one contrastive batch, over all processes together.
-        accumulation: Batches whose gradients are averaged before a step. Each keeps to its own
-            contrasts; `gradient_cache` is what makes one large contrastive batch.
-        gradient_cache: Encode a process's batch in pieces of this many pictures, with the exact
-            gradient of the whole, 0 to encode it in one piece.
-        precision: Of the towers; "auto" takes fp32 on a CPU, bf16 on a GPU that has it, else fp16.
-        sharding: Spread parameters, gradients and optimizer state over all processes (FSDP), for
-            models that one GPU cannot train.
-        gradient_checkpointing: Recompute activations in the backward pass to save memory.
-        compile: Compile the towers' blocks.
-        max_logit_scale: The logit scale's upper bound, as a logarithm (ln 100).
-        clip_grad_norm: Scale gradients down to this norm, null for never.
-        seed: Of data order, draws and dropout.
-        workers: Processes that prepare batches, for each training process.
-        log_every: Steps between two log lines.
-        checkpoint_every: Steps between two checkpoints, 0 for one at the end only.
-        keep: How many of the latest checkpoints stay (the best one stays beside them).
-        eval_every: Steps between two evaluations, 0 for one at the end only.
-        evaluation: The evaluations to make.
-        monitor: The metric that chooses the best checkpoint, `evaluation/metric`.
-        monitor_mode: Whether more or less of it is better.
-        output: The folder for runs.
-    """
-
-    name: str = "run"
-    model: ModelRecipe = field(default_factory=ModelRecipe)
+    name: str = "run"  # the run's name; its folder is `output`/`name`
+    model: ModelRecipe = field(default_factory=ModelRecipe)  # what training starts from
+    # `{name: ..., **options}`, the options being the fields of the method's config.
     method: dict[str, Any] = field(default_factory=lambda: {"name": "finetune"})
-    data: Data = field(default_factory=WorldData)
+    data: Data = field(default_factory=WorldData)  # where samples come from
+    # How hard negatives are made.
     negatives: NegativesRecipe = field(default_factory=NegativesRecipe)
-    optimizer: Optimizer = field(default_factory=AdamWConfig)
+    optimizer: Optimizer = field(default_factory=AdamWConfig)  # how gradients become steps
+    # The length of the run and its learning rate.
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
-    batch_size: int = 256
+    batch_size: int = 256  # pictures in one contrastive batch, over all processes together
+    # Batches whose gradients are averaged before a step. Each keeps to its own contrasts;
+    # `gradient_cache` is what makes one large contrastive batch.
     accumulation: int = 1
+    # Encode a process's batch in pieces of this many pictures, with the exact gradient of the
+    # whole, 0 to encode it in one piece.
     gradient_cache: int = 0
+    # Of the towers; "auto" takes fp32 on a CPU, bf16 on a GPU that has it, else fp16.
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    # Spread parameters, gradients and optimizer state over all processes (FSDP), for models that
+    # one GPU cannot train.
     sharding: Literal["none", "full"] = "none"
+    # Recompute activations in the backward pass to save memory.
     gradient_checkpointing: bool = False
-    compile: bool = False
-    max_logit_scale: float = math.log(100)
-    clip_grad_norm: float | None = None
-    seed: int = 0
-    workers: int = 2
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep: int = 1
-    eval_every: int = 0
-    evaluation: tuple[str, ...] = ()
-    monitor: str | None = None
-    monitor_mode: Literal["max", "min"] = "max"
-    output: str = "runs"
+    compile: bool = False  # compile the towers' blocks
+    max_logit_scale: float = math.log(100)  # the logit scale's upper bound, as a logarithm (ln 100)
+    clip_grad_norm: float | None = None  # scale gradients down to this norm, null for never
+    seed: int = 0  # of data order, draws and dropout
+    workers: int = 2  # processes that prepare batches, for each training process
+    log_every: int = 10  # steps between two log lines
+    checkpoint_every: int = 500  # steps between two checkpoints, 0 for one at the end only
+    keep: int = 1  # how many of the latest checkpoints stay (the best one stays beside them)
+    eval_every: int = 0  # steps between two evaluations, 0 for one at the end only
+    evaluation: tuple[str, ...] = ()  # the evaluations to make
+    monitor: str | None = None  # the metric that chooses the best checkpoint, `evaluation/metric`
+    monitor_mode: Literal["max", "min"] = "max"  # whether more or less of it is better
+    output: str = "runs"  # the folder for runs
 
     def __post_init__(self) -> None:
         least = {

@@ -15,27 +15,16 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word or punctuation mark.
+    """One word or punctuation mark."""
 
-    Attributes:
-        text: as written in the caption.
-        start: offset of its first character in the caption.
-        end: offset after its last character.
-        tag: Penn Treebank tag (`NN`, `NNS`, `VBG`, ...).
-        pos: universal part of speech (`NOUN`, `VERB`, `ADP`, ...).
-        lemma: base form in lower case; the lower-cased text where the parser gives none.
-        dep: label of the dependency on its head; "" where the parser gives none.
-        head: index of its head (the root points at itself); -1 where the parser gives none.
-    """
-
-    text: str
-    start: int
-    end: int
-    tag: str
-    pos: str
-    lemma: str = ""
-    dep: str = ""
-    head: int = -1
+    text: str  # as written in the caption
+    start: int  # offset of its first character in the caption
+    end: int  # offset after its last character
+    tag: str  # penn Treebank tag (`NN`, `NNS`, `VBG`, ...)
+    pos: str  # universal part of speech (`NOUN`, `VERB`, `ADP`, ...)
+    lemma: str = ""  # base form in lower case; the lower-cased text where the parser gives none
+    dep: str = ""  # label of the dependency on its head; "" where the parser gives none
+    head: int = -1  # index of its head (the root points at itself); -1 where the parser gives none
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,16 +40,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Parse:
-    """A parsed caption; it can be written as JSON and read back.
+    """A parsed caption; it can be written as JSON and read back."""
 
-    Attributes:
-        text: the caption, exactly.
-        tokens: its words and punctuation marks in order, without white space.
-        noun_chunks: its base noun phrases ("a small red ball"), in order, disjoint.
-    """
-
-    text: str
-    tokens: tuple[Token, ...]
+    text: str  # the caption, exactly
+    tokens: tuple[Token, ...]  # its words and punctuation marks in order, without white space
+    # its base noun phrases ("a small red ball"), in order, disjoint.
     noun_chunks: tuple[Span, ...] = ()
 
     @property

@@ -45,17 +45,11 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may stand in place of a word: forms, and the running sums of their weights.
+    """What may stand in place of a word: forms, and the running sums of their weights."""
 
-    Attributes:
-        vocabulary: all forms.
-        numbers: the candidates, as numbers in `vocabulary`.
-        sums: running sums of their weights.
-    """
-
-    vocabulary: list[str]
-    numbers: array[int]
-    sums: array[int]
+    vocabulary: list[str]  # all forms
+    numbers: array[int]  # the candidates, as numbers in `vocabulary`
+    sums: array[int]  # running sums of their weights
 
     @classmethod
     def of(cls, weights: Mapping[str, int], vocabulary: Vocabulary) -> Choices:
@@ -91,17 +85,12 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceCandidates:
-    """The elements of a caption that may be replaced.
+    """The elements of a caption that may be replaced."""
 
-    Attributes:
-        text: the caption.
-        elements: first character, one past the last, and choices.
-        slots: candidates in the pool: two for every element that has as many.
-    """
-
-    text: str
+    text: str  # the caption
+    # first character, one past the last, and choices.
     elements: tuple[tuple[int, int, Choices], ...]
-    slots: int
+    slots: int  # candidates in the pool: two for every element that has as many
 
 
 class ChoiceStore(Protocol):

@@ -15,20 +15,13 @@ _DRAWS = 10  # until one differs from the caption
 
 @dataclass(frozen=True, slots=True)
 class ShuffleCandidates:
-    """The pieces of a caption that change places.
+    """The pieces of a caption that change places."""
 
-    Attributes:
-        pieces: each chunk of tokens as it is written.
-        words: the tokens of each chunk.
-        closing: the closing punctuation mark, which is put at a place of its own, or "".
-        marks: the caption's punctuation tokens.
-        original: the caption's tokens without one outer punctuation mark at either end.
-    """
-
-    pieces: tuple[str, ...]
-    words: tuple[tuple[str, ...], ...]
-    closing: str
-    marks: frozenset[str]
+    pieces: tuple[str, ...]  # each chunk of tokens as it is written
+    words: tuple[tuple[str, ...], ...]  # the tokens of each chunk
+    closing: str  # the closing punctuation mark, which is put at a place of its own, or ""
+    marks: frozenset[str]  # the caption's punctuation tokens
+    # the caption's tokens without one outer punctuation mark at either end.
     original: tuple[str, ...]
 
 

@@ -22,15 +22,11 @@ Uniform = Callable[[], float]  # draws from [0, 1), as `numpy.random.Generator.r
 
 @dataclass(frozen=True, slots=True)
 class SwapCandidates:
-    """What can change places in a caption.
+    """What can change places in a caption."""
 
-    Attributes:
-        text: the caption.
-        groups: for each kind of phrase that offers a swap, the character ranges of its spans,
-            left to right. Kinds with fewer than two spans, or with two equal ones, are left out.
-    """
-
-    text: str
+    text: str  # the caption
+    # for each kind of phrase that offers a swap, the character ranges of its spans, left to right.
+    # Kinds with fewer than two spans, or with two equal ones, are left out.
     groups: tuple[tuple[tuple[int, int], ...], ...]
 
 

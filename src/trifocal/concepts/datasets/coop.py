@@ -31,19 +31,12 @@ _SPLITS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a data set's files are.
+    """Where a data set's files are."""
 
-    Attributes:
-        folders: Names its folder may have, CoOp's first.
-        images: Folder of the pictures in it.
-        split: CoOp's split file; None for a data set that comes with its own parts.
-        source: Where to get it.
-    """
-
-    folders: tuple[str, ...]
-    images: str
-    split: str | None
-    source: str
+    folders: tuple[str, ...]  # names its folder may have, CoOp's first
+    images: str  # folder of the pictures in it
+    split: str | None  # coOp's split file; None for a data set that comes with its own parts
+    source: str  # where to get it
 
 
 DATASETS: dict[str, Layout] = {
