@@ -237,13 +237,14 @@ def test_names_go_to_numbered_folders_in_natural_order(cases, caplog):
 def test_hidden_pictures_are_left_out_and_said(cases, tiny_clip):
     items = ZeroShot().items(cases / "hidden")
     assert len(items) == 16
-    assert items.account["passed_over"] == {"hidden": 4}
+    assert items.account and items.account["passed_over"] == {"hidden": 4}
     assert score_classes(tiny_clip, items)[0].account == items.account
 
 
 def test_copies_are_said_in_the_row(folder, tiny_clip):
     shutil.copy(folder / "sea_lake" / "0.PNG", folder / "sea_lake" / "again.PNG")
     row = score_classes(tiny_clip, ZeroShot().items(folder))[0]
+    assert row.account is not None
     assert (row.account["occur_again"], row.n) == (1, 7)
     assert "1 of the pictures are copies of others" in row.protocol
 
@@ -253,7 +254,7 @@ def test_pictures_that_are_not_read_are_an_error(folder):
     with pytest.raises(UserError, match=r"1 of 7 .*sea_lake/a.tiff.* the option most_left_out"):
         ZeroShot().items(folder)
     items = ZeroShot(most_left_out=0.5).items(folder)
-    assert items.account["used"] == 6
+    assert items.account and items.account["used"] == 6
 
 
 def test_wordnet_ids_are_named_by_their_list_or_said(tmp_path, caplog):
