@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -44,7 +45,7 @@ def check_results(path: str | os.PathLike[str]) -> None:
         torn = number == len(lines) and (line.startswith(_BEGINS) or _BEGINS.startswith(line))
         try:
             if line.strip() and not torn:
-                _row(line.decode("utf-8"), f"{path}, line {number}")
+                _row(line.decode("utf-8-sig"), f"{path}, line {number}")
         except (UserError, UnicodeDecodeError):
             raise UserError(
                 f"{path} is no results file (line {number} is no row), so nothing is added to it; "
@@ -152,7 +153,13 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
     if not source.is_file():
         raise UserError(f"results file {source} not found; `trifocal eval` writes one")
     rows = []
-    for number, line in enumerate(source.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{source} is not UTF-8 text, so it is no results file.") from None
+    except OSError as error:
+        raise UserError(f"cannot read {source} ({error.strerror}); give another file.") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             rows.append(_row(line, f"{source}, line {number}"))
     return rows
@@ -161,7 +168,7 @@ def read_results(path: str | os.PathLike[str]) -> list[Result]:
 def _row(line: str, where: str) -> Result:
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON ({error}); remove that line") from error
     absent = [name for name in _REQUIRED if not isinstance(data, dict) or name not in data]
     if absent:
@@ -169,7 +176,26 @@ def _row(line: str, where: str) -> Result:
             f"{where} is not a result row: it lacks {', '.join(absent)}; "
             "give a file that `trifocal eval` wrote"
         )
+    odd = [name for name in _FIELDS if name in data and not _suits(name, data[name])]
+    if odd:
+        raise UserError(
+            f"{where} is not a result row: its {odd[0]} is {data[odd[0]]!r:.40}; remove that line"
+        )
     return Result(**{name: data[name] for name in _FIELDS if name in data})
+
+
+def _suits(name: str, value: object) -> bool:
+    """Return whether a field of a row may have a value: texts, numbers (finite ones), an account."""
+    if name in ("benchmark", "task", "metric", "protocol", "model", "version"):
+        return isinstance(value, str)
+    if name == "account":
+        return value is None or isinstance(value, dict)
+    if value is None:
+        return name in ("chance", "seed", "ties")
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if name in ("n", "seed", "ties"):
+        return whole
+    return whole or (isinstance(value, float) and math.isfinite(value))
 
 
 def clip_benchmark_records(rows: Sequence[Result], language: str = "en") -> list[dict[str, Any]]:
