@@ -124,6 +124,16 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_box_format(parser: argparse.ArgumentParser) -> None:
+    """Add what says how --box is written."""
+    parser.add_argument(
+        "--box-format",
+        choices=("xywh", "xyxy", "cxcywh", "normalized"),  # data.box_formats, which is slow to load
+        help="what the numbers of --box are: xyxy for left,top,right,bottom, cxcywh for the center "
+        "and the sides, normalized for shares of the picture (default: xywh)",
+    )
+
+
 def add_bare_weights(parser: Parser) -> None:
     """Add what a file of weights alone does not say of its model."""
     parser.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")

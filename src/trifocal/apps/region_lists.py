@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trifocal.apps.answer_files import LINES, check_answers, write_table
-from trifocal.data.boxes import check_box
-from trifocal.data.images import BadImage
-from trifocal.data.regions import Box, Region
-from trifocal.data.sherlock_files import read_box
+from trifocal.data.box_formats import (
+    BoxFormat,
+    check_format,
+    fault,
+    fits,
+    in_pixels,
+    is_number,
+    read_box,
+)
+from trifocal.data.boxes import check_box, parse_box
+from trifocal.data.images import BadImage, open_stored
+from trifocal.data.keys import check_keys, unique
+from trifocal.data.regions import UNIT, Box, Region
 from trifocal.errors import UserError
 from trifocal.progress import Onward, Progress
 
@@ -34,9 +43,11 @@ class GivenRegion(Region):
 
     Attributes:
         where: Which line says so, for the error message.
+        box_format: What was said of how the boxes are written.
     """
 
     where: str = ""
+    box_format: BoxFormat | None = None
 
     def open(self, draft: int | None = None) -> tuple[Image.Image, tuple[Box, ...]]:
         """Return the picture as RGB, and the boxes in its pixels.
@@ -52,11 +63,57 @@ class GivenRegion(Region):
                 f"{self.where}cannot open the picture {self.image} ({reason}); "
                 "give a whole JPEG, PNG or WebP file."
             ) from None
+        own = self.frame in (None, UNIT)  # the boxes are measured in the picture that is open
+        size = image.size if own else self.frame
         try:
-            checked = tuple(check_box(box, image.size) for box in boxes)
+            for box in boxes if own else self.boxes:
+                stored = None if fits(box, size) or not own else self._stored()
+                check_box(box, size, self.box_format, stored)
         except UserError as error:
             raise UserError(f"{self.where}{error}") from None
-        return image, checked or ((0.0, 0.0, float(image.width), float(image.height)),)
+        return image, boxes or ((0.0, 0.0, float(image.width), float(image.height)),)
+
+    def _stored(self) -> tuple[int, int] | None:
+        """Return width and height of the picture in its file, before EXIF turns it."""
+        return open_stored(self.image)[1].size if isinstance(self.image, str | Path) else None
+
+
+def given_region(
+    image: Path,
+    boxes: Sequence[Box],
+    box_format: BoxFormat | None = None,
+    frame: tuple[int, int] | None = None,
+    where: str = "",
+) -> GivenRegion:
+    """Return a region as it was written.
+
+    Args:
+        image: The picture.
+        boxes: Left, top, width and height, as `read_box` or `parse_box` return them.
+        box_format: What was said of how they are written.
+        frame: Width and height that they were measured in, if that was said.
+        where: Which line says so, for the error message.
+
+    Raises:
+        UserError: boxes that were said to be normalized are not.
+    """
+    if box_format == "normalized":
+        wrong = next(filter(None, (fault(box, box_format, UNIT) for box in boxes)), "")
+        if wrong:
+            raise UserError(f"{where}there is a {wrong}; give shares of the picture's sides.")
+        boxes, frame = [in_pixels(box, box_format, frame or UNIT) for box in boxes], frame or UNIT
+    return GivenRegion(image, tuple(boxes), frame, where, box_format)
+
+
+def stated_boxes(texts: Sequence[str], box_format: BoxFormat | None) -> tuple[Box, ...]:
+    """Return the boxes of a command line: --box, and --box-format, which says how it is written.
+
+    Raises:
+        UserError: a box cannot be read, or there is none that a format could be of.
+    """
+    if box_format and not texts:
+        raise UserError("--box-format says how --box is written, and there is none; leave it out.")
+    return tuple(parse_box(text, box_format) for text in texts)
 
 
 Record = dict[str, Any]
@@ -69,7 +126,7 @@ class ListedRegion:
 
     Attributes:
         region: What is asked about.
-        facts: What the line says ("id", "image", "boxes"), as the output repeats it.
+        facts: What the line says of what is asked about, as the output repeats it.
     """
 
     region: GivenRegion
@@ -91,16 +148,22 @@ class Asked:
     settings: str
 
 
+_FACTS = ("id", "image", "boxes", "box_format", "width", "height")
+_KEYS = (*_FACTS, "label")  # which only labeled lists need; others may have it
+
+
 def region_key(facts: Record) -> str:
     """Return what tells whether an output line is about a listed region."""
-    return json.dumps([facts.get(name) for name in ("id", "image", "boxes")])
+    return json.dumps([facts.get(name) for name in _FACTS])
 
 
 def read_regions(path: str | os.PathLike[str]) -> list[ListedRegion]:
     """Read a list of regions: {"image": path, "boxes": [[x, y, w, h], …], "id": …} a line.
 
     A relative path starts from the list's folder; no boxes mean the whole picture; "id" may be
-    left out. A line that says the same again is left out.
+    left out. A line that says the same again is left out. Boxes are in pixels of the picture as it
+    is shown (EXIF orientation applied), unless "width" and "height" say in which they were
+    measured, or "box_format" that they are something else (see `data.box_formats`).
 
     Raises:
         UserError: the file is missing or empty, or a line is not like that.
@@ -129,23 +192,47 @@ def parse_region(line: str, file: Path, where: str) -> ListedRegion:
         UserError: the line is not like that.
     """
     try:
-        entry = json.loads(line)
+        entry = json.loads(line, object_pairs_hook=unique)
+        if isinstance(entry, dict):
+            check_keys(entry, _KEYS)
+    except UserError as error:
+        raise UserError(f"{where}{error}") from None
     except (ValueError, RecursionError):
         entry = None
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
         raise UserError(
             f'{where}not like {{"image": "a.jpg", "boxes": [[40, 60, 120, 80]]}}; mend the line.'
         )
-    boxes = entry.get("boxes") or []
+    named = isinstance(entry.get("id"), str | int) and not isinstance(entry.get("id"), bool)
+    if entry.get("id") is not None and not named:
+        raise UserError(f'{where}the "id" is neither a text nor a whole number; mend the line.')
     try:
+        box_format, frame = check_format(entry.get("box_format")), _frame(entry)
+        boxes = [] if entry.get("boxes") is None else entry["boxes"]
         if not isinstance(boxes, list):
             raise ValueError("has boxes that are no list")
-        read = tuple(read_box(box, empty=True) for box in boxes)
+        if len(boxes) == 4 and all(map(is_number, boxes)):
+            raise ValueError("has one box where a list of boxes belongs, [[x, y, width, height]]")
+        read = tuple(read_box(box, box_format, empty=True) for box in boxes)
+        if not read and (box_format or frame):
+            raise ValueError("says how boxes are written or measured, but has no boxes")
+    except UserError as error:
+        raise UserError(f"{where}{error}") from None
     except ValueError as error:
         raise UserError(f"{where}the region {error}; mend the line.") from None
-    named = isinstance(entry.get("id"), str | int)
-    facts = {**({"id": entry["id"]} if named else {}), "image": entry["image"], "boxes": boxes}
-    return ListedRegion(GivenRegion(file.parent / entry["image"], read, where=where), facts)
+    facts = {name: entry[name] for name in _FACTS if entry.get(name) is not None}
+    region = given_region(file.parent / entry["image"], read, box_format, frame, where)
+    return ListedRegion(region, {**facts, "boxes": boxes})
+
+
+def _frame(entry: Record) -> tuple[int, int] | None:
+    """Return the size of the picture that boxes were measured in, if the line says it."""
+    sides = [entry.get(name) for name in ("width", "height")]
+    if sides == [None, None]:
+        return None
+    if not all(type(side) is int and 0 < side < 1 << 31 for side in sides):
+        raise ValueError('has not both "width" and "height" of a picture, in pixels')
+    return sides[0], sides[1]
 
 
 def answered(

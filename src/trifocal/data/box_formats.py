@@ -106,7 +106,7 @@ def fault(box: Box, box_format: BoxFormat | None, frame: tuple[int, int]) -> str
         box_format: As it was stated.
         frame: Width and height of the picture it was measured in.
     """
-    if box_format is None and max(map(abs, box)) <= 1 and max(frame) > _FEW:
+    if box_format is None and in_shares(box, frame):
         return "box in shares of the picture, not in pixels"
     if box_format == "normalized" and max(map(abs, box)) > 1 + _SLACK:
         return "box of more than the whole, which is not normalized"
@@ -114,6 +114,11 @@ def fault(box: Box, box_format: BoxFormat | None, frame: tuple[int, int]) -> str
     if left >= frame[0] or top >= frame[1] or left + width <= 0 or top + height <= 0:
         return f"box outside the picture of {frame[0]}x{frame[1]} pixels"
     return ""
+
+
+def in_shares(box: Box, frame: tuple[int, int]) -> bool:
+    """Return whether a box must be in shares of its frame: in pixels there would be at most one."""
+    return max(map(abs, box)) <= 1 and max(frame) > _FEW
 
 
 def fits(box: Box, frame: tuple[int, int]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trifocal.data.box_formats import BoxFormat, fits, fits_as_corners, from_format, in_shares
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
 
@@ -17,8 +18,8 @@ _TRIES = 100  # random boxes drawn before the least overlapping one is taken
 _LEAST = 2  # pixels that a side of a clipped box has at least
 
 
-def parse_box(text: str) -> Box:
-    """Read "X,Y,W,H": left, top, width and height in pixels.
+def parse_box(text: str, box_format: BoxFormat | None = None) -> Box:
+    """Read "X,Y,W,H", or another format of four numbers; return left, top, width and height.
 
     Raises:
         UserError: the text is not four numbers.
@@ -30,14 +31,27 @@ def parse_box(text: str) -> Box:
             f"cannot read the box {text!r}; give X,Y,W,H: left, top, width and height in pixels, "
             "such as 40,60,120,80."
         ) from None
-    return left, top, width, height
+    return from_format((left, top, width, height), box_format)
 
 
-def check_box(box: Box, size: tuple[int, int]) -> Box:
-    """Return a box that a user gave for a picture of `size` (width, height), if it makes sense.
+def check_box(
+    box: Box,
+    size: tuple[int, int],
+    box_format: BoxFormat | None = None,
+    stored: tuple[int, int] | None = None,
+) -> Box:
+    """Return a box that a user gave for a picture, if it makes sense.
+
+    Args:
+        box: Left, top, width and height in pixels.
+        size: Width and height of the picture.
+        box_format: What the user said the numbers are; where nothing was said, shares and corners
+            that were taken for sizes are looked out for.
+        stored: Width and height in its file, where EXIF turns it.
 
     Raises:
-        UserError: it has no area, lies wholly outside the picture, or is not finite.
+        UserError: it has no area, lies wholly outside the picture, is not finite, or must have
+            been meant otherwise.
     """
     left, top, width, height = box
     shown = ",".join(f"{number:g}" for number in box)
@@ -45,6 +59,23 @@ def check_box(box: Box, size: tuple[int, int]) -> Box:
         raise UserError(f"the box {shown} holds a number that is not finite; correct it.")
     if width <= 0 or height <= 0:
         raise UserError(f"the box {shown} has no area; give a width and a height above 0.")
+    if box_format is None and in_shares(box, size):
+        raise UserError(
+            f"the box {shown} is in shares of the picture, not in its {size[0]}x{size[1]} pixels; "
+            "give pixels, or state the box format: normalized."
+        )
+    if stored not in (None, size) and fits(box, stored) and not fits(box, size):
+        raise UserError(
+            f"the box {shown} fits the picture only as its file holds it, {stored[0]}x{stored[1]}; "
+            f"EXIF turns it to {size[0]}x{size[1]}: measure the box there, or state the width and "
+            "height that it was measured in, in a list of regions."
+        )
+    if box_format is None and not fits(box, size) and fits_as_corners(box, size):
+        raise UserError(
+            f"the box {shown} (left, top, width, height) ends outside the picture of "
+            f"{size[0]}x{size[1]} pixels, and would not as left, top, right, bottom; state the box "
+            "format: xyxy, or xywh if that is meant."
+        )
     if left >= size[0] or top >= size[1] or left + width <= 0 or top + height <= 0:
         raise UserError(
             f"the box {shown} lies outside the picture of {size[0]}x{size[1]} pixels; "

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from trifocal.data.json_stream import MAX_BYTES
+from trifocal.data.keys import check_keys, unique
 from trifocal.data.sherlock_files import read_instances
 from trifocal.errors import UserError
 from trifocal.features.list_cache import ListCache, facts_key
@@ -41,11 +42,9 @@ class Bank:
     key: str = ""  # a hash of what the features were made from
 
     def best(self, queries: Tensor, top: int) -> tuple[Tensor, Tensor]:
-        """Return the highest cosines and whose they are, each (N, min(top, T)), best first.
+        """Return the highest cosines of (N, D) float32 embeddings of regions, and whose they are.
 
-        Args:
-            queries: (N, D) float32 embeddings of regions.
-            top: How many of each.
+        Both are (N, min(top, T)), the best first.
         """
         scores = torch.empty(len(queries), 0)
         places = torch.empty(len(queries), 0, dtype=torch.long)
@@ -147,7 +146,11 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 def _json_texts(file: Path) -> Iterator[str]:
     for number, line in _lines(file):
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=unique)
+            if isinstance(entry, dict):
+                check_keys(entry, ("text",), slips=True)
+        except UserError as error:
+            raise UserError(f"the bank {file}, line {number}: {error}") from None
         except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):

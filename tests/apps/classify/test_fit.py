@@ -27,7 +27,7 @@ from trifocal.concepts.prompts import class_text
 from trifocal.concepts.support import Support
 from trifocal.concepts.vocabulary import concept_text, load_vocabulary
 from trifocal.data import regions as regions_module
-from trifocal.data.images import open_image
+from trifocal.data.images import open_image, open_stored
 from trifocal.errors import UserError
 from trifocal.features import pictures as pictures_module
 from trifocal.regions.encoder import CONVENTION, region_encoder
@@ -279,13 +279,15 @@ def work_done(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], l
         counted = Counted(getattr(clip.tokenizer, name), texts)
         monkeypatch.setattr(clip.tokenizer, name, counted)
     opened: list[str] = []
-    for module in (regions_module, pictures_module):
+    for module, function in ((regions_module, open_stored), (pictures_module, open_image)):
 
-        def noted(path: Any, *, name: str | None = None, **options: Any) -> Image.Image:
+        def noted(
+            path: Any, *, name: str | None = None, function: Any = function, **options: Any
+        ) -> Any:
             opened.append(name or str(path))
-            return open_image(path, name=name, **options)
+            return function(path, name=name, **options)
 
-        monkeypatch.setattr(module, "open_image", noted)
+        monkeypatch.setattr(module, function.__name__, noted)
     return texts, opened
 
 

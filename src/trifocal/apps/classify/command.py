@@ -31,7 +31,9 @@ from trifocal.apps.region_lists import (
     ListedRegion,
     Record,
     answered,
+    given_region,
     read_regions,
+    stated_boxes,
     write_answers,
 )
 from trifocal.apps.settings import parse_settings
@@ -39,7 +41,7 @@ from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.head_files import FACTS, TENSORS, check_free
 from trifocal.concepts.prompts import PHOTO
 from trifocal.concepts.vocabulary import load_vocabulary
-from trifocal.data.boxes import parse_box
+from trifocal.data.box_formats import BoxFormat
 from trifocal.errors import UserError
 from trifocal.evaluate.records import add_results, check_results
 from trifocal.features.store import default_cache
@@ -102,7 +104,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     check_top(arguments.top)
     if arguments.out is not None:
         check_answers(arguments.out, "predictions", "trifocal classify predict")
-    listed = _listed(arguments.images, _boxes(arguments))
+    listed = _listed(arguments.images, _boxes(arguments), arguments.box_format)
     with ProgressBars(quiet=arguments.quiet) as bars:
         classifier = _classifier(arguments)
 
@@ -135,7 +137,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if out is not None:
         check_picture(out)
-    region = GivenRegion(Path(arguments.image), _boxes(arguments))
+    region = given_region(Path(arguments.image), _boxes(arguments), arguments.box_format)
     image, boxes = region.open()
     classifier = _classifier(arguments)
     because = classifier.explain(region, arguments.about, arguments.top, against=arguments.against)
@@ -170,7 +172,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(f"The rows are in {arguments.out}{there}", file=sys.stderr)
 
 
-def _listed(images: Sequence[str], boxes: tuple[Any, ...]) -> list[ListedRegion]:
+def _listed(
+    images: Sequence[str], boxes: tuple[Any, ...], box_format: BoxFormat | None
+) -> list[ListedRegion]:
     """Return the regions that a command line names: pictures, folders, and lists of regions."""
     lists = [path for path in images if Path(path).suffix.lower() == ".jsonl"]
     if lists and boxes:
@@ -178,13 +182,17 @@ def _listed(images: Sequence[str], boxes: tuple[Any, ...]) -> list[ListedRegion]
     found = [one for path in lists for one in read_regions(path)]
     others = [path for path in images if path not in lists]
     for path in find_pictures(others) if others else []:
-        region = GivenRegion(Path(path), boxes, where=f"{path}: " if boxes else "")
-        found.append(ListedRegion(region, {"image": path, "boxes": [list(box) for box in boxes]}))
+        where = f"{path}: " if boxes else ""
+        region = given_region(Path(path), boxes, box_format, where=where)
+        facts: Record = {"image": path, "boxes": [list(box) for box in boxes]}
+        if box_format == "normalized":
+            facts["box_format"] = box_format
+        found.append(ListedRegion(region, facts))
     return found
 
 
 def _boxes(arguments: argparse.Namespace) -> tuple[Any, ...]:
-    return tuple(parse_box(text) for text in arguments.box)
+    return stated_boxes(arguments.box, arguments.box_format)
 
 
 def _classifier(arguments: argparse.Namespace) -> Classifier:

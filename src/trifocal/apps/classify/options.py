@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_device
+from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device
 
 NAME = "classify"
 SUMMARY = "few-shot classifier from a folder of class folders"
@@ -170,8 +170,10 @@ def _box(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="X,Y,W,H",
-        help="left, top, width and height in pixels (default: the whole picture)",
+        help="left, top, width and height in pixels of the picture as it is shown (default: the "
+        "whole picture)",
     )
+    add_box_format(parser)
 
 
 def _backbone(parser: Parser, *, chosen: bool) -> None:

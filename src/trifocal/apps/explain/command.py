@@ -17,9 +17,8 @@ from trifocal.apps.device import usable_device
 from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.listed import explain_listed
 from trifocal.apps.explain.picture import explained_picture
-from trifocal.apps.region_lists import GivenRegion, read_regions
+from trifocal.apps.region_lists import given_region, read_regions, stated_boxes
 from trifocal.apps.terminal import ProgressBars
-from trifocal.data.boxes import parse_box
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
@@ -44,8 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _single(arguments: argparse.Namespace) -> None:
     """Explain one region; what costs nothing to check comes before the model."""
-    boxes = tuple(parse_box(text) for text in arguments.box)
-    region = Region(*GivenRegion(Path(arguments.image), boxes).open())
+    if arguments.skip_bad:
+        raise UserError("--skip-bad is about a list of regions; leave it out.")
+    boxes = stated_boxes(arguments.box, arguments.box_format)
+    given = given_region(Path(arguments.image), boxes, arguments.box_format)
+    region = Region(*given.open())
     out = arguments.out
     if out is not None:
         check_picture(out)
@@ -69,8 +71,10 @@ def _single(arguments: argparse.Namespace) -> None:
 def _many(arguments: argparse.Namespace) -> None:
     """Explain a list of regions."""
     out = arguments.out
-    if arguments.box:
-        raise UserError("a list of regions holds their boxes itself; leave out --box.")
+    if arguments.box or arguments.box_format:
+        raise UserError(
+            "a list of regions holds their boxes itself; leave out --box and --box-format."
+        )
     if out is not None:
         check_answers(out, "a list's explanations", "trifocal explain")
     listed = read_regions(arguments.image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_device
+from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device
 
 NAME = "explain"
 SUMMARY = "likely explanations of a region of a picture, ranked"
@@ -20,7 +20,8 @@ examples:
   trifocal explain regions.jsonl --bank inferences.txt --model runs/rca --out explained.jsonl
 
 A list has a region on each line, {"image": "kitchen.jpg", "boxes": [[40, 60, 120, 80]], "id": "a"},
-paths from its own folder, "boxes" and "id" optional. With --out of a .jsonl, the same command goes
+paths from its own folder, "boxes" and "id" optional; "box_format" says that boxes are not x, y,
+width, height, and "width" and "height" in what size of picture they were measured. With --out of a .jsonl, the same command goes
 on where an earlier one was stopped.
 """
 
@@ -34,9 +35,10 @@ def add_options(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="X,Y,W,H",
-        help="left, top, width and height in pixels; several boxes together mark one region "
+        help="left, top, width and height in pixels of the picture as it is shown; several boxes together mark one region "
         "(default: the whole picture)",
     )
+    add_box_format(parser)
     add("--bank", required=True, metavar="FILE", help="what to choose from")
     add("--model", required=True, help="a name, a file, a folder or a run")
     add("--top", type=int, default=5, help="how many (default: %(default)s)")
