@@ -8,7 +8,6 @@ import torch
 from tests.concepts.baselines.toy import EXACT, LABELS, QUERY, SUPPORT, TEXT, TEXT_2, near, rows
 from trifocal.concepts.baselines import CLAP, ZSLP, CLIPAdapter, SSText, TaskRes
 from trifocal.concepts.baselines.clap import multipliers, penalty
-from trifocal.concepts.head import Head
 from trifocal.concepts.rows import long_text
 
 BASE = rows((1.2, 0.9, 0), (0, 1.6, 1.2), (1.2, 0, 1.6))
@@ -86,7 +85,7 @@ def test_ss_text() -> None:
 
 @pytest.mark.parametrize("kind", [TaskRes, ZSLP, CLAP])
 @pytest.mark.parametrize("pictures", [255, 600])
-def test_drop_last_is_a_switch(kind: type[Head], pictures: int) -> None:
+def test_drop_last_is_a_switch(kind: type[TaskRes | ZSLP], pictures: int) -> None:
     """Of 600 pictures Dassl's loader makes two batches of 256; of 255 there is one to keep."""
     generator = torch.Generator().manual_seed(0)
     support, text = (torch.randn(n, 8, generator=generator) for n in (pictures, 3))
