@@ -17,7 +17,7 @@ from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
 from trifocal.evaluate.records import read_results
 from trifocal.evaluate.registry import BENCHMARKS
-from trifocal.evaluate.runner import Job, evaluate, make_job
+from trifocal.evaluate.runner import Job, check_effect, evaluate, make_job
 from trifocal.metrics.benchmark import Benchmark, Missing, require
 from trifocal.metrics.result import Result
 
@@ -142,3 +142,10 @@ def test_real_sugarcrepe_rows_whose_photos_are_present(real_data, tmp_path, tiny
     micro = sum(rows[s].value * rows[s].n for s in ("swap_obj", "swap_att"))
     assert rows["swap"].value == pytest.approx(micro / rows["swap"].n)
     assert 0.3 < rows["mean"].value < 0.7  # random weights know nothing
+
+
+def test_a_setting_that_has_no_effect_is_refused_or_said(caplog):
+    with pytest.raises(UserError, match="captions has no effect on world, sugarcrepe"):
+        check_effect(["world", "sugarcrepe"], ["captions"])
+    check_effect(["retrieval", "zero_shot:dtd"], ["captions"])
+    assert "captions is not read by zero_shot:dtd" in caplog.text

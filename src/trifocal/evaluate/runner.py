@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,31 @@ def make_job(name: str, root: str | os.PathLike[str] | None = None, **options: A
     folder = Path(root).expanduser() if root is not None else Path()
     inner = folder / (dataset or kind)
     return Job(BENCHMARKS[kind](**given), inner if inner.is_dir() else folder)
+
+
+def check_effect(names: Sequence[str], options: Iterable[str]) -> None:
+    """Say which of the benchmarks on one command line do not read a setting that was stated.
+
+    Args:
+        names: What `make_job` took.
+        options: Names of settings.
+
+    Raises:
+        UserError: None of them reads it.
+    """
+    for key in options:
+        without = [
+            name
+            for name in names
+            if key not in {field.name for field in fields(BENCHMARKS[name.partition(":")[0]])}
+        ]
+        if without and len(without) == len(names):
+            raise UserError(
+                f"{key} has no effect on {', '.join(without)}, which has no such setting; leave "
+                "it out."
+            )
+        if without:
+            logger.warning("%s is not read by %s", key, ", ".join(without))
 
 
 def evaluate(

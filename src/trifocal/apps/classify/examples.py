@@ -244,7 +244,8 @@ def content_key(region: GivenRegion) -> str:
         raise UserError(
             f"{region.where}cannot open the picture {region.image} ({error.strerror})."
         ) from None
-    return content_hash(content, repr(region.boxes)).hex()[:16]
+    measured = f" in {region.frame}" if region.frame else ""
+    return content_hash(content, repr(region.boxes) + measured).hex()[:16]
 
 
 def find_pictures(paths: Sequence[str]) -> list[str]:

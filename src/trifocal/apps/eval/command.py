@@ -21,7 +21,7 @@ from trifocal.evaluate.records import (
     export_clip_benchmark,
     read_results,
 )
-from trifocal.evaluate.runner import Job, evaluate, make_job
+from trifocal.evaluate.runner import Job, check_effect, evaluate, make_job
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
 from trifocal.report.terminal import terminal_table
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.available_only:
         settings["available_only"] = True
     jobs = [make_job(name, arguments.root, **settings) for name in arguments.benchmarks]
+    check_effect(arguments.benchmarks, settings)
     rows: list[Result] = []
     curves: dict[str, list[CurvePoint]] = {}
     pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report
