@@ -367,3 +367,42 @@ def test_other_pickles(tmp_path, monkeypatch):
     monkeypatch.setattr("trifocal.regions.benchmarks.refs_pickle._MAX_BYTES", 10)
     with pytest.raises(UserError, match="larger than"):
         convert_refs(file, unsafe=True)
+
+
+# -- boxes that mean something else -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["annotations"].append(c["annotations"][0]), "annotation 1 is there twice"),
+        (lambda c: c["images"].append(c["images"][0]), "picture 7 is there twice"),
+        (lambda c: c["images"][0].update(width=0), "picture 7 has no width and height"),
+        (lambda c: c["annotations"][0].update(image_id=8), "is about picture 7, but its annot"),
+        (lambda c: c["annotations"][0].update(bbox=[0.1, 0.1, 0.4, 0.4]), "box in shares"),
+        (lambda c: c["annotations"][0].update(bbox=[90, 1, 4, 4]), "box outside the picture"),
+    ],
+)
+def test_annotations_that_cannot_be_meant(root, edit, message):
+    content = json.loads((root / "instances.json").read_text())
+    edit(content)
+    (root / "instances.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message):
+        RefCoco().items(root)
+
+
+def test_detections_in_another_format(root):
+    corners = {"7": [[1, 1, 21, 21], [30, 20, 50, 55]]}
+    file = root / "detections.json"
+    file.write_text(json.dumps(corners))
+    with pytest.raises(UserError, match="state proposal_format: xyxy"):
+        RefCoco(proposals=file).items(root)
+    stated = RefCoco(proposals=file, proposal_format="xyxy").items(root)
+    assert stated.questions[0].proposals == ((1, 1, 20, 20), (30, 20, 20, 35))
+    file.write_text(json.dumps({"7": [[0.1, 0.5, 0.5, 0.25]]}))
+    with pytest.raises(UserError, match=r"box in shares of the picture.*proposal_format"):
+        RefCoco(proposals=file).items(root)
+    shares = RefCoco(proposals=file, proposal_format="normalized").items(root)
+    assert shares.questions[0].proposals == ((6, 30, 30, 15),)
+    with pytest.raises(UserError, match="none is given"):
+        RefCoco(proposal_format="xyxy").items(root)
