@@ -82,5 +82,9 @@ class Result:
         return replace(self, model=model)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the row as the plain mapping that a results file holds."""
-        return asdict(self)
+        """Return the row as the plain mapping that a results file holds.
+
+        What not every benchmark counts stands in it only where it was counted.
+        """
+        absent = {name for name in ("account", "ties") if getattr(self, name) is None}
+        return {name: value for name, value in asdict(self).items() if name not in absent}
