@@ -285,7 +285,8 @@ def test_classes_from_a_folder_to_new_classes(
             folder = tmp_path / place / name
             folder.mkdir(parents=True)
             for n in range(4):
-                color = tuple(200 * (channel == number) + n for channel in range(3))
+                shade = n + 8 * place.endswith("test")  # no test picture is a copy
+                color = tuple(200 * (channel == number) + shade for channel in range(3))
                 Image.new("RGB", (40, 50), color).save(folder / f"{n}.png")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(

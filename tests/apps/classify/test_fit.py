@@ -234,7 +234,7 @@ def test_selection_is_told_and_kept(work: Path, capsys: pytest.CaptureFixture[st
     assert "chosen inside the support: alpha " in capsys.readouterr().out
     facts = json.loads((work / "new" / "head.json").read_text())
     assert facts["params"]["alpha"] == facts["fitted"]["alpha_"]
-    assert fit(work, "--method", "tip-adapter", "--set", "alpha=0.7") == 0
+    assert fit(work, "--method", "tip-adapter", "--set", "alpha=0.7", "--force") == 0
     assert "chosen inside" not in capsys.readouterr().out
     assert json.loads((work / "new" / "head.json").read_text())["fitted"]["alpha_"] == 0.7
 
