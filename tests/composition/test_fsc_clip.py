@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.train.support import tiny_clip
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.train.support import tiny_clip
 from trifocal.clip import ImageEmbedding, TextEmbedding
 from trifocal.composition import FscClip, FscClipConfig, NegClip, NegClipConfig
 from trifocal.losses import contrastive_loss

@@ -63,8 +63,9 @@ class GivenRegion(Region):
                 f"{self.where}cannot open the picture {self.image} ({reason}); "
                 "give a whole JPEG, PNG or WebP file."
             ) from None
-        own = self.frame in (None, UNIT)  # the boxes are measured in the picture that is open
-        size = image.size if own else self.frame
+        # Without a frame the boxes are measured in the picture that is open.
+        own = self.frame is None or self.frame == UNIT
+        size = image.size if own or self.frame is None else self.frame
         try:
             for box in boxes if own else self.boxes:
                 stored = None if fits(box, size) or not own else self._stored()
@@ -227,12 +228,16 @@ def parse_region(line: str, file: Path, where: str) -> ListedRegion:
 
 def _frame(entry: Record) -> tuple[int, int] | None:
     """Return the size of the picture that boxes were measured in, if the line says it."""
-    sides = [entry.get(name) for name in ("width", "height")]
-    if sides == [None, None]:
+    width, height = entry.get("width"), entry.get("height")
+    if width is None and height is None:
         return None
-    if not all(type(side) is int and 0 < side < 1 << 31 for side in sides):
-        raise ValueError('has not both "width" and "height" of a picture, in pixels')
-    return sides[0], sides[1]
+    if (
+        type(width) is int
+        and type(height) is int
+        and 0 < min(width, height) <= max(width, height) < 1 << 31
+    ):
+        return width, height
+    raise ValueError('has not both "width" and "height" of a picture, in pixels')
 
 
 def answered(

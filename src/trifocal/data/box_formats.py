@@ -176,7 +176,8 @@ class Placed:
     """
 
     def __init__(self, file: object, box_format: BoxFormat | None) -> None:
-        self.file, self.format, self.corners = file, box_format, Corners(file)
+        self.file, self.corners = file, Corners(file)
+        self.format: BoxFormat | None = box_format
 
     def __call__(
         self, boxes: tuple[Box, ...], frame: tuple[int, int], name: str

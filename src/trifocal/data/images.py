@@ -55,7 +55,8 @@ class Stored:
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height of the picture as it is shown."""
-        return self.size[::-1] if self.orientation > 4 else self.size
+        width, height = self.size
+        return (height, width) if self.orientation > 4 else (width, height)
 
 
 def open_image(

@@ -347,7 +347,7 @@ def test_a_backbone_with_pooled_features_alone(work: Path, clip: Clip) -> None:
     for source in ("photos", regions_list(work, 3).name):
         examples = read_examples(work / source)
         fitted = fit_classifier(examples, backbone, vocabulary=vocabulary, views=2)
-        fitted.save(work / "new")
+        fitted.save(work / "new", force=True)
         loaded = load_classifier(work / "new", model=backbone)
         assert loaded.saved.backbone.name == "pooled"
         assert len(loaded.predict(examples.regions[:2])) == 2

@@ -237,7 +237,8 @@ def test_names_go_to_numbered_folders_in_natural_order(cases, caplog):
 def test_hidden_pictures_are_left_out_and_said(cases, tiny_clip):
     items = ZeroShot().items(cases / "hidden")
     assert len(items) == 16
-    assert items.account and items.account["passed_over"] == {"hidden": 4}
+    assert items.account is not None
+    assert items.account["passed_over"] == {"hidden": 4}
     assert score_classes(tiny_clip, items)[0].account == items.account
 
 
@@ -254,7 +255,8 @@ def test_pictures_that_are_not_read_are_an_error(folder):
     with pytest.raises(UserError, match=r"1 of 7 .*sea_lake/a.tiff.* the option most_left_out"):
         ZeroShot().items(folder)
     items = ZeroShot(most_left_out=0.5).items(folder)
-    assert items.account and items.account["used"] == 6
+    assert items.account is not None
+    assert items.account["used"] == 6
 
 
 def test_wordnet_ids_are_named_by_their_list_or_said(tmp_path, caplog):

@@ -179,7 +179,7 @@ class RefCoco:
             best = choose(scores)
             right = best >= 0 and bool(hits[best])
             share = float(hits.mean()) if len(hits) else 0.0
-            tied = np.count_nonzero(scores == scores[best]) > 1 if best >= 0 else False
+            tied = best >= 0 and bool(np.count_nonzero(scores == scores[best]) > 1)
             outcome.setdefault(one.split, []).append((right, bool(hits.any()), share, tied))
         for split, rows in outcome.items():
             right, recall, chance, tied = np.mean(np.array(rows, dtype=float), axis=0)
@@ -239,7 +239,7 @@ class RefCoco:
 
     def _formats(self) -> dict[str, BoxFormat | None]:
         """Return what four numbers are, where that is stated and there are any."""
-        found = {
+        found: dict[str, BoxFormat | None] = {
             "box_format": check_format(self.box_format),
             "proposal_format": check_format(self.proposal_format),
         }
