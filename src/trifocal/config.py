@@ -304,7 +304,9 @@ def _parse(text: str, where: str) -> Any:
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError) as error:
+    except UserError:  # a key given twice
+        raise
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # a number or date that is none
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"

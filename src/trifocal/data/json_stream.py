@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from trifocal.errors import UserError
 MAX_BYTES = 4 << 30  # of a whole file, unpacked
 _MAX_ENTRY = 256 << 20  # characters of one entry
 _CHUNK = 1 << 20
-_SPACE = " \t\n\r"
+_NOT_SPACE = re.compile(r"[^ \t\n\r]")
 _AFTER = frozenset(" \t\n\r,:]}")
 
 
@@ -89,12 +90,10 @@ class _Scanner:
     def peek(self) -> str:
         """Return the next character that is not space, "" at the end."""
         while True:
-            text, at, length = self._text, self._at, len(self._text)
-            while at < length and text[at] in _SPACE:
-                at += 1
-            self._at = at
-            if at < length:
-                return text[at]
+            found = _NOT_SPACE.search(self._text, self._at)
+            self._at = found.start() if found else len(self._text)
+            if found:
+                return found[0]
             if not self._grow():
                 return ""
 
@@ -114,6 +113,8 @@ class _Scanner:
                 continue
             except RecursionError:
                 raise self._fault("too deeply nested") from None
+            except ValueError:  # thousands of digits
+                raise self._fault("a number too long") from None
             # A number that nothing follows in the window may go on: 1 of 12, -0 of -0.5.
             if self._text[end : end + 1] not in _AFTER and self._grow():
                 continue

@@ -160,6 +160,8 @@ def load_recipe(
         UserError: the file cannot be read, or a key or value in it is wrong.
     """
     written = _with_names(config.read_yaml(path) if path is not None else {})
+    if path is not None and not written:
+        raise UserError(f"the recipe {path} is empty; give at least a name, such as `name: mine`.")
     change = _with_names(config.parse_overrides(overrides))
     sections = {**_SECTIONS}
     if methods is not None:

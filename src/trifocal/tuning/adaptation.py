@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from trifocal import config
 from trifocal.clip import Clip, load_clip
 from trifocal.clip.open_clip_backbone import PREFIX, load_open_clip
+from trifocal.clip.weights import as_floats, read_json, read_tensors
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
 
@@ -109,34 +110,46 @@ def _load_adaptation(
 ) -> Clip:
     from trifocal.tuning.surgery import Surgery, merge, operate  # most models have none
 
-    facts = json.loads((folder / "adapter.json").read_text())
+    facts = read_json(folder / "adapter.json") or {}
     if facts.get("format") not in (2, FORMAT):
         raise UserError(
             f"{folder / 'adapter.json'} has format {facts.get('format')!r}; this version reads "
             f"formats 2 and {FORMAT}."
         )
-    surgery = config.build(Surgery, facts["surgery"])
+    try:
+        base_name, fingerprint = str(facts["base"]["name"]), facts["base"]["sha256"]
+        surgery, conventions = config.build(Surgery, facts["surgery"]), dict(facts["conventions"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / 'adapter.json'} is damaged ({error}); train the adaptation again."
+        ) from None
     if facts["format"] == 2 and surgery.adapters is not None:
         surgery = replace(surgery, adapters=replace(surgery.adapters, msha_scale="own"))
     if isinstance(base, Clip):
         clip = base
     else:
-        clip = load_clip(base or str(facts["base"]["name"]), device=device, **options)
-    if clip.fingerprint() != facts["base"]["sha256"] and not force:
+        clip = load_clip(base or base_name, device=device, **options)
+    if clip.fingerprint() != fingerprint and not force:
         raise UserError(
             f"The adaptation in {folder} was trained on other weights than {clip.name!r} has "
-            f"(its base was {facts['base']['name']!r}); give that base, or force it."
+            f"(its base was {base_name!r}); give that base, or force it."
         )
     operate(clip.network, surgery)
-    tensors = load_file(folder / "adapter.safetensors", device=device)
+    tensors = read_tensors(folder / "adapter.safetensors")
+    as_floats(tensors, str(folder / "adapter.safetensors"))
     trained = {n: p for n, p in clip.network.named_parameters() if p.requires_grad}
     if tensors.keys() != trained.keys():
         odd = sorted(tensors.keys() ^ trained.keys())[0]
         raise UserError(f"The adaptation in {folder} does not fit {clip.name!r}: {odd!r} differs.")
     for key, parameter in trained.items():
+        if parameter.shape != tensors[key].shape:
+            raise UserError(
+                f"The adaptation in {folder} does not fit {clip.name!r}: {key!r} is of another "
+                "shape; give the base it was trained on."
+            )
         parameter.data.copy_(tensors[key])
     merge(clip.network, surgery)
     clip.network.requires_grad_(True)
-    clip.conventions = dict(facts["conventions"])
+    clip.conventions = conventions
     clip.name = str(folder)
     return clip.eval()
