@@ -257,3 +257,12 @@ def test_a_broken_adaptation(name: str, how: str, right: Path, tmp_path: Path, c
     damage(tmp_path / "adaptation", name, how)
     said = told("export ! --to transformers --out @/new", right, tmp_path / "adaptation", capsys)
     assert said.splitlines()[-1].startswith("trifocal: ")
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "binary", "list", "table", "deep"])
+def test_a_run_with_a_broken_recipe(how: str, right: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(right / "model", tmp_path / "run" / "model")
+    (tmp_path / "run" / "recipe.yaml").write_text("model: {name: builtin}\n")
+    damage(tmp_path / "run", "recipe.yaml", how)
+    words = "eval ! zero_shot --root @/photos --interpolate 0,1"
+    assert "trifocal: " in told(words, right, tmp_path / "run", capsys)

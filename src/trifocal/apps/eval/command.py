@@ -12,6 +12,7 @@ from trifocal.apps.device import pick_device
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip
+from trifocal.config import read_yaml
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.names import WORLD
@@ -145,11 +146,12 @@ def _load(name: str, arguments: argparse.Namespace) -> Clip:
 
 def _base_of(name: str) -> str:
     """Return the model a run started from, as its recipe says."""
-    import yaml
-
     recipe = Path(name) / "recipe.yaml"
     if not recipe.is_file():
         raise UserError(
             f"{name} is not a run folder, so the model it was tuned from is unknown; give --base."
         )
-    return yaml.safe_load(recipe.read_text())["model"]["name"]
+    model = read_yaml(recipe).get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("name"), str):
+        raise UserError(f"{recipe} does not say what the run started from; give --base.")
+    return model["name"]
