@@ -96,7 +96,10 @@ def test_another_method_keeps_the_options_that_it_has_too(tmp_path):
         (["--data.crop", "[0.5, 2]"], "data.crop is"),
         (["--data.source", "captions"], "set data.path"),
         (["--data.source", "few-shot"], "set data.path"),
-        (["--data.source", "world-few-shot", "--data.shots", "0"], "data.shots is 0, but must be at least 1"),
+        (
+            ["--data.source", "world-few-shot", "--data.shots", "0"],
+            "data.shots is 0, but must be at least 1",
+        ),
         (["--schedule.final_lr=-1"], "schedule.final_lr is -1.0, but must be at least 0"),
     ],
 )

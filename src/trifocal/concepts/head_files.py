@@ -141,7 +141,9 @@ def save_head(
     learned = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     with atomic_folder(folder, _KIND, force=force, older=_FILES) as aside:
         save_file(learned, aside / TENSORS)
-        (aside / FACTS).write_text(_facts(saved, values), encoding="utf-8", errors="backslashreplace")
+        (aside / FACTS).write_text(
+            _facts(saved, values), encoding="utf-8", errors="backslashreplace"
+        )
         (aside / SUPPORT).mkdir()
         for index, picture in sorted(pictures.items()):
             picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
