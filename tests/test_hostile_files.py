@@ -210,7 +210,7 @@ def archive(file: Path, members: dict[str, bytes]) -> Path:
     [
         {"a.json": b"[" + b" " * (1 << 28)},
         {"a.json": b'[{"inputs": {"image": {"url": "' + b"x" * (1 << 28)},
-        {"../../a.json": b"[]"},
+        {"../../escaped.json": b"[]"},
         {"a.txt": b"", "b.txt": b""},
         {},
     ],
@@ -220,4 +220,4 @@ def test_zips(tmp_path: Path, members: dict[str, bytes]) -> None:
     file = archive(tmp_path / "a.zip", members)
     with pytest.raises(UserError):
         read_bank(file)
-    assert not (tmp_path.parent / "a.json").exists()
+    assert not (tmp_path.parent / "escaped.json").exists()

@@ -31,8 +31,6 @@ def test_fields_are_those_of_the_contract():
         "model",
         "seconds",
         "version",
-        "account",
-        "ties",
     }
 
 
