@@ -75,7 +75,7 @@ class HalfPrecision:
             if not cosine >= LEAST_COSINE:  # nor NaN
                 logger.warning(
                     "the %s tower of %s loses its meaning in %s: the least cosine to its float32 "
-                    "embeddings is %.3f; keep it in float32 (--precision fp32)",
+                    "embeddings is %.3f; keep it in float32 (precision: fp32)",
                     tower, clip.name, str(dtype).removeprefix("torch."), cosine,
                 )  # fmt: skip
 

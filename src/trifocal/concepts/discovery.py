@@ -25,7 +25,6 @@ Visual = Literal["reconstruct", "mean", "text", "raw"]
 
 MAX_TOP = 8
 LOW_SHARE = 0.5  # a smaller share of retrieved support images is worth a warning
-GROUNDED = 1.0  # z-score from which a concept's name says something about its images
 
 
 @dataclass(frozen=True)

@@ -252,18 +252,23 @@ def _of_archive(file: Path) -> str:
     return words[2] if words[0] == "trifocal" else ""
 
 
-def _of_json(file: Path) -> str:
+def _marker_in(file: Path) -> dict[str, Any] | None:
+    """Return the marker that a JSON file has among its keys, or None where it has none of ours."""
     content = _json(file)
-    found = _marker_of(content.get("trifocal")) if isinstance(content, dict) else None
+    return _marker_of(content.get("trifocal")) if isinstance(content, dict) else None
+
+
+def _of_json(file: Path) -> str:
+    found = _marker_in(file)
     return "" if found is None else found["kind"]
 
 
 def _of_weights(file: Path) -> str:
     """Weights have no room for a word of ours: the JSON beside them names them and their size."""
-    content = _json(file.with_suffix(".json"))
-    found = _marker_of(content.get("trifocal")) if isinstance(content, dict) else None
-    ours = found is not None and found["files"].get(file.name) == file.stat().st_size
-    return found["kind"] if found is not None and ours else ""
+    found = _marker_in(file.with_suffix(".json"))
+    if found is None or found["files"].get(file.name) != file.stat().st_size:
+        return ""
+    return found["kind"]
 
 
 _PROOFS: dict[str, Callable[[Path], str]] = {
