@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from trifocal.errors import UserError
+from trifocal.world.scene import make_scene
 from trifocal.world.source import WorldCaptions
+from trifocal.world.vocabulary import KINDS
 
 
 def test_sample():
@@ -70,6 +72,27 @@ def test_a_list_goes_from_the_left_or_from_the_top():
         assert (places[0] < places[1]) is (scene.relation(0, 1) in ("left", "above")), text
         checked += 1
     assert checked > 100
+
+
+def test_a_narrow_part_of_the_world():
+    """Ten kinds only, relations in a fifth of the captions; the rest of a scene is as ever."""
+    source = WorldCaptions(size=400, single_share=0.0, kinds=10, relation=0.2)
+    scenes = [source.scene(index) for index in range(400)]
+    assert {thing.kind for scene in scenes for thing in scene.things} == set(KINDS[:10])
+    texts = [source.caption(index, np.random.default_rng(index)) for index in range(400)]
+    relations = ("left of", "right of", "above", "over", "below", "under")
+    related = np.mean([any(word in text for word in relations) for text in texts])
+    everything = WorldCaptions(size=400, single_share=0.0, kinds=10)
+    whole = [everything.caption(index, np.random.default_rng(index)) for index in range(400)]
+    among_all = np.mean([any(word in text for word in relations) for text in whole])
+    assert related == pytest.approx(0.2 * among_all, abs=0.06)
+    assert not {scene.id for scene in scenes} & {make_scene(0, i).id for i in range(400)}
+
+
+@pytest.mark.parametrize("kinds", [0, 25])
+def test_as_many_kinds_as_there_are(kinds):
+    with pytest.raises(UserError, match="1 to 24 kinds"):
+        WorldCaptions(size=1, kinds=kinds).scene(0)
 
 
 def test_an_identifier_names_one_picture():

@@ -109,13 +109,22 @@ def generator(seed: int, split: str, index: int, purpose: int = 0) -> np.random.
     return np.random.Generator(np.random.Philox(entropy))
 
 
-def scene_id(seed: int, index: int, split: str, things: int | None) -> str:
+def scene_id(
+    seed: int, index: int, split: str, things: int | None, kinds: int | None = None
+) -> str:
     """Return the name of a scene; it decides the picture wholly."""
     count = "" if things is None else f"-n{things}"
-    return f"world-{split}-{seed}-{index:07d}{count}"
+    few = "" if kinds is None else f"-k{kinds}"
+    return f"world-{split}-{seed}-{index:07d}{count}{few}"
 
 
-def make_scene(seed: int, index: int, split: str = "train", things: int | None = None) -> Scene:
+def make_scene(
+    seed: int,
+    index: int,
+    split: str = "train",
+    things: int | None = None,
+    kinds: int | None = None,
+) -> Scene:
     """Draw scene `index` of `split`; the same arguments give the same scene at any time.
 
     Args:
@@ -124,12 +133,15 @@ def make_scene(seed: int, index: int, split: str = "train", things: int | None =
         split: "train", "val", "test"; or "novel", whose scenes all show a pair of kind and color
             that the other splits never show.
         things: how many things (1 to 4); None draws 2 to 4.
+        kinds: only the first so many of `KINDS` are there; None for all of them.
 
     Returns:
         The scene. No two of its things share both kind and color, and no boxes overlap.
     """
     if things is not None and not 1 <= things <= 4:
         raise UserError(f"A scene has 1 to 4 things, not {things}.")
+    if kinds is not None and not 1 <= kinds <= len(KINDS):
+        raise UserError(f"The world has 1 to {len(KINDS)} kinds of things, not {kinds}.")
     rng = generator(seed, split, index, purpose=things or 0)
     count = things if things is not None else _choose(THING_COUNTS, rng.random())
     looks: list[tuple[str, str]] = []
@@ -137,11 +149,11 @@ def make_scene(seed: int, index: int, split: str = "train", things: int | None =
         if split == "novel" and not looks:
             pair = _HELD_OUT[rng.integers(len(_HELD_OUT))]
         else:
-            pair = draw_pair(rng)
+            pair = draw_pair(rng, KINDS[:kinds])
         if pair not in looks:
             looks.append(pair)
     found = place_things(looks, rng, ALONE_SIZES if count == 1 else SIZES)
-    return Scene(scene_id(seed, index, split, things), found, *draw_setting(rng))
+    return Scene(scene_id(seed, index, split, things, kinds), found, *draw_setting(rng))
 
 
 def place_things(
@@ -182,10 +194,10 @@ def draw_setting(rng: np.random.Generator) -> tuple[str, str, int]:
     )
 
 
-def draw_pair(rng: np.random.Generator) -> tuple[str, str]:
-    """Draw (kind, color) uniformly from all pairs that are not held out."""
+def draw_pair(rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> tuple[str, str]:
+    """Draw (kind, color) uniformly from all pairs of these kinds that are not held out."""
     while True:
-        pair = KINDS[rng.integers(len(KINDS))], COLOR_NAMES[rng.integers(len(COLOR_NAMES))]
+        pair = kinds[rng.integers(len(kinds))], COLOR_NAMES[rng.integers(len(COLOR_NAMES))]
         if pair not in HELD_OUT:
             return pair
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,8 @@ class WorldCaptions:
     single_share: float = 0.5
     things: int | None = None
     wording: str = "curated"
+    kinds: int | None = None
+    relation: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.single_share <= 1:
@@ -49,6 +51,8 @@ class WorldCaptions:
                 known = ", ".join(table)
                 raise UserError(f"The world has no {name} {value!r}: choose one of {known}.")
         self.habits = HABITS[self.wording]
+        if self.relation is not None:
+            self.habits = replace(self.habits, relation=self.relation)
 
     def __len__(self) -> int:
         return self.size
@@ -59,7 +63,7 @@ class WorldCaptions:
             raise IndexError(index)
         draw_single = generator(self.seed, self.split, index, _SINGLE).random()
         things = 1 if draw_single < self.single_share else self.things
-        return make_scene(self.seed, index, self.split, things)
+        return make_scene(self.seed, index, self.split, things, self.kinds)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """Return the caption that `sample` draws with the same generator, without the picture."""
@@ -87,15 +91,28 @@ class WorldData(CroppedSection):
     # How captions are written: "curated" ones relate things to each other, those of the "web" name
     # a thing or two, a "list" goes through the picture in the order of reading.
     wording: Literal["curated", "web", "list"] = "curated"
+    # Narrower than the world: scenes of its first so many kinds alone (null for all 24), and the
+    # share of captions that relate things to each other (null for the wording's own).
+    kinds: int | None = None
+    relation: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        config.at_least(self, {"size": 1}, "data")
+        config.at_least(self, {"size": 1, "kinds": 1, "relation": 0}, "data")
 
     def open(self, image_size: tuple[int, int]) -> WorldCaptions:
         """Choose the scenes; each is drawn when it is asked for."""
-        split, more = self.split or "train", (self.single_share, self.things, self.wording)
-        return WorldCaptions(split, self.size, image_size, self.seed, *more)
+        return WorldCaptions(
+            self.split or "train",
+            self.size,
+            image_size,
+            self.seed,
+            self.single_share,
+            self.things,
+            self.wording,
+            self.kinds,
+            self.relation,
+        )
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
