@@ -6,7 +6,7 @@ The local losses need patches and tokens beside the pooled vectors; FSC-CLIP (Oh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,28 @@ class ImageEmbedding:
 
     pooled: Tensor
     patches: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def __getitem__(self, rows: slice) -> ImageEmbedding:
+        return self._each(lambda tensor: tensor[rows])
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> ImageEmbedding:
+        """Return the embeddings on `device`."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> ImageEmbedding:
+        """Return the embeddings in page-locked memory (a data loader calls this)."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ImageEmbedding:
+        patches = None if self.patches is None else change(self.patches)
+        return ImageEmbedding(change(self.pooled), patches)
+
+
+# What a batch has of its pictures: (B, 3, H, W) pixels, or what a frozen tower made of them.
+Pictures = Tensor | ImageEmbedding
 
 
 @dataclass

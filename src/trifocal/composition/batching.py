@@ -11,11 +11,13 @@ from torch import Tensor
 
 from trifocal.data.batching import Tokenize, Transform
 from trifocal.data.samples import Sample, Skipped
+from trifocal.data.shown import Showing, stacked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from trifocal.clip import TextBatch
+    from trifocal.clip import ImageEmbedding, TextBatch
+    from trifocal.clip.embeddings import Pictures
 
 Negatives = Callable[[str, "np.random.Generator"], Mapping[str, str | None]]
 
@@ -26,7 +28,7 @@ TABLE = "table"  # the kind of negatives which comes from the caption table itse
 class CaptionBatch:
     """B captioned pictures and M hard negatives of their captions."""
 
-    pixels: Tensor  # (B, 3, H, W) uint8; the model normalizes
+    pixels: Pictures  # (B, 3, H, W) uint8, which the model normalizes; or B embeddings
     text: TextBatch  # B + M rows: the captions, then the negatives, kind by kind, in sample order
     owner: Tensor  # (M,) long, the sample in 0..B-1 a negative belongs to
     kind: Tensor  # (M,) long, which kind of negative it is
@@ -39,7 +41,7 @@ class CaptionBatch:
     @property
     def size(self) -> int:
         """The number of pictures, B."""
-        return self.pixels.shape[0]
+        return len(self.pixels)
 
     def to(self, device: Any, non_blocking: bool = False) -> CaptionBatch:
         """Return the batch with its tensors on `device`."""
@@ -77,17 +79,22 @@ class CaptionBatching:
         if self.negatives is None and set(self.kinds) - {TABLE}:
             raise ValueError(f"negatives of kinds {self.kinds} are wanted, but nothing makes them")
 
+    @property
+    def showing(self) -> Showing:
+        """How a picture becomes pixels."""
+        return Showing(self.transform)
+
     def draw(
         self, sample: Sample, rng: np.random.Generator
-    ) -> tuple[Sample, torch.Tensor, list[str | None]]:
-        """Return the sample, its pixels, and one hard negative a kind.
+    ) -> tuple[Sample, Tensor | ImageEmbedding, list[str | None]]:
+        """Return the sample, its pixels or embedding, and one hard negative a kind.
 
         Negatives are drawn last, so that crops do not depend on them.
         """
-        return sample, self._pixels(sample, rng), self._negatives(sample, rng)
+        return sample, self.showing.shown(sample.image, rng), self._negatives(sample, rng)
 
     def collate(
-        self, drawn: Sequence[tuple[Sample, torch.Tensor, list[str | None]]]
+        self, drawn: Sequence[tuple[Sample, Tensor | ImageEmbedding, list[str | None]]]
     ) -> CaptionBatch:
         """Return the batch: captions first, then the negatives, kind by kind."""
         captions = [sample.caption for sample, _, _ in drawn]
@@ -99,7 +106,7 @@ class CaptionBatching:
                     kinds.append(kind)
                     negatives.append(made[kind])
         return CaptionBatch(
-            pixels=torch.stack([pixels for _, pixels, _ in drawn]),
+            pixels=stacked([pixels for _, pixels, _ in drawn]),
             text=self.tokenize(captions + negatives).trimmed(),
             owner=torch.tensor(owners, dtype=torch.long),
             kind=torch.tensor(kinds, dtype=torch.long),
@@ -107,13 +114,6 @@ class CaptionBatching:
             captions=captions,
             negatives=negatives,
         )
-
-    def _pixels(self, sample: Sample, rng: np.random.Generator) -> torch.Tensor:
-        if isinstance(sample.image, torch.Tensor):
-            return sample.image
-        if self.transform is None:
-            raise ValueError("the source yields PIL images, so a transform is needed")
-        return self.transform(sample.image, rng)
 
     def _negatives(self, sample: Sample, rng: np.random.Generator) -> list[str | None]:
         made: Mapping[str, str | None] = {}

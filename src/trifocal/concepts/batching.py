@@ -13,18 +13,20 @@ from trifocal.data.batching import Tokenize, Transform
 from trifocal.data.classes import prompts
 from trifocal.data.labeled import ClassSample
 from trifocal.data.samples import Skipped
+from trifocal.data.shown import Showing, stacked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from trifocal.clip import TextBatch
+    from trifocal.clip import ImageEmbedding, TextBatch
+    from trifocal.clip.embeddings import Pictures
 
 
 @dataclass
 class ClassBatch:
     """B pictures, each of one of D classes."""
 
-    pixels: Tensor  # (B, 3, H, W) uint8; the model normalizes
+    pixels: Pictures  # (B, 3, H, W) uint8, which the model normalizes; or B embeddings
     text: TextBatch  # D prompts, one a class
     labels: Tensor  # (B,) long, 0..D-1
     ids: list[str]  # B names of samples
@@ -35,7 +37,7 @@ class ClassBatch:
     @property
     def size(self) -> int:
         """The number of pictures, B."""
-        return self.pixels.shape[0]
+        return len(self.pixels)
 
     def to(self, device: Any, non_blocking: bool = False) -> ClassBatch:
         """Return the batch with its tensors on `device`."""
@@ -66,15 +68,18 @@ class ClassBatching:
         self._sentences: list[str] = []
         self._text: Any = None
 
-    def draw(self, sample: ClassSample, rng: np.random.Generator) -> tuple[ClassSample, Tensor]:
-        """Return the sample and its pixels."""
-        image = sample.image
-        pixels = image if isinstance(image, Tensor) else self.transform(image, rng)
-        if self.flip and rng.random() < 0.5:
-            pixels = pixels.flip(-1)
-        return sample, pixels
+    @property
+    def showing(self) -> Showing:
+        """How a picture becomes pixels."""
+        return Showing(self.transform, self.flip)
 
-    def collate(self, drawn: Sequence[tuple[ClassSample, Tensor]]) -> ClassBatch:
+    def draw(
+        self, sample: ClassSample, rng: np.random.Generator
+    ) -> tuple[ClassSample, Tensor | ImageEmbedding]:
+        """Return the sample and its pixels or embedding."""
+        return sample, self.showing.shown(sample.image, rng)
+
+    def collate(self, drawn: Sequence[tuple[ClassSample, Tensor | ImageEmbedding]]) -> ClassBatch:
         """Return the batch; prompts are tokenized when the first one is made."""
         classnames = drawn[0][0].classnames
         if classnames != self._classnames:
@@ -82,7 +87,7 @@ class ClassBatching:
             self._sentences = [one for name in classnames for one in prompts(name, [self.template])]
             self._text = self.tokenize(self._sentences).trimmed()
         return ClassBatch(
-            pixels=torch.stack([pixels for _, pixels in drawn]),
+            pixels=stacked([pixels for _, pixels in drawn]),
             text=self._text,
             labels=torch.tensor([sample.label for sample, _ in drawn], dtype=torch.long),
             ids=[sample.id for sample, _ in drawn],

@@ -20,7 +20,6 @@ from trifocal.concepts.batching import ClassBatch, ClassBatching
 from trifocal.data.batching import Transform
 from trifocal.losses.distributed import mean_over_ranks
 from trifocal.tuning import Encoded, Surgery, TunedClip
-from trifocal.tuning.groups import text_tower
 
 CONVENTION = "classes"  # the key of the prompt among a Clip's conventions
 
@@ -38,13 +37,7 @@ class ClassTuned(TunedClip):
         super().__init__(clip, surgery)
         self.template, self.flip = template, flip
         clip.conventions = {**clip.conventions, CONVENTION: {"template": template}}
-        tower = text_tower(self.named_parameters())
-        self._trains_text = any(parameter.requires_grad for parameter in tower)
         self._known: dict[Any, TextEmbedding] = {}  # of a frozen tower, by ids
-
-    def forward(self, pixels: Tensor, text: TextBatch) -> Encoded:
-        """Encode pictures and class prompts for the objective."""
-        return Encoded(self.clip.encode_image(pixels), self._texts(text), self.clip.logit_scale)
 
     def objective(self, encoded: Encoded, batch: ClassBatch) -> dict[str, Tensor]:
         """Return the single term `cross_entropy`, over the pictures of all processes."""
@@ -57,9 +50,9 @@ class ClassTuned(TunedClip):
         """Return how pictures with classes become batches; `transform` makes inputs of them."""
         return ClassBatching(self.clip.tokenizer, transform, self.template, self.flip)
 
-    def _texts(self, text: TextBatch) -> TextEmbedding:
+    def embed_texts(self, text: TextBatch) -> TextEmbedding:
         """Embed class prompts; a tower that does not learn reads each batch of them once."""
-        if self._trains_text:
+        if self.trains_texts:
             return self.clip.encode_text(text)
         scale = self.clip.network.logit_scale
         key = (text.ids.cpu().numpy().tobytes(), scale.device, scale.dtype)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from trifocal.clip.embeddings import TextBatch
+    from trifocal.clip.embeddings import Pictures, TextBatch
     from trifocal.clip.preprocess import Preprocess
     from trifocal.data.samples import Skipped
 
@@ -27,10 +27,11 @@ Transform = Callable[["Image.Image", "np.random.Generator"], torch.Tensor]
 class Batch(Protocol):
     """What the engine needs of a batch: B samples as pictures (V, 3, H, W) and texts (T rows).
 
+    Where a frozen tower saw the pictures before, their embeddings stand for them.
     Objectives decide what the rows are; V and T may each be any multiple of B and more.
     """
 
-    pixels: torch.Tensor
+    pixels: Pictures
     text: TextBatch
     ids: list[str]
     skipped: list[Skipped]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from trifocal.clip.embeddings import ImageEmbedding
+
 
 @dataclass
 class ClassSample:
@@ -21,13 +23,14 @@ class ClassSample:
 
     Attributes:
         id: Names the sample in logs and error messages.
-        image: A PIL image, still to be cropped, or a ready uint8 tensor (3, H, W).
+        image: A PIL image, still to be cropped, a ready uint8 tensor (3, H, W), or what a frozen
+            tower made of it, an embedding of one row.
         label: The number of its class.
         classnames: The names of all classes, the same for all samples of a source.
     """
 
     id: str
-    image: Image.Image | Tensor
+    image: Image.Image | Tensor | ImageEmbedding
     label: int
     classnames: tuple[str, ...]
 

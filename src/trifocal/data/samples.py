@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from trifocal.clip.embeddings import ImageEmbedding
+
 Samples = Literal["captions", "regions", "classes"]  # what a source has, and a method learns from
 
 
@@ -23,13 +25,14 @@ class Sample:
 
     Attributes:
         id: Names the sample in logs and error messages.
-        image: A PIL image, still to be cropped, or a ready uint8 tensor (3, H, W).
+        image: A PIL image, still to be cropped, a ready uint8 tensor (3, H, W), or what a frozen
+            tower made of it, an embedding of one row.
         caption: The sentence that goes with it.
         negatives: Hard negatives written ahead for this caption, if its table has any.
     """
 
     id: str
-    image: Image.Image | Tensor
+    image: Image.Image | Tensor | ImageEmbedding
     caption: str
     negatives: tuple[str, ...] = ()
 

@@ -102,7 +102,7 @@ def _total(terms: Terms) -> Tensor:
     return torch.stack([term.float() for term in terms.values()]).sum()
 
 
-def _split(batch: Batch, chunk: int) -> list[tuple[Tensor, Any]]:
+def _split(batch: Batch, chunk: int) -> list[tuple[Any, Any]]:
     """Cut pictures and texts, each evenly, into the same number of pieces."""
     pictures, texts = len(batch.pixels), len(batch.text)
     count = -(-pictures // chunk)

@@ -55,6 +55,11 @@ def text_tower(named_parameters: Iterable[tuple[str, nn.Parameter]]) -> list[nn.
     ]
 
 
+def image_tower(network: CLIPModel) -> list[nn.Parameter]:
+    """Return the image tower's parameters and those of its projection into the joint space."""
+    return [*network.vision_model.parameters(), *network.visual_projection.parameters()]
+
+
 def edge_parameters(network: CLIPModel) -> list[nn.Parameter]:
     """Return what stands before and behind the towers' blocks, and the logit scale.
 

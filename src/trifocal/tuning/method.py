@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.embeddings import Pictures
 from trifocal.clip.encoder import Encoder
 
 
@@ -35,7 +36,7 @@ class Method(Encoder, Protocol):
 
     clip: Clip
 
-    def __call__(self, pixels: Tensor, text: TextBatch) -> Encoded:
+    def __call__(self, pictures: Pictures, text: TextBatch) -> Encoded:
         """Encode a batch for the objective; the towers run here alone."""
         ...
 

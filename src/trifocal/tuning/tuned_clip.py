@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from trifocal.clip import Clip, TextBatch
+from trifocal.clip import Clip, ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.embeddings import Pictures
 from trifocal.data.samples import Samples
 from trifocal.errors import UserError
 from trifocal.tuning.adaptation import save_adaptation
 from trifocal.tuning.embedding import EmbedsAsClip
-from trifocal.tuning.groups import decay_groups
+from trifocal.tuning.groups import decay_groups, image_tower, text_tower
 from trifocal.tuning.lora import LoraConfig
 from trifocal.tuning.method import Encoded
 from trifocal.tuning.surgery import Surgery, operate
@@ -48,11 +49,13 @@ class TunedClip(EmbedsAsClip, nn.Module):
 
     Attributes:
         samples: What it learns from: "captions", "regions" or "classes".
+        dense: Whether the objective reads patches and tokens.
         starts_as_base: Whether it embeds as its backbone does before the first step.
         added: The parameters that the surgery brought in.
     """
 
     samples: ClassVar[Samples]
+    dense: bool = False
     starts_as_base: bool = True
 
     def __init__(self, clip: Clip, surgery: Surgery | None = None) -> None:
@@ -64,10 +67,30 @@ class TunedClip(EmbedsAsClip, nn.Module):
         self.base_fingerprint = "" if self.surgery.is_plain else clip.fingerprint()
         self.added = operate(clip.network, self.surgery)
 
-    def forward(self, pixels: Tensor, text: TextBatch) -> Encoded:
-        """Encode a batch for the objective."""
-        image, text_embedding = self.clip.encode_image(pixels), self.clip.encode_text(text)
-        return Encoded(image, text_embedding, self.clip.logit_scale)
+    @property
+    def trains_images(self) -> bool:
+        """Whether anything of the image tower is trained; else its embeddings can be kept."""
+        return any(parameter.requires_grad for parameter in image_tower(self.clip.network))
+
+    @property
+    def trains_texts(self) -> bool:
+        """Whether anything of the text tower is trained; else its embeddings can be kept."""
+        tower = text_tower(self.clip.network.named_parameters())
+        return any(parameter.requires_grad for parameter in tower)
+
+    def forward(self, pictures: Pictures, text: TextBatch) -> Encoded:
+        """Encode a batch for the objective (patches and tokens only where it reads them)."""
+        return Encoded(self.embed_pictures(pictures), self.embed_texts(text), self.clip.logit_scale)
+
+    def embed_pictures(self, pictures: Pictures) -> ImageEmbedding:
+        """Return what the objective reads of pictures; what was embedded before stays as it is."""
+        if isinstance(pictures, ImageEmbedding):
+            return pictures
+        return self.clip.encode_image(pictures, patches=self.dense)
+
+    def embed_texts(self, text: TextBatch) -> TextEmbedding:
+        """Return what the objective reads of texts."""
+        return self.clip.encode_text(text, tokens=self.dense)
 
     def objective(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
         """Return the named, weighted terms whose sum is trained."""
