@@ -1,21 +1,18 @@
-"""From a recipe to the objects of a run: model, method, source, batches, evaluations.
+"""From a recipe to the objects of a run: method, source, batches, evaluations (model: `start.py`).
 
 This is the one place that knows every focus's methods by name.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from trifocal.clip import Clip, build_clip, train_tokenizer
-from trifocal.clip.init import renew_text
+from trifocal.clip import Clip
 from trifocal.composition.batching import TABLE, Negatives
 from trifocal.composition.caption_tuned import CaptionTuned
 from trifocal.composition.registry import METHODS as COMPOSITION
@@ -23,9 +20,6 @@ from trifocal.concepts.class_tuned import ClassTuned
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.concepts.registry import METHODS as CONCEPTS
 from trifocal.data.batching import Batching
-from trifocal.data.labeled import ClassSample
-from trifocal.data.regions import RegionSample
-from trifocal.data.samples import Source
 from trifocal.data.section import CroppedSection
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
@@ -36,7 +30,7 @@ from trifocal.train.engine import Evaluator, Outcome, train
 from trifocal.train.recipe import Recipe, resolve_method
 from trifocal.train.run_folder import Resume, check_run_folder
 from trifocal.train.sources import Data
-from trifocal.tuning import load_model
+from trifocal.train.start import build_model
 from trifocal.tuning.method import Method
 from trifocal.tuning.tuned_clip import TunedClip
 from trifocal.world.few_shot import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
@@ -47,28 +41,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, tuple[type, type[TunedClip]]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
 
-_VOCABULARY = 1024  # ids of a tokenizer that is learned from the data
-_CAPTIONS_TO_READ = 50_000  # enough for a small vocabulary to settle
 _WORLD_TESTS = 20  # pictures of each few-shot class of the world
-
-
-def build_model(recipe: Recipe) -> Clip:
-    """Load the model a recipe starts from, or make a fresh one with a vocabulary of its data."""
-    shape = recipe.model.shape
-    if shape is None:
-        clip = load_model(recipe.model.name)
-        if recipe.model.fresh_text:
-            renew_text(clip.network, recipe.seed)
-        return clip
-    source = recipe.data.open((shape.image_size, shape.image_size))
-    tokenizer = train_tokenizer(
-        itertools.islice(_captions(source), _CAPTIONS_TO_READ),
-        shape.vocab_size or _VOCABULARY,
-        context_length=shape.context_length,
-    )
-    # The recipe bounds the vocabulary; the tower gets as many ids as the data gave.
-    fitting = replace(shape, vocab_size=tokenizer.vocab_size)
-    return build_clip(fitting, tokenizer, seed=recipe.seed, name=recipe.name)
 
 
 def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -> TunedClip:
@@ -113,22 +86,6 @@ def _negatives(recipe: Recipe, kinds: Iterable[str]) -> Negatives | None:
         store=Path(cache, "parses.sqlite") if cache else None,
         lexicon="published" if recipe.negatives.replace_counts == "published" else "auto",
     )
-
-
-def _captions(source: Source) -> Iterator[str]:
-    """Yield one text a sample, wordings drawn as for epoch 0 of seed 0."""
-    wording = getattr(source, "caption", None)
-    for index in range(len(source)):
-        rng = np.random.default_rng((0, 0, index))
-        if wording is not None:
-            yield wording(index, rng)
-            continue
-        sample = source.sample(index, rng)
-        if isinstance(sample, ClassSample):
-            yield sample.classnames[sample.label]
-            continue
-        regional = isinstance(sample, RegionSample)
-        yield f"{sample.clue} {sample.inference}" if regional else sample.caption
 
 
 def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:

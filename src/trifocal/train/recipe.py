@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from trifocal import config
+from trifocal.clip.image_tower import Pixels
+from trifocal.clip.own_clip import TextShape
 from trifocal.clip.shape import ClipShape
 from trifocal.errors import UserError
 from trifocal.train.flat import sorted_out
@@ -31,12 +33,40 @@ _SECTIONS = {"data": config.kinds_of(Data), "optimizer": config.kinds_of(Optimiz
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The model that training starts from."""
+    """The model that training starts from: `name`, `vision` or `shape` (see `train/start.py`)."""
 
-    name: str = "builtin"  # what `load_clip` knows; not read where `shape` is given
+    name: str = "builtin"  # what `load_clip` knows; not read where `vision` or `shape` is given
     # Start from random weights of this shape instead (an empty one is ViT-B-32).
     shape: ClipShape | None = None
     fresh_text: bool = False  # keep the named model's image tower only; draw its text tower anew
+    # Build a CLIP around this image tower instead: a folder or a Hub id.
+    vision: str | None = None
+    # How the tower's pixels are normalized, where no file beside it says so.
+    pixels: Pixels | None = None
+    text: TextShape = field(default_factory=TextShape)  # of the CLIP that is built around `vision`
+    # Its ids: "clip" for CLIP's own 49 408, "data" to learn some from the captions, or the folder
+    # or file of a tokenizer.
+    vocabulary: str = "clip"
+    embed_dim: int | None = None  # its joint space; by default as wide as what the tower gives
+    # Pictures of the data over which each output of the tower gets mean 0 and deviation 1, 0 to
+    # leave the outputs as they are.
+    standardize: int = 0
+
+    def __post_init__(self) -> None:
+        config.at_least(self, {"embed_dim": 1, "standardize": 0}, "model")
+        if self.vision is not None and self.shape is not None:
+            raise UserError("model has both vision and shape; say one way to begin.")
+        if self.fresh_text and (self.vision is not None or self.shape is not None):
+            raise UserError("model.fresh_text goes with model.name; leave vision and shape out.")
+        if self.vision is None:
+            usual = {"pixels": None, "text": TextShape(), "vocabulary": "clip"}
+            usual |= {"embed_dim": None, "standardize": 0}
+            for name, default in usual.items():
+                if getattr(self, name) != default:
+                    raise UserError(
+                        f"model.{name} is of a CLIP that is built around an image tower; set "
+                        f"model.vision to that tower, or leave model.{name} out."
+                    )
 
 
 @dataclass(frozen=True)
