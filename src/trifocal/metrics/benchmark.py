@@ -18,6 +18,8 @@ from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from trifocal.clip.encoder import Encoder
 
 
@@ -103,6 +105,7 @@ class Sheet:
         n: int,
         chance: float | None = None,
         ties: int | None = None,
+        marks: Tensor | None = None,
     ) -> Result:
         """Append a row (see `Result`)."""
         row = Result(
@@ -117,6 +120,7 @@ class Sheet:
             model=self.model,
             version=task_version(self.version),
             ties=ties,
+            marks=marks,
         )
         self.rows.append(row)
         return row

@@ -6,10 +6,13 @@ here can stand beside a published one. Accuracies and recalls are fractions in [
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from trifocal.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Mean ranks (Sherlock's im2txt and txt2im) count places from 1, and a smaller one is better.
 RANK_METRICS = frozenset({"im2txt", "txt2im", "mean_rank"})
@@ -56,6 +59,9 @@ class Result:
     account: dict[str, Any] | None = field(default=None, hash=False)
     # How many of the questions hang on equal scores; None where nobody counted.
     ties: int | None = None
+    # (n,) float64, what each question adds to `value`, which is their mean; in memory only, for
+    # the benchmarks that keep it. Models can then be compared question by question.
+    marks: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -87,4 +93,5 @@ class Result:
         What not every benchmark counts stands in it only where it was counted.
         """
         absent = {name for name in ("account", "ties") if getattr(self, name) is None}
-        return {name: value for name, value in asdict(self).items() if name not in absent}
+        names = [one.name for one in fields(self) if one.name not in {"marks", *absent}]
+        return {name: getattr(self, name) for name in names}

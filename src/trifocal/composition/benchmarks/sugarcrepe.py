@@ -9,11 +9,13 @@ are averaged over items (micro), and the benchmark's number is the mean of the t
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from trifocal.clip.encoder import Encoder
@@ -90,7 +92,7 @@ class SugarCrepe:
             return missing
         photos = self._photos(Path(root))
         names = {item["filename"] for items in _read(folder).values() for item in items.values()}
-        absent = sorted(name for name in names if not (photos / name).is_file())
+        absent = sorted(name for name in names if not os.path.isfile(photos / name))
         if absent and not (self.available_only and len(absent) < len(names)):
             option = "" if self.available_only else ", or set available_only to score the rest"
             return [Missing(str(photos / absent[0]), _PHOTOS + option, len(absent))]
@@ -108,7 +110,7 @@ class SugarCrepe:
             total += len(entries)
             for number, entry in entries.items():
                 photo = photos / entry["filename"]
-                if photo.is_file():
+                if os.path.isfile(photo):
                     found.append(
                         PairItem(number, subset, photo, entry["caption"], entry["negative_caption"])
                     )
@@ -187,7 +189,19 @@ def add_rows(sheet: Sheet, subsets: Sequence[str], own: Tensor, other: Tensor) -
         sheet.add(group, "acc", value, n, PAIR_CHANCE, ties)
     if len(groups) == len(GROUPS):
         mean = sum(groups.values()) / len(groups)
-        sheet.add("mean", "acc", mean, len(subsets), PAIR_CHANCE, tied.total())
+        marks = _marks(subsets, pair_correct(own, other), asked)
+        sheet.add("mean", "acc", mean, len(subsets), PAIR_CHANCE, tied.total(), marks)
+
+
+def _marks(subsets: Sequence[str], correct: Tensor, asked: Mapping[str, int]) -> Tensor:
+    """Return what each of N items adds to the mean of the groups; their mean is that."""
+    shares = {
+        subset: len(subsets) / len(GROUPS) / sum(asked[name] for name in members)
+        for members in GROUPS.values()
+        for subset in members
+    }
+    weights = torch.tensor([shares[name] for name in subsets], dtype=torch.float64)
+    return correct.cpu() * weights
 
 
 def _counted(subsets: Sequence[str], which: Tensor) -> Counter[str]:
@@ -227,7 +241,7 @@ def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
             good = isinstance(entries, dict) and all(
                 isinstance(entry[field], str) for entry in entries.values() for field in _FIELDS
             )
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             entries, good = {}, False
         if not good:
             raise UserError(

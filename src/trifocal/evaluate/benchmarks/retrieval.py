@@ -183,5 +183,5 @@ def add_recalls(sheet: Sheet, images: Tensor, texts: Tensor, owner: Sequence[int
     for way, ranks in zip(("image", "text"), directions, strict=True):
         for k in RECALLS:
             metric = f"{way}_retrieval_recall@{k}"
-            recall, chance = ranks.recall(k), ranks.chance(k)
-            sheet.add(RETRIEVAL, metric, recall, len(ranks), chance, ranks.ties(k))
+            recall, chance, marks = ranks.recall(k), ranks.chance(k), ranks.hits(k)
+            sheet.add(RETRIEVAL, metric, recall, len(ranks), chance, ranks.ties(k), marks)

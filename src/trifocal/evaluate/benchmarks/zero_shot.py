@@ -36,7 +36,7 @@ from trifocal.data.tables import not_text
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.names import ZERO_SHOT
 from trifocal.features.embed import Picture, encode_images, encode_texts
-from trifocal.metrics.accuracy import accuracy, mean_per_class_recall, ties_at
+from trifocal.metrics.accuracy import accuracy, correct_at, mean_per_class_recall, ties_at
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
@@ -264,8 +264,8 @@ def score_classes(
 def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
     """Append the field's three rows of (N, C) logits and (N,) labels."""
     n, classes = logits.shape
-    ties = ties_at(logits, labels)
-    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes, ties)
+    ties, marks = ties_at(logits, labels), correct_at(logits, labels)
+    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes, ties, marks)
     if classes > 5:
         at_5 = ties_at(logits, labels, 5)
         sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes, at_5)
