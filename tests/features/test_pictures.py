@@ -29,9 +29,9 @@ from trifocal.clip import (
     load_clip,
     train_tokenizer,
 )
+from trifocal.data.picture_keys import picture_key
 from trifocal.errors import UserError
 from trifocal.features import pictures as module
-from trifocal.features.identity import picture_key
 from trifocal.features.pictures import Features, image_features
 from trifocal.features.store import default_cache
 from trifocal.tuning import TunedClip

@@ -24,9 +24,9 @@ from trifocal.clip.encoder import Encoder
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.concepts.prompts import ensemble
 from trifocal.data.classes import prompts
+from trifocal.data.picture_keys import KEY_BYTES
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_texts, tokenize
-from trifocal.features.identity import KEY_BYTES
 from trifocal.features.store import FeatureStore
 from trifocal.progress import Progress
 

@@ -7,16 +7,22 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from trifocal.data.caption_files import CaptionFile, Format, Row, read_rows
 from trifocal.data.images import open_image
+from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
 from trifocal.tally import Tally
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from trifocal.clip.embeddings import ImageEmbedding
 
 logger = logging.getLogger(__name__)
 
@@ -229,15 +235,30 @@ class CaptionDataset:
         captions = self._captions[index]
         return captions[int(rng.integers(len(captions)))]
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Open the photo of item `index`, with one of its captions.
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> Sample:
+        """Open the photo of item `index`, or take `image` for it, with one of its captions.
 
         Raises:
             BadImage: the photo cannot be read.
         """
         item, chosen = self.item(index), self.caption(index, rng)
-        image = open_image(item.image, name=item.id, draft=self.draft)
-        return Sample(item.id, image, chosen, item.negatives)
+        return Sample(
+            item.id, self.picture(index) if image is None else image, chosen, item.negatives
+        )
+
+    def picture(self, index: int) -> Image.Image:
+        """Open the photo of item `index`.
+
+        Raises:
+            BadImage: it cannot be read.
+        """
+        return open_image(self._images[index], name=self._ids[index], draft=self.draft)
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what the photo of item `index` is known by on disk."""
+        return picture_key(Path(self._images[index]), drafted_part(self.draft))
 
 
 @dataclass(frozen=True, kw_only=True)

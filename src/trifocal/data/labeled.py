@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trifocal.data.images import open_image
+from trifocal.data.picture_keys import drafted_part, picture_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,12 +60,25 @@ class LabeledPictures:
     def __len__(self) -> int:
         return len(self.files)
 
-    def sample(self, index: int, rng: np.random.Generator) -> ClassSample:
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> ClassSample:
+        """Open picture `index`, or take `image` for it.
+
+        Raises:
+            BadImage: it cannot be read.
+        """
+        shown = self.picture(index) if image is None else image
+        return ClassSample(str(self.files[index]), shown, self.labels[index], self.classnames)
+
+    def picture(self, index: int) -> Image.Image:
         """Open picture `index`.
 
         Raises:
             BadImage: it cannot be read.
         """
-        file = self.files[index]
-        image = open_image(file, draft=self.draft)
-        return ClassSample(str(file), image, self.labels[index], self.classnames)
+        return open_image(self.files[index], draft=self.draft)
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what picture `index` is known by on disk."""
+        return picture_key(self.files[index], drafted_part(self.draft))

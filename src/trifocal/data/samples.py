@@ -47,6 +47,27 @@ class Source(Protocol):
         ...
 
 
+class PictureSource(Source, Protocol):
+    """A source that tells its samples apart from their pictures.
+
+    So a picture that a frozen tower has seen need not be opened again.
+    """
+
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> Any:
+        """Draw sample `index`; `image` stands for its picture, which is then not opened."""
+        ...
+
+    def picture(self, index: int) -> Image.Image | Tensor:
+        """Open the picture of sample `index`; raises `BadImage` for an unreadable one."""
+        ...
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what the picture of sample `index` is known by on disk; see `picture_keys.py`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A sample that could not be read, and why."""

@@ -20,25 +20,33 @@ import tarfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from trifocal.data.captions import CaptionItem
 from trifocal.data.classes import natural
 from trifocal.data.images import EXTENSIONS, MAX_BYTES, NOT_READ, BadImage, open_image
+from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection, drafted
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write, check_folder
 from trifocal.tally import Tally
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from trifocal.clip.embeddings import ImageEmbedding
+
 IMAGES = tuple(sorted(kind[1:] for kind in EXTENSIONS))
 _TEXTS = ("txt", "json")
 _CAPTION_KEYS = ("captions", "caption", "text", "TEXT", "title")
 _MAX_TEXT = 1 << 20
 _INDEX_VERSION = 2
+_ROW = [str, str, int, int, int, int, bool]  # types of what the index says of a sample
 _OPEN_FILES = 64
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -187,9 +195,9 @@ def _cached_index(path: str) -> tuple[list[list[Any]], Left]:
     for place in places:
         try:
             content = json.loads(place.read_text(encoding="utf-8"))
-            if content["stamp"] == stamp:
+            if content["stamp"] == stamp and _is_index(content, status.st_size):
                 return content["samples"], content["left"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     samples, left = index_tar(path)
     content = {"stamp": stamp, "samples": samples, "left": left}
@@ -201,6 +209,25 @@ def _cached_index(path: str) -> tuple[list[list[Any]], Left]:
         except OSError:
             continue  # beside the tar it may be read-only; without any cache it still works
     return samples, left
+
+
+def _is_index(content: dict[str, Any], size: int) -> bool:
+    """Return whether a kept index has what `index_tar` finds in a tar of so many bytes."""
+    left = content["left"]
+    return (
+        isinstance(content["samples"], list)
+        and all(map(partial(_is_row, size=size), content["samples"]))
+        and isinstance(left, dict)
+        and all(isinstance(names, list) for names in left.values())
+    )
+
+
+def _is_row(row: Any, size: int) -> bool:
+    if not isinstance(row, list) or [*map(type, row)] != _ROW:
+        return False
+    _, _, image, image_size, text, text_size, _ = row
+    most = min(image_size, text_size, size - image - image_size, size - text - text_size)
+    return min(image, text, most) >= 0
 
 
 class ShardDataset:
@@ -265,16 +292,33 @@ class ShardDataset:
         shard = int(self._places[index, 0])
         return f"{os.path.basename(self.paths[shard])}/{self._keys[index]}"
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Read sample `index`.
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> Sample:
+        """Read sample `index`, or its caption alone where `image` stands for its picture.
 
         Raises:
             BadImage: its picture or its caption cannot be used.
         """
-        name, chosen = self.id(index), self.caption(index, rng)
+        chosen = self.caption(index, rng)
+        return Sample(self.id(index), self.picture(index) if image is None else image, chosen)
+
+    def picture(self, index: int) -> Image.Image:
+        """Open the picture of sample `index`.
+
+        Raises:
+            BadImage: it cannot be used.
+        """
+        name = self.id(index)
         shard, offset, size, *_ = map(int, self._places[index])
         content = self._read(shard, offset, size, name)
-        return Sample(name, open_image(content, name=name, draft=self.draft), chosen)
+        return open_image(content, name=name, draft=self.draft)
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what the picture of sample `index` is known by on disk."""
+        shard, offset, size, *_ = map(int, self._places[index])
+        place = f"{offset} {size} {drafted_part(self.draft)}"
+        return picture_key(Path(self.paths[shard]), place)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """Return the caption that `sample` would draw, without decoding the picture."""

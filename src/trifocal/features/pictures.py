@@ -25,8 +25,9 @@ from trifocal.clip import encode
 from trifocal.clip.encoder import Encoder
 from trifocal.clip.preprocess import Preprocess
 from trifocal.data.images import BadImage, open_image, read_image_file
+from trifocal.data.picture_keys import picture_key
 from trifocal.errors import UserError
-from trifocal.features.identity import content_hash, picture_key
+from trifocal.features.identity import content_hash
 from trifocal.features.reading import Seen, embed_ahead
 from trifocal.features.store import FeatureStore, Row
 from trifocal.progress import Progress, Quiet

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trifocal.features.identity import KEY_BYTES
+from trifocal.data.picture_keys import KEY_BYTES
 from trifocal.features.kept import Get, KeptFiles
 from trifocal.files import atomic_write
 from trifocal.version import __version__

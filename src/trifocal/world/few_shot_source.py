@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from trifocal import config
 from trifocal.data.labeled import ClassSample
+from trifocal.data.picture_keys import drawn_key
 from trifocal.data.section import CroppedSection
 from trifocal.world.few_shot import FEW_SHOT_CLASSES, few_shot_dataset
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+
+    from trifocal.clip.embeddings import ImageEmbedding
 
 PICTURE_SCALE = 2  # a random crop of such a picture is still about as sharp as a model's input
 
@@ -34,12 +37,23 @@ class WorldFewShot:
     def __len__(self) -> int:
         return len(self.items)
 
-    def sample(self, index: int, rng: np.random.Generator) -> ClassSample:
-        """Return picture `index`, which is the same each time."""
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> ClassSample:
+        """Return picture `index`, which is the same each time, or `image` for it."""
         item = self.items[index]
+        shown = self.picture(index) if image is None else image
+        return ClassSample(item.scene.id, shown, item.label, self.classnames)
+
+    def picture(self, index: int) -> Image.Image:
+        """Draw picture `index`."""
         if index not in self._drawn:
-            self._drawn[index] = item.picture(self.size)
-        return ClassSample(item.scene.id, self._drawn[index], item.label, self.classnames)
+            self._drawn[index] = self.items[index].picture(self.size)
+        return self._drawn[index]
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what picture `index` is known by on disk."""
+        return drawn_key("few-shot", self.size, repr(self.items[index].scene))
 
 
 @dataclass(frozen=True, kw_only=True)

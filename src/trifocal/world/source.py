@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
 from trifocal import config
+from trifocal.data.picture_keys import drawn_key
 from trifocal.data.samples import Sample
 from trifocal.data.section import CroppedSection
 from trifocal.errors import UserError
 from trifocal.world.captions import HABITS, caption
 from trifocal.world.draw import draw
 from trifocal.world.scene import SPLITS, Scene, generator, make_scene
+
+if TYPE_CHECKING:
+    from trifocal.clip.embeddings import ImageEmbedding
 
 _SINGLE = 11  # the purpose of the draw that decides whether a scene shows one thing
 
@@ -69,11 +73,26 @@ class WorldCaptions:
         """Return the caption that `sample` draws with the same generator, without the picture."""
         return caption(self.scene(index), rng, self.habits)
 
-    def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Return the picture of an index with a newly worded caption; image (3, H, W) uint8."""
+    def sample(
+        self, index: int, rng: np.random.Generator, image: ImageEmbedding | None = None
+    ) -> Sample:
+        """Return the picture of an index, or `image` for it, with a newly worded caption."""
         scene = self.scene(index)
         text = caption(scene, rng, self.habits)
-        return Sample(id=scene.id, image=to_tensor(draw(scene, self.image_size)), caption=text)
+        shown = self._drawn(scene) if image is None else image
+        return Sample(id=scene.id, image=shown, caption=text)
+
+    def picture(self, index: int) -> torch.Tensor:
+        """Draw the picture (3, H, W), uint8, of an index."""
+        return self._drawn(self.scene(index))
+
+    def picture_key(self, index: int) -> bytes:
+        """Return what the picture of an index is known by on disk."""
+        scenes = (self.seed, self.split, self.single_share, self.things, self.kinds)
+        return drawn_key("world", self.image_size, *scenes, index)
+
+    def _drawn(self, scene: Scene) -> torch.Tensor:
+        return to_tensor(draw(scene, self.image_size))
 
 
 @dataclass(frozen=True, kw_only=True)
