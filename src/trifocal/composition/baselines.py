@@ -16,7 +16,7 @@ Relations: both are FSC-CLIP's contrastive term with other columns, on the same 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
@@ -24,16 +24,14 @@ from torch import Tensor
 from trifocal.clip import Clip
 from trifocal.composition.batching import CaptionBatch
 from trifocal.composition.caption_tuned import CaptionTuned
+from trifocal.composition.options import TuningOptions
 from trifocal.losses import contrastive_loss, pair_loss
-from trifocal.tuning import Encoded, LoraConfig, Tuning, simple
+from trifocal.tuning import Encoded, simple
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
+class FinetuneConfig(TuningOptions):
     """Settings of plain contrastive training."""
-
-    tuning: Tuning = "full"
-    lora: LoraConfig = field(default_factory=LoraConfig)
 
 
 class Finetune(CaptionTuned):
@@ -41,7 +39,7 @@ class Finetune(CaptionTuned):
 
     def __init__(self, clip: Clip, config: FinetuneConfig | None = None) -> None:
         config = config or FinetuneConfig()
-        super().__init__(clip, simple(config.tuning, config.lora))
+        super().__init__(clip, simple(config.tuning, config.lora), config)
         self.config = config
 
     def objective(self, encoded: Encoded, batch: CaptionBatch) -> dict[str, Tensor]:
@@ -51,21 +49,17 @@ class Finetune(CaptionTuned):
 
 
 @dataclass(frozen=True)
-class NegClipConfig:
+class NegClipConfig(TuningOptions):
     """Settings of NegCLIP.
 
     Attributes:
         negatives: Kinds of hard negatives; the published NegCLIP uses "swap" alone, the NegCLIP
             of FSC-CLIP's tables all three.
         missing: Negatives that could not be made: left out, or zero columns.
-        tuning: Train all weights, the text tower alone (as CLIC does), or low-rank updates.
-        lora: Shape of the updates.
     """
 
     negatives: tuple[str, ...] = ("swap", "replace", "shuffle")
     missing: Literal["mask", "zero"] = "mask"
-    tuning: Tuning = "full"
-    lora: LoraConfig = field(default_factory=LoraConfig)
 
 
 class NegClip(CaptionTuned):
@@ -73,7 +67,7 @@ class NegClip(CaptionTuned):
 
     def __init__(self, clip: Clip, config: NegClipConfig | None = None) -> None:
         config = config or NegClipConfig()
-        super().__init__(clip, simple(config.tuning, config.lora))
+        super().__init__(clip, simple(config.tuning, config.lora), config)
         self.config = config
         self.negative_kinds = tuple(config.negatives)
 

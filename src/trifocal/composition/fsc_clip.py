@@ -34,7 +34,7 @@ rows get uniform weights instead of NaN, `replace` weighs words by the counts of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
@@ -42,6 +42,7 @@ from torch import Tensor
 from trifocal.clip import Clip
 from trifocal.composition.batching import CaptionBatch
 from trifocal.composition.caption_tuned import CaptionTuned
+from trifocal.composition.options import TuningOptions
 from trifocal.losses import (
     Choice,
     Slots,
@@ -50,11 +51,11 @@ from trifocal.losses import (
     global_choice,
     local_choice,
 )
-from trifocal.tuning import Encoded, LoraConfig, Tuning, simple
+from trifocal.tuning import Encoded, simple
 
 
 @dataclass(frozen=True)
-class FscClipConfig:
+class FscClipConfig(TuningOptions):
     """Settings of FSC-CLIP; the defaults are the paper's.
 
     Attributes:
@@ -65,8 +66,6 @@ class FscClipConfig:
         weighting: How a token's similarities become weights over patches.
         missing: Negatives that could not be made: "mask" them, or keep them as logit "zero".
         negatives: Kinds of hard negatives, made anew in every epoch.
-        tuning: Train all weights, the text tower alone (as CLIC does), or low-rank updates.
-        lora: Shape of the updates.
     """
 
     global_weight: float = 0.5
@@ -76,8 +75,6 @@ class FscClipConfig:
     weighting: Literal["minmax", "minmax_sparse", "softmax"] = "minmax"
     missing: Literal["mask", "zero"] = "mask"
     negatives: tuple[str, ...] = ("swap", "replace", "shuffle")
-    tuning: Tuning = "full"
-    lora: LoraConfig = field(default_factory=LoraConfig)
 
 
 class FscClip(CaptionTuned):
@@ -85,7 +82,7 @@ class FscClip(CaptionTuned):
 
     def __init__(self, clip: Clip, config: FscClipConfig | None = None) -> None:
         config = config or FscClipConfig()
-        super().__init__(clip, simple(config.tuning, config.lora))
+        super().__init__(clip, simple(config.tuning, config.lora), config)
         self.config = config
         self.dense = config.local_weight > 0
         wanted = config.global_weight > 0 or config.local_weight > 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
+from trifocal.composition.labclip import LabClip, LabClipConfig
 
 METHODS = {
     "finetune": (FinetuneConfig, Finetune),
     "negclip": (NegClipConfig, NegClip),
     "fsc_clip": (FscClipConfig, FscClip),
+    "labclip": (LabClipConfig, LabClip),
 }
 
 BENCHMARKS = {SugarCrepe.name: SugarCrepe}

@@ -60,9 +60,12 @@ class CroppedSection(DataSection):
 
     Attributes:
         crop: Bounds of the random crop's share of the image's area; null for a centered crop.
+        mirror: Whether half of the pictures, drawn anew each time, are mirrored. Captions that say
+            left or right become wrong by it.
     """
 
     crop: tuple[float, float] | None = (0.9, 1.0)
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

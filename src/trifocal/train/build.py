@@ -66,9 +66,14 @@ def build_batching(recipe: Recipe, method: TunedClip) -> Batching:
     assert isinstance(recipe.data, CroppedSection)  # as whole pictures are
     transform = recipe.data.transform(method.clip.preprocess)
     if isinstance(method, ClassTuned):
+        if recipe.data.mirror:
+            raise UserError(
+                "pictures of classes are mirrored by method.flip; leave data.mirror out."
+            )
         return method.batching(transform)
     assert isinstance(method, CaptionTuned)
-    return method.batching(transform, _negatives(recipe, method.negative_kinds))
+    negatives = _negatives(recipe, method.negative_kinds)
+    return method.batching(transform, negatives, flip=recipe.data.mirror)
 
 
 def _negatives(recipe: Recipe, kinds: Iterable[str]) -> Negatives | None:
@@ -180,6 +185,8 @@ def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = 
     clip = build_model(recipe)
     source = recipe.data.open(clip.image_size)
     method = build_method(recipe, clip, getattr(source, "classnames", ()))
+    if isinstance(method, CaptionTuned):
+        method.look_over(source)
     return train(
         method,
         source,

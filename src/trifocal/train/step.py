@@ -113,7 +113,7 @@ class Stepper:
 
     def _backward(self, batch: Batch, share: float, *, final: bool) -> dict[str, torch.Tensor]:
         """Add a batch's gradient to the parameters; processes average it if it is `final`."""
-        backward, objective = self.accelerator.backward, self.method.objective
+        backward, objective = self.accelerator.backward, self.method.terms
         if self.sharding is not None:
             no_sync = self.sharding.no_sync
         else:

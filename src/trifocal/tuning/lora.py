@@ -13,6 +13,8 @@ convolution gets loralib's form, which is not of low rank.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -172,3 +174,25 @@ def merge_lora(network: nn.Module) -> nn.Module:
         if hasattr(module, "peft_config"):
             del module.peft_config
     return network
+
+
+@contextlib.contextmanager
+def without_lora(network: nn.Module) -> Iterator[None]:
+    """Let a network compute without its updates for the block; nothing of it is merged or lost."""
+    from peft.tuners.lora import LoraLayer
+
+    layers: list[Any] = [m for m in network.modules() if isinstance(m, LoraLayer)]
+    convolutions = [m for m in network.modules() if isinstance(m, ConvFactors)]
+    scalings = [convolution.scaling for convolution in convolutions]
+    # peft's own switch would also take the factors' gradients away.
+    for layer in layers:
+        layer._disable_adapters = True
+    for convolution in convolutions:
+        convolution.scaling = 0.0
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
+        for convolution, scaling in zip(convolutions, scalings):
+            convolution.scaling = scaling

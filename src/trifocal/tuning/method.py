@@ -40,7 +40,7 @@ class Method(Encoder, Protocol):
         """Encode a batch for the objective; the towers run here alone."""
         ...
 
-    def objective(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
+    def terms(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
         """Return the named, weighted terms whose sum is trained; `batch` is of its own kind."""
         ...
 

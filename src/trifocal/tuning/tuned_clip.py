@@ -96,9 +96,13 @@ class TunedClip(EmbedsAsClip, nn.Module):
         """Return the named, weighted terms whose sum is trained."""
         raise NotImplementedError
 
+    def terms(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
+        """Return what is trained: the objective, and what a focus lets be added to each of its."""
+        return self.objective(encoded, batch)
+
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Encode a batch and return its named, weighted terms."""
-        return self.objective(self(batch.pixels, batch.text), batch)
+        return self.terms(self(batch.pixels, batch.text), batch)
 
     def param_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return the trained parameters as optimizer groups."""
