@@ -96,11 +96,12 @@ def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Return the numbers of a `metrics.jsonl`'s training records; broken lines are skipped."""
     records = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for line in lines:
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(record, dict):
             continue
         if record.get("event", "train") == "train" and "step" in record:
             records.append({k: v for k, v in record.items() if isinstance(v, int | float)})
