@@ -104,8 +104,14 @@ def add_tokens(
         UserError: They cannot have these ids.
     """
     decoder = config.get("added_tokens_decoder") or {}
-    named = {int(i): AddedToken(**_token_fields(token)) for i, token in decoder.items()}
-    named = named or {i: AddedToken(text) for text, i in added.items()}
+    try:
+        named = {int(i): AddedToken(**_token_fields(token)) for i, token in decoder.items()}
+        named = named or {i: AddedToken(text) for text, i in added.items() if type(i) is int}
+    except (AttributeError, TypeError, ValueError):
+        raise UserError(
+            f"{folder}'s tokenizer_config.json has an added_tokens_decoder that is not like "
+            '{"49408": {"content": "<new>"}}; correct it.'
+        ) from None
     for index in sorted(named):
         token = named[index]
         if backend.token_to_id(token.content) is None:

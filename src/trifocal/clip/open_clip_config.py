@@ -194,6 +194,8 @@ def _norm(eps: float) -> dict[str, Any]:
 
 def preprocess_of(config: Mapping[str, Any], image_size: int) -> Preprocess:
     """Return the preprocessing of `preprocess_cfg`; what it leaves out is OpenAI's."""
+    if not isinstance(config, Mapping):
+        raise UserError(f"{FILE} has preprocess_cfg {config!r:.60}; it should be a table.")
     for name in config:
         if name not in _PREPROCESS:
             raise UserError(

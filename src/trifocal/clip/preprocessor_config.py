@@ -94,7 +94,7 @@ def _check_names(content: Mapping[str, Any]) -> None:
                 f"{nearest(str(name), _ACTING)}"
             )
     kind = content.get("image_processor_type")
-    if kind is not None and kind not in _PROCESSORS:
+    if kind is not None and not (isinstance(kind, str) and kind in _PROCESSORS):
         raise _refusal(
             "image_processor_type", kind, "state every field, and the type as CLIPImageProcessor"
         )
@@ -173,7 +173,8 @@ def _channels(name: str, value: Any) -> tuple[float, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # An integer may have any number of digits.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
 
 
 def _check_padding(content: Mapping[str, Any], size: tuple[int, int]) -> None:

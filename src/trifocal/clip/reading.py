@@ -195,6 +195,10 @@ def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Reque
             f"(its first tensor is {next(iter(state), None)!r})."
         )
     model = described.get("model_cfg", described) if described else None
+    if model is not None and not isinstance(model, Mapping):
+        raise UserError(
+            f"the description of {path} has model_cfg {model!r:.60}, which is no table."
+        )
     activation = _activation(model, path, request)
     shape = open_clip.shape_of(state, activation, model)
     fields = ("image_size", "patch_size", "vision_width", "text_width")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,8 @@ from trifocal.errors import UserError
 CONTEXT_LENGTH = 77
 Cleaning = Literal["openai", "none"]
 
+_LARGEST_ID = 10_000_000
+_MAX_VOCABULARY = 64 << 20  # characters; the published file has 3 million
 _OPENAI_MERGES = 49152 - 256 - 2  # the published file lists more merges than CLIP uses
 
 
@@ -64,6 +67,9 @@ class Tokenizer:
         cleaning: Cleaning = "openai",
     ) -> None:
         sot, eot = backend.token_to_id(SOT), backend.token_to_id(EOT)
+        largest = max(backend.get_vocab().values(), default=0)
+        if largest > _LARGEST_ID:  # the package would write each id up to it
+            raise UserError(f"the vocabulary has the id {largest}; number its tokens from 0 on.")
         if sot is None or eot is None:
             raise UserError(
                 f"this is not a CLIP tokenizer: its vocabulary lacks {SOT} or {EOT}; "
@@ -78,7 +84,10 @@ class Tokenizer:
         self.cleaning: Cleaning = cleaning
         self.sot_id: int = sot
         self.eot_id: int = eot
-        self._splitter = self._make_splitter()
+        try:
+            self._splitter = self._make_splitter()
+        except Exception as error:  # the package raises bare Exception
+            raise UserError(f"this is not a CLIP tokenizer: {error}.") from error
 
     def _make_splitter(self) -> Backend:
         """Return the backend as `encode` uses it; the original stays as it is saved.
@@ -198,7 +207,7 @@ class Tokenizer:
         config = read_json(folder / "tokenizer_config.json") or {}
         for name, token in (("bos_token", SOT), ("eos_token", EOT)):
             stated = config.get(name) or token
-            if (stated["content"] if isinstance(stated, dict) else stated) != token:
+            if (stated.get("content") if isinstance(stated, dict) else stated) != token:
                 raise UserError(
                     f"{folder}'s tokenizer_config.json has the {name} {stated!r}; a CLIP's texts "
                     f"begin with {SOT} and end with {EOT}, so give such a tokenizer."
@@ -215,13 +224,16 @@ class Tokenizer:
         """Build CLIP's own tokenizer (49 408 ids) from `bpe_simple_vocab_16e6.txt.gz`."""
         try:
             with gzip.open(path, "rt", encoding="utf-8") as file:
-                lines = file.read().split("\n")
-        except (OSError, UnicodeDecodeError, EOFError) as error:
+                lines = file.read(_MAX_VOCABULARY).split("\n")
+        except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
             raise UserError(f"cannot read the vocabulary {path}: {error}.") from error
         merges = [read_merge(line) for line in lines[1 : _OPENAI_MERGES + 1]]
         if len(merges) < _OPENAI_MERGES:
             raise UserError(f"{path} is not CLIP's vocabulary: it has only {len(merges)} merges.")
-        return cls(make_backend(openai_layout(merges), merges))
+        try:
+            return cls(make_backend(openai_layout(merges), merges))
+        except Exception as error:  # the package raises bare Exception
+            raise UserError(f"{path} is not CLIP's vocabulary: {error}.") from error
 
 
 def train_tokenizer(

@@ -30,6 +30,8 @@ from trifocal.files import atomic_folder, check_folder
 FORMAT = 1
 FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
 _KIND, _FILES = "classifier", (FACTS, TENSORS, f"{SUPPORT}/*.webp")
+# What a file of another form makes its parts raise.
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 _INNER = "inference."  # before the names of what a head of version 0.1.0 had inside
 THUMBNAIL = 96  # pixels: the side of a support image as it is kept
 MOST_THUMBNAILS = 2000  # some 3 kB each; beyond it, each class keeps the first of its images
@@ -180,7 +182,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
         head.load_state(tensors, dict(facts["fitted"]))
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("what was learned is not finite")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, *_ODD) as error:
         if isinstance(error, UserError):
             raise UserError(f"{path} was written by another version: {error}") from None
         raise _damaged(path, TENSORS) from None
@@ -201,7 +203,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             note=facts["note"],
             folder=path,
         )
-    except (KeyError, TypeError):
+    except _ODD:
         raise _damaged(path, FACTS) from None
 
 

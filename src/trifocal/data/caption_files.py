@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,7 +161,9 @@ def _negatives(record: Mapping[str, Any], file: Path) -> tuple[str, ...]:
 
 def _list_in(cell: str) -> list[Any] | None:
     """Return the constants of a list that is written out; it is only read, never run."""
-    tree = ast.parse(cell.strip(), mode="eval").body
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of "\\s" in a text, which is no code
+        tree = ast.parse(cell.strip(), mode="eval").body
     if not isinstance(tree, ast.List):
         return None
     return [node.value for node in tree.elts if isinstance(node, ast.Constant)]
@@ -221,11 +224,13 @@ def _json(source: CaptionFile, tally: Tally) -> list[Row]:
     if isinstance(photos, list) and photos and all(isinstance(photo, dict) for photo in photos):
         try:
             if "annotations" in content and format in ("auto", "coco"):
-                return _coco(photos, content["annotations"], tally)
+                return _with_paths(_coco(photos, content["annotations"], tally), file)
             if any("sentences" in photo for photo in photos) and format in ("auto", "karpathy"):
-                return [_karpathy(photo, f"photo {n}") for n, photo in _from_1(photos)]
+                rows = [_karpathy(photo, f"photo {n}") for n, photo in _from_1(photos)]
+                return _with_paths(rows, file)
             if any("captions" in photo for photo in photos) and format in ("auto", "coco"):
-                return [_nested(photo, f"photo {n}") for n, photo in _from_1(photos)]
+                rows = [_nested(photo, f"photo {n}") for n, photo in _from_1(photos)]
+                return _with_paths(rows, file)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"an entry of {file} lacks {error}; check its format.") from None
     raise UserError(
@@ -236,6 +241,20 @@ def _json(source: CaptionFile, tally: Tally) -> list[Row]:
 
 def _from_1(entries: Iterable[Any]) -> Iterable[tuple[int, Any]]:
     return enumerate(entries, start=1)
+
+
+def _with_paths(rows: list[Row], file: Path) -> list[Row]:
+    """Return rows of JSON, where a path may be anything.
+
+    Raises:
+        UserError: one is no text.
+    """
+    for row in rows:
+        if not isinstance(row.image, str) or not row.image.strip():
+            raise UserError(
+                f"{row.place} of {file} has the path {row.image!r:.60}, which is no text; mend it."
+            )
+    return rows
 
 
 def _karpathy(photo: Mapping[str, Any], place: str) -> Row:

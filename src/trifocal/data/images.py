@@ -11,6 +11,7 @@ import io
 import math
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ NOT_READ = frozenset(
 )
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 << 20
+# What a decoder finds odd and reads all the same is nobody's errand; each picture would be a line.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # A crop of the decoded picture must still be larger than what it is resized to.
 _DRAFT_MARGIN = 1.25
 

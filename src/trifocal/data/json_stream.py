@@ -140,7 +140,7 @@ class _Scanner:
             more = "" if self._ended else self._handle.read(size)
         except UnicodeDecodeError:
             raise UserError(f"{self._path} is not UTF-8 text") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise UserError(f"{self._path} is damaged ({error}); get it again") from None
         if not more:
             self._ended = True
@@ -168,7 +168,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         with file.open(encoding="utf-8-sig") as handle:
             yield handle
         return
-    with zipfile.ZipFile(file) as archive:
+    with _unpacked(file) as archive:
         found = [
             info
             for info in archive.infolist()
@@ -180,6 +180,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
             raise UserError(f"{file} unpacks to more than {MAX_BYTES >> 30} GiB")
         if found[0].flag_bits & 1:
             raise UserError(f"{file} is encrypted; unpack it first")
-        member = archive.open(found[0])
+        try:
+            member = archive.open(found[0])
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+            raise UserError(f"{file} is damaged ({error}); get it again") from None
         with io.TextIOWrapper(member, encoding="utf-8-sig") as handle:  # it closes the member
             yield handle
+
+
+def _unpacked(file: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise UserError(f"{file} is damaged ({error}); get it again") from None

@@ -210,7 +210,7 @@ def missing_images(instances: Iterable[Instance]) -> list[Path]:
     """Return the pictures that are not there, sorted; each is looked for once."""
     images = (one.item.region.image for one in instances)
     paths = {Path(image) for image in images if isinstance(image, str | Path)}
-    return sorted(path for path in paths if not path.is_file())
+    return sorted(path for path in paths if not os.path.isfile(path))
 
 
 def write_instances(path: str | os.PathLike[str], instances: Iterable[Instance]) -> None:
@@ -320,7 +320,7 @@ _SAID = {dict: "an object", list: "a list", str: "a text"}
 
 def _side(image: dict[str, Any], name: str) -> int:
     value = image.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 31:
         raise _FaultyEntry(f"has no inputs.image.{name}, the annotated picture's in pixels")
     return value
 
@@ -332,7 +332,9 @@ def _local(url: str, root: str | Path | None) -> tuple[list[str], str | Path | N
     if not url.startswith("/"):
         return list(PurePosixPath(url).parts), root
     path = Path(url)
-    return ([path.name], path.parent) if root is None or path.is_file() else ([path.name], root)
+    return (
+        ([path.name], path.parent) if root is None or os.path.isfile(path) else ([path.name], root)
+    )
 
 
 def _entry(one: Instance) -> dict[str, Any]:

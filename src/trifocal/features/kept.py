@@ -24,7 +24,7 @@ from trifocal.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
-DAMAGE = (SafetensorError, KeyError, ValueError)  # what reading a bad file may raise
+DAMAGE = (SafetensorError, KeyError, ValueError, TypeError)  # what reading a bad file may raise
 
 Get = Callable[[str], Tensor]  # returns a tensor of an open file by its name, mapped from the disk
 Load = Callable[[Get], dict[str, Tensor] | None]

@@ -87,8 +87,10 @@ class Checkpoints:
         """Return the `trainer.json` of a checkpoint."""
         try:
             content = json.loads((self.path(step) / "trainer.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"cannot read {self.path(step)} ({error}); delete it.") from None
+        if not isinstance(content, dict):
+            raise UserError(f"{self.path(step)} is damaged (trainer.json is no table); delete it.")
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{self.path(step)} has format {content.get('format')!r}, but this version reads "

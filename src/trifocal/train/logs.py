@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a JSON-lines file; a last line cut short by a kill is left out."""
+    """Return the records of a JSON-lines file; lines that are none, as a kill cuts one, are left out."""
     if not path.is_file():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict):
+            records.append(record)
     return records
 
 
@@ -75,7 +78,7 @@ class RunLog:
         if not active:
             return
         rewind_lines(folder / "metrics.jsonl", start)
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        self._file = (folder / "metrics.jsonl").open("ab", buffering=0)
         self._skipped = folder / "skipped.jsonl"
         self._board = SummaryWriter(
             str(folder / "tensorboard"), purge_step=start + 1 if start else None
@@ -84,8 +87,7 @@ class RunLog:
     def event(self, event: str, step: int, **values: Any) -> None:
         """Append one record."""
         if self.active:
-            self._file.write(_line({"event": event, "step": step, **values}))
-            self._file.flush()
+            self._file.write(_line({"event": event, "step": step, **values}).encode())
 
     def scalars(self, event: str, step: int, values: dict[str, float], **extra: Any) -> None:
         """Append a record of numbers, and give them to TensorBoard too."""
@@ -113,7 +115,8 @@ class RunLog:
             logger.info("step %d of %d, %s left  %s", step, self.total, left, note)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; what TensorBoard could not write is no reason to fail."""
         if self.active:
             self._file.close()
-            self._board.close()
+            with suppress(OSError):
+                self._board.close()

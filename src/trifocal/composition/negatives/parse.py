@@ -106,7 +106,7 @@ class Parse:
             text = data["text"]
             tokens = tuple(Token(text[r[0] : r[1]], *r) for r in data["tokens"])
             chunks = tuple(Span(start, end) for start, end in data["chunks"])
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, RecursionError) as error:
             raise ValueError(f"not a stored parse: {error!r}") from error
         return cls(text, tokens, chunks)
 

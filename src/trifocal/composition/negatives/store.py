@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _TABLES = ("parses", "words")
 _WAITING = 200  # rows collected before they are written together
 _LONGEST = 1 << 24  # characters of one content, against files made to fill the memory
+# What a damaged file raises; its own words, in a message, may be no text.
+_DAMAGE = (sqlite3.DatabaseError, UnicodeError)
 _INHERITED: list[sqlite3.Connection] = []  # of a parent process: a fork must not even close them
 _PATIENCE = 20.0  # seconds to wait for another process's lock
 
@@ -96,7 +98,11 @@ class ParseStore:
         """Number of parses in the file."""
         self.flush()
         connection = self._open()
-        return connection.execute("SELECT count(*) FROM parses").fetchone()[0] if connection else 0
+        try:
+            count = connection.execute("SELECT count(*) FROM parses") if connection else None
+            return count.fetchone()[0] if count else 0
+        except _DAMAGE as error:
+            raise self._refusal(error) from error
 
     def flush(self) -> None:
         """Write the rows that wait."""
@@ -111,7 +117,7 @@ class ParseStore:
                 for table in _TABLES:
                     rows = [(key, content) for name, key, content in waiting if name == table]
                     connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", rows)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             self._give_up(error)
 
     def close(self) -> None:
@@ -134,6 +140,8 @@ class ParseStore:
         except sqlite3.OperationalError as error:
             self._give_up(error)
             return None
+        except _DAMAGE as error:
+            raise self._refusal(error) from error
         return _unpack(row[0]) if row else None
 
     def _put(self, table: str, key: str, content: str) -> None:
@@ -152,11 +160,8 @@ class ParseStore:
                 self._connection = self._connect()
             except (sqlite3.OperationalError, OSError) as error:
                 self._give_up(error)
-            except sqlite3.DatabaseError as error:
-                raise UserError(
-                    f"{self.path} is not a store of parses ({error}); name another file or "
-                    "delete it."
-                ) from error
+            except _DAMAGE as error:
+                raise self._refusal(error) from error
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -169,10 +174,15 @@ class ParseStore:
                     f"CREATE TABLE IF NOT EXISTS {table} (key TEXT PRIMARY KEY, content BLOB) "
                     "WITHOUT ROWID"
                 )
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeError):
             connection.close()
             raise
         return connection
+
+    def _refusal(self, error: Exception) -> UserError:
+        return UserError(
+            f"{self.path} is not a store of parses ({error}); name another file or delete it."
+        )
 
     def _give_up(self, error: Exception) -> None:
         """Go on without the file."""

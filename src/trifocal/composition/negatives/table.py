@@ -23,6 +23,7 @@ import numpy as np
 from trifocal.composition.negatives.generator import HardNegatives
 from trifocal.errors import UserError
 from trifocal.files import atomic_write, check_file
+from trifocal.files.locks import hold
 
 _KIND = "table of negatives"
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
@@ -104,6 +105,8 @@ def prepare_table(
     part = target.with_name(f".{target.name}.{_settings(negatives, count)}.part")
     rows: list[TableRow] = []
     with open(part, "a+b") as file:
+        if hold(file.fileno(), wait=False) is False:
+            raise UserError(f"another process is writing {path}; wait for it.")
         kept = _finished_rows(file)
         for number, (caption, filepath) in enumerate(_ahead(items, negatives, len(kept))):
             title = negatives.prepare_caption(caption)
@@ -162,9 +165,10 @@ def _finished_rows(file: BinaryIO) -> list[TableRow]:
     for line in file:
         try:
             title, filepath, negatives = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             break
-        if not line.endswith(b"\n"):
+        texts = [title, filepath, *negatives] if isinstance(negatives, list) else [None]
+        if not line.endswith(b"\n") or not all(isinstance(text, str) for text in texts):
             break
         rows.append(TableRow(title, filepath, tuple(negatives)))
         end += len(line)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trifocal.concepts.datasets.dataset import LabeledImage
+from trifocal.concepts.datasets.mat_files import read_variable
 from trifocal.concepts.datasets.parts import VAL, divide
 from trifocal.concepts.datasets.split_files import Entry, Split, make_split
 from trifocal.concepts.prompts import CLASSNAMES
@@ -60,11 +61,15 @@ def pets(folder: Path) -> Split:
 
 def flowers(folder: Path) -> Split:
     """Split Oxford Flowers: labels in a .mat file, names in a JSON, both counting from 1."""
-    labels = np.atleast_1d(_mat(folder / "imagelabels.mat", "labels"))
+    labels = read_variable(folder / "imagelabels.mat", "labels")
+    if not isinstance(labels, np.ndarray):
+        raise UserError(f"{folder / 'imagelabels.mat'} has labels that are no numbers.")
     try:
         names = json.loads((folder / "cat_to_name.json").read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {folder / 'cat_to_name.json'} ({error}).") from None
+    if not isinstance(names, dict):
+        raise UserError(f"{folder / 'cat_to_name.json'} is no table of names; get it again.")
     entries = [
         (f"image_{number:05d}.jpg", int(label) - 1, names.get(str(label)))
         for number, label in enumerate(labels.tolist(), start=1)
@@ -74,17 +79,16 @@ def flowers(folder: Path) -> Split:
 
 def cars(folder: Path) -> Split:
     """Split Stanford Cars; in its names the year moves to the front."""
-    names = [
-        _year_first(str(name)) for name in _mat(folder / "devkit" / "cars_meta.mat", "class_names")
-    ]
+    listed = read_variable(folder / "devkit" / "cars_meta.mat", "class_names")
+    names = [_year_first(name) for name in listed if isinstance(name, str)]
 
     def entries(file: str, images: str) -> list[Entry]:
         found = []
-        for note in np.atleast_1d(_mat(folder / file, "annotations", "class", "fname")):
-            label = int(note["class"]) - 1
+        for note in read_variable(folder / file, "annotations"):
+            label, picture = _car(note, file)
             if not 0 <= label < len(names):
                 raise UserError(f"{file} has a class {label + 1}, but there are {len(names)}.")
-            found.append((f"{images}/{note['fname']}", label, names[label]))
+            found.append((f"{images}/{picture}", label, names[label]))
         return found
 
     train = entries("devkit/cars_train_annos.mat", "cars_train")
@@ -98,7 +102,7 @@ def sun(folder: Path) -> Split:
 
     def entries(file: str) -> list[Entry]:
         found = []
-        for (path,) in _lines(folder / file, 1, None):
+        for path, *_ in _lines(folder / file, 1):
             place = path.rpartition("/")[0]
             if place not in labels:
                 raise UserError(f"{file}: ClassName.txt has no class {place!r}; get it again.")
@@ -114,7 +118,7 @@ def ucf(folder: Path) -> Split:
     lists = folder / "ucfTrainTestlist"
     labels = {
         name: _integer(number, "classInd.txt") - 1
-        for number, name in _lines(lists / "classInd.txt", 2)
+        for number, name, *_ in _lines(lists / "classInd.txt", 2)
     }
 
     def entries(file: str) -> list[Entry]:
@@ -195,17 +199,14 @@ def _integer(text: str, file: str) -> int:
         raise UserError(f"{file}: {text!r} is not the number of a class.") from None
 
 
-def _mat(file: Path, name: str, *fields: str) -> Any:
-    """Return a variable of a MATLAB file; if it is a structure, with these fields."""
-    from scipy.io import loadmat  # rarely needed
-
-    try:
-        value = loadmat(str(file), squeeze_me=True)[name]
-    except Exception as error:  # the reader may raise anything on a damaged file
-        raise UserError(f"cannot read {name!r} of {file} ({error}); get it again.") from None
-    if not {*fields} <= {*(np.asarray(value).dtype.names or ())}:
-        raise UserError(f"{name!r} of {file} has no {' and '.join(fields)}; get it again.")
-    return value
+def _car(note: Any, file: str) -> tuple[int, str]:
+    """Return label and picture of an entry of Stanford Cars."""
+    number, picture = (
+        (note.get(key) for key in ("class", "fname")) if isinstance(note, dict) else (0, 0)
+    )
+    if not isinstance(number, np.ndarray) or number.size != 1 or not isinstance(picture, str):
+        raise UserError(f"{file} has annotations without class and fname; get it again.")
+    return int(number[0]) - 1, picture
 
 
 def _year_first(name: str) -> str:

@@ -67,6 +67,8 @@ class FeatureFileSource:
         self.path, self.name = Path(path), name or Path(path).stem
         parts = read_feature_file(path)
         total = max(int(labels.max()) for _, labels in parts.values()) + 1
+        if total > (rows := sum(len(labels) for _, labels in parts.values())):
+            raise UserError(f"{path} has the label {total - 1}, but only {rows} rows in all.")
         kept = list(range(total)) if classes is None else list(classes)
         if classnames and max([total - 1, *kept]) >= len(classnames):
             raise UserError(

@@ -76,10 +76,12 @@ class Answers:
             for path in (_file(file, row) for file in self._files):
                 try:
                     tensors = load_file(path)
-                except (OSError, SafetensorError):
+                    right, label = tensors["right"].astype(float), tensors["label"]
+                except (OSError, SafetensorError, KeyError, TypeError, ValueError):
                     continue
-                found[seed] = (tensors["right"].astype(float), tensors["label"])
-                break
+                if right.shape == label.shape == (len(label),) and np.isfinite(right).all():
+                    found[seed] = (right, label)
+                    break
         return found
 
     def difference(

@@ -7,6 +7,7 @@ above one half. Every sentence is a question; a picture without proposals is an 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +199,7 @@ class RefCoco:
         if missing:
             return RefItems(self.dataset, (), 0, words), missing
         questions = self._of_split(every)
-        present = {one.image: one.image.is_file() for one in questions}
+        present = {one.image: os.path.isfile(one.image) for one in questions}
         absent = sorted(image for image, found in present.items() if not found)
         if self.available_only and len(absent) < len(present):
             kept = [one for one in questions if present[one.image]]

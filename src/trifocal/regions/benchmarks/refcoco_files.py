@@ -323,7 +323,7 @@ def _read_coco(
             if one["id"] in pictures:
                 raise ValueError("is there twice")
             pictures[one["id"]] = (name, (int(one["width"]), int(one["height"])))
-            if min(pictures[one["id"]][1]) <= 0:
+            if not 0 < min(pictures[one["id"]][1]) <= max(pictures[one["id"]][1]) < 1 << 31:
                 raise ValueError("has no width and height of a picture")
         boxes = {}
         corners = Corners(path)
@@ -340,7 +340,7 @@ def _read_coco(
             boxes[one["id"]] = (image, box)
     except KeyError as error:
         raise UserError(f"{path}: {label} has no {error.args[0]}; it must be COCO's") from None
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:
         reason = str(error) if isinstance(error, ValueError) else "is not in COCO's format"
         raise UserError(f"{path}: {label} {reason}; get the file again") from None
     corners.close()

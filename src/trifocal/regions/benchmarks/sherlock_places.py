@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -78,7 +79,7 @@ def local_root(file: Path | None, root: Path) -> Path:
     for entry in islice(json_list(file), _TRIES):
         try:
             url = entry["inputs"]["image"]["url"]
-            found = [base for base in bases if ImageRoots(images=base).path(url).is_file()]
+            found = [base for base in bases if os.path.isfile(ImageRoots(images=base).path(url))]
         except (KeyError, TypeError, UserError, AttributeError):
             break  # another's picture, or a fault that reading the file will name
         if found:
@@ -93,7 +94,7 @@ def absent_pictures(paths: Iterable[Path]) -> list[Missing]:
         folders.setdefault(_folder_of(path), []).append(path)
     missing = []
     for (kind, folder), members in folders.items():
-        absent = [path for path in members if not path.is_file()]
+        absent = [path for path in members if not os.path.isfile(path)]
         if not absent:
             continue
         found = f"{len(absent)} of its {len(members)} pictures are not in {folder}"

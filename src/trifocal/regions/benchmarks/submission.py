@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -96,7 +97,11 @@ def check_submission(
     faults = []
     if file.name != f"{NAME}.zip":
         faults.append(f"{file.name} must be named {NAME}.zip")
-    with zipfile.ZipFile(file) as archive:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        return [f"{file.name} cannot be unpacked ({error})"]
+    with archive:
         members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
         found = {task: members.get(f"{NAME}/{task}.npy") for task in sizes}
         if "comparison" in sizes and found["comparison"] is None:
@@ -126,11 +131,13 @@ def _fault(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> str:
         return f"unpacks to more than {_MAX_BYTES >> 20} MiB"
     try:
         content = archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
         return f"cannot be unpacked ({error})"
     try:
-        vector = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            vector = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception:  # its header is parsed as Python, which may raise anything
         return "is not an array that NumPy reads without unpickling; write it with numpy.save"
     if not isinstance(vector, np.ndarray):
         return "is an archive of arrays and not one array; write it with numpy.save"

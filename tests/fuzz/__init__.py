@@ -1,0 +1,1 @@
+"""Fuzzing of every reader of foreign files: `python -m tests.fuzz --inputs 100000`."""
