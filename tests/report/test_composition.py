@@ -75,7 +75,7 @@ def contenders(rows, tiny_clips, tmp_path):
     curve = [CurvePoint(a, tuple(moved(rows, "c", mean=0.5 + 0.3 * a))) for a in (0, 0.5, 1)]
     return [
         Contender("base <b>", [before], tiny_clips[0]),
-        Contender("tuned", after, tiny_clips[1], [log], curve),
+        Contender("tuned", after, tiny_clips[1], [log], [curve]),
     ]
 
 

@@ -16,6 +16,7 @@ from trifocal.metrics.result import Result
 from trifocal.report.comparison import beyond_noise
 from trifocal.report.composition_tables import main_table, subset_blocks, summary_table
 from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.equal_cost import equal_cost_blocks
 from trifocal.report.numbers import signed
 from trifocal.report.page import Block, Chapter, Facts, Highlight, Highlights, Note, Report
 from trifocal.report.pictures import examples, heat_maps, loss_blocks, trade_off_blocks
@@ -83,6 +84,7 @@ def composition_chapter(
         blocks.append(Note(remark))
     blocks.append(main_table(rows, [one.label for one in contenders]))
     blocks += trade_off_blocks(contenders)
+    blocks += equal_cost_blocks(contenders)
     blocks += subset_blocks(rows, [one.label for one in contenders])
     blocks += loss_blocks(contenders, _TERMS)
     with_model = [one for one in contenders if one.model is not None]
@@ -136,7 +138,7 @@ def results_report(
             contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows], start))
         end = models.get(name) if last.alpha == 1 else None
         label = f"{name}, α = {last.alpha:g}"
-        contenders.append(Contender(label, [last.rows], end, _listed(logs, name), curve))
+        contenders.append(Contender(label, [last.rows], end, _listed(logs, name), [curve]))
     chapter = composition_chapter(contenders, title="Comparison", shown=shown, remark=remark)
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
     named = ", ".join(dict.fromkeys(row.model for row in rows))

@@ -27,7 +27,8 @@ class Contender:
     runs: Sequence[Sequence[Result]]  # results of each of its training runs (one for the base)
     model: Any = None  # the model itself, for examples and heat maps
     logs: Sequence[Path] = ()  # the `metrics.jsonl` of its runs
-    curve: Sequence[CurvePoint] = ()  # the way from the base to it (WiSE-FT), if it was measured
+    # The way from the base to it (WiSE-FT), of each of its runs, if it was measured.
+    curves: Sequence[Sequence[CurvePoint]] = ()
 
     @property
     def rows(self) -> list[Result]:

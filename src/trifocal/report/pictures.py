@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -53,7 +54,7 @@ def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
         f"Up is gained, left is lost; dashed lines mark {contenders[0].label}. Bars are 95 % "
         f"intervals {bars or 'over questions'}."
     )
-    if any(one.curve for one in contenders):
+    if any(one.curves for one in contenders):
         text += " Lines are the way from the base in weight space (WiSE-FT)."
     return [Plots("Gained and lost", plots, text)]
 
@@ -63,11 +64,19 @@ def _path(one: Contender, cost: str, place: int) -> figures.Series | None:
     summary = one.summary()
     if "composition" not in summary or cost not in summary:
         return None
-    on_way = [summarize(point.rows) for point in one.curve if point.alpha < 1]
-    x = [*(100 * point[cost] for point in on_way), summary[cost].value]
-    y = [*(100 * point["composition"] for point in on_way), summary["composition"].value]
+    x = [*_on_the_way(one, cost), summary[cost].value]
+    y = [*_on_the_way(one, "composition"), summary["composition"].value]
     spread = (summary[cost].half, summary["composition"].half)
     return figures.Series(one.label, x, y, spread, place)
+
+
+def _on_the_way(one: Contender, number: str) -> list[float]:
+    """Return a number of the summary, in percent, at each point before the model, over its runs."""
+    points = [
+        [100 * summarize(point.rows)[number] for point in curve if point.alpha < 1]
+        for curve in one.curves
+    ]
+    return np.mean(points, axis=0).tolist() if points else []
 
 
 def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
