@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     Every command knows --debug and --quiet. They and --device are absent from the result where
     they are not given, so that what stands before a command is not undone by what does not stand
-    after it.
+    after it. Which options were typed is told in `stated`, as `apps/stated.py` wants it.
 
     Args:
         settings: Passed to argparse.
@@ -60,6 +60,8 @@ class Parser(argparse.ArgumentParser):
         if not self.free:
             self._check_options(words)
         found, rest = super().parse_known_args(words, namespace)
+        # A command's own are there already: argparse has parsed it by now, and copied them here.
+        found.stated = {**self._stated(words), **getattr(found, "stated", {})}
         if rest and not self.free and self._subparsers is None:
             self.error(f"{rest[0]!r} is one word too many")
         if self.free:
@@ -69,6 +71,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message as one sentence with the remedy."""
         raise UserError(f"{message.removeprefix('argument ')}; see `{self.prog} --help`.")
+
+    def _stated(self, words: Sequence[str]) -> dict[str, str]:
+        """Return the options among the words, by the names of their values: top to "--top"."""
+        typed = (_OPTION.fullmatch(word) for word in takewhile(lambda word: word != "--", words))
+        options = (option[1] for option in typed if option)
+        known = self._option_string_actions
+        return {known[option].dest: option for option in options if option in known}
 
     def _check_options(self, words: Sequence[str]) -> None:
         """Refuse an unknown option before argparse can miss the one that it stands for."""

@@ -53,6 +53,8 @@ class Head(Fitted):
 
     version: ClassVar[int] = 1  # raised whenever the head of this name would get another value
     wants_text: ClassVar[bool] = True  # cannot do without class texts
+    reads_text: ClassVar[bool] = True  # gets other numbers by other class texts
+    wants_support: ClassVar[bool] = True  # learns from the support's pictures
     wants_concepts: ClassVar[bool] = False  # cannot do without text concepts
     wants_projection: ClassVar[bool] = False  # works on features from before the projection
     searches: ClassVar[bool] = False  # has something to select where `val` is given

@@ -344,9 +344,9 @@ class Pooled:
 def test_a_backbone_with_pooled_features_alone(work: Path, clip: Clip) -> None:
     backbone = Pooled(clip)
     vocabulary = load_vocabulary(work / "words.txt")
-    for source in ("photos", regions_list(work, 3).name):
+    for source, views in (("photos", 2), (regions_list(work, 3).name, None)):
         examples = read_examples(work / source)
-        fitted = fit_classifier(examples, backbone, vocabulary=vocabulary, views=2)
+        fitted = fit_classifier(examples, backbone, vocabulary=vocabulary, views=views)
         fitted.save(work / "new", force=True)
         loaded = load_classifier(work / "new", model=backbone)
         assert loaded.saved.backbone.name == "pooled"

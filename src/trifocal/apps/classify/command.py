@@ -37,9 +37,9 @@ from trifocal.apps.region_lists import (
     write_answers,
 )
 from trifocal.apps.settings import parse_settings
+from trifocal.apps.stated import refuse_idle, tell_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.head_files import FACTS, TENSORS, check_free
-from trifocal.concepts.prompts import PHOTO
 from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.box_formats import BoxFormat
 from trifocal.errors import UserError
@@ -72,6 +72,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     check_free(arguments.out, force=arguments.force)
     examples = read_examples(arguments.folder)
     names = class_names(examples.folders, arguments.names)
+    own_test = bool(examples.tests) and arguments.holdout > 0
+    refuse_idle(arguments, "holdout", own_test, f"{arguments.folder} has a test part of its own")
     vocabulary = load_vocabulary(arguments.vocabulary) if arguments.vocabulary else None
     settings = parse_settings(arguments.set)
     with ProgressBars(quiet=arguments.quiet) as bars:
@@ -81,7 +83,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             method=arguments.method,
             settings=settings,
             names=names,
-            templates=tuple(arguments.template or PHOTO),
+            templates=arguments.template,
             vocabulary=vocabulary,
             shots=arguments.shots,
             views=arguments.views,
@@ -104,6 +106,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     check_top(arguments.top)
     if arguments.out is not None:
         check_answers(arguments.out, "predictions", "trifocal classify predict")
+    tell_idle(arguments, "json", bool(arguments.out), "the answers go to a file")
     listed = _listed(arguments.images, _boxes(arguments), arguments.box_format)
     with ProgressBars(quiet=arguments.quiet) as bars:
         classifier = _classifier(arguments)

@@ -40,6 +40,8 @@ from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress, Quiet
 
+_VIEWS = 10  # random views of a support picture, as published recipes have them
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -84,10 +86,10 @@ def fit_classifier(
     method: str = head_registry.DEFAULT_HEAD,
     settings: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
-    templates: Sequence[str] = PHOTO,
+    templates: Sequence[str] | None = None,
     vocabulary: Vocabulary | None = None,
     shots: int | None = None,
-    views: int = 10,
+    views: int | None = None,
     holdout: float = 0.2,
     seed: int = 1,
     backbone: str | None = None,
@@ -102,10 +104,10 @@ def fit_classifier(
         method: A key of `trifocal.concepts.head_registry.HEADS`.
         settings: The head's parameters that differ from its defaults.
         names: D class names for the prompts, by default the examples' own.
-        templates: Prompts with "{}" for the class name.
+        templates: Prompts with "{}" for the class name; by default "a photo of a {}.".
         vocabulary: Text concepts, for a head with concepts; by default the shipped ones.
         shots: Pictures of a class to fit to; None for all.
-        views: Random views of each support picture; 0 for the plain one.
+        views: Random views of each support picture, by default 10; 0 for the plain one.
         holdout: Share of each class to measure on; 0 measures nothing.
         seed: Of all that is drawn.
         backbone: What loads the model, by default its name.
@@ -113,25 +115,31 @@ def fit_classifier(
         progress: Told how far it is.
 
     Raises:
-        UserError: a picture cannot be read, or the method, its settings or the shares do not do.
+        UserError: a picture cannot be read, the method, its settings or the shares do not do, or
+            something was given that has no effect on the method or on regions.
     """
     progress = progress or Quiet()
-    if views < 0:
+    if views is not None and views < 0:
         raise UserError(f"--views is {views}; give 0 for the plain picture, or more.")
     params = {"scale": model.logit_scale.item(), "seed": seed, **(settings or {})}
-    check_head(method, params)
+    untrained = check_head(method, params)
+    if templates and not untrained.reads_text:
+        raise UserError(f"{method} reads no texts, so --template has no effect; leave it out.")
+    if vocabulary is not None and not untrained.wants_concepts:
+        raise UserError(f"{method} has no text concepts; leave out --vocabulary.")
+    templates = tuple(templates or PHOTO)
     parts = split(examples, shots, holdout, seed)
     names = list(names or class_names(examples.folders))
     shown = shown_for(model, boxes=examples.have_boxes)
     features = PictureFeatures(model, shown)
+    if views and not features.draws_views:
+        raise UserError("a region is shown in one way, so --views has no effect; leave it out.")
+    views = _VIEWS if views is None else views
     regions, labels = examples.regions, torch.tensor(examples.labels)
     # A file that cannot be read is found here, before the slow part.
     keys = tuple(content_key(regions[index]) for index in parts.support)
     text = class_text(model, names, templates).float().cpu()
-    wants_concepts = make_head(head_registry.HEADS, method, params).wants_concepts
-    if vocabulary is not None and not wants_concepts:
-        raise UserError(f"{method} uses no concepts; leave out --vocabulary.")
-    known = (vocabulary or load_vocabulary()) if wants_concepts else None
+    known = (vocabulary or load_vocabulary()) if untrained.wants_concepts else None
     told: dict[str, Any] = {"cache": cache, "progress": progress}
     words = None
     if known is not None:
@@ -181,17 +189,19 @@ def fit_classifier(
     return Fitted(saved, examples, parts, small)
 
 
-def check_head(method: str, params: Mapping[str, Any]) -> None:
-    """Refuse a method or a parameter that does not do.
+def check_head(method: str, params: Mapping[str, Any]) -> Head:
+    """Return a head that is not fitted; refuse a method or a parameter that does not do.
 
     Raises:
         UserError: there is no such method or parameter, or it needs other features.
     """
-    if make_head(head_registry.HEADS, method, params).wants_projection:
+    head = make_head(head_registry.HEADS, method, params)
+    if head.wants_projection:
         raise UserError(
             f"{method} works on features from before the projection, which a classifier folder "
             "does not keep; choose another --method."
         )
+    return head
 
 
 def fit_head(

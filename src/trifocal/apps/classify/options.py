@@ -133,8 +133,7 @@ def _add_fit(actions: Any) -> None:
     fit.add_argument(
         "--views",
         type=int,
-        default=10,
-        help="random views of each support picture, 0 for the plain one (default: %(default)s)",
+        help="random views of each support picture, 0 for the plain one (default: 10)",
     )
     fit.add_argument(
         "--template",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from trifocal.apps.settings import parse_settings
+from trifocal.apps.stated import refuse_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import check_table, prepare_table
@@ -16,7 +17,7 @@ from trifocal.data.captions import read_captions
 from trifocal.data.shards import check_shards, write_shards
 from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
-from trifocal.evaluate.runner import make_job
+from trifocal.evaluate.runner import check_effect, make_job
 from trifocal.progress import counted
 from trifocal.world.export import ExportConfig, export_world
 
@@ -28,6 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: there is no such benchmark, or a file cannot be read or written.
     """
     if arguments.action == "check":
+        few_shot = _few_shot(arguments.benchmark)
+        refuse_idle(
+            arguments, "images option", bool(few_shot), "few-shot data sets have their own layout"
+        )
         return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
     {"negatives": negatives, "shards": shards, "world": world, "wordnet": wordnet}[arguments.what](
         arguments
@@ -44,19 +49,28 @@ def check(benchmark: str, root: str, images: str | None, options: Sequence[str] 
         images: Folder of the photos, where it is not in the root.
         options: Other settings of the benchmark, each as "key=value".
     """
-    kind, _, dataset = benchmark.partition(":")
-    if kind == FEW_SHOT or benchmark in DATASETS:
-        return check_few_shot([dataset or benchmark] if benchmark != FEW_SHOT else DATASETS, root)
+    few_shot = _few_shot(benchmark)
+    if few_shot:
+        return check_few_shot(few_shot, root)
     settings = parse_settings(options)
     if images:
         settings["images"] = str(Path(images).resolve())
     job = make_job(benchmark, root, **settings)
+    check_effect([benchmark], settings)
     missing = job.benchmark.check(job.root)
     for item in missing:
         print(f"missing: {item}")
     if not missing:
         print(f"{benchmark}: everything is there ({len(job.benchmark.items(job.root))} items)")
     return 1 if missing else 0
+
+
+def _few_shot(benchmark: str) -> Sequence[str]:
+    """Return the few-shot data sets that a name stands for; none where it is a benchmark's."""
+    kind, _, dataset = benchmark.partition(":")
+    if benchmark == FEW_SHOT:
+        return list(DATASETS)
+    return [dataset or benchmark] if kind == FEW_SHOT or benchmark in DATASETS else []
 
 
 def check_few_shot(datasets: Iterable[str], root: str) -> int:

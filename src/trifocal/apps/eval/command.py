@@ -10,12 +10,13 @@ from rich.console import Console
 
 from trifocal.apps.device import pick_device
 from trifocal.apps.settings import parse_settings
+from trifocal.apps.stated import refuse_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.clip import Clip
 from trifocal.config import read_yaml
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
-from trifocal.evaluate.names import WORLD
+from trifocal.evaluate.names import DRAWN, WORLD
 from trifocal.evaluate.records import (
     check_records,
     check_results,
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         settings["captions"] = str(Path(arguments.captions).resolve())
     if arguments.available_only:
         settings["available_only"] = True
+    drawn = all(name.partition(":")[0] in DRAWN for name in arguments.benchmarks)
+    refuse_idle(arguments, "root", drawn, "the world is drawn")
     jobs = [make_job(name, arguments.root, **settings) for name in arguments.benchmarks]
     check_effect(arguments.benchmarks, settings)
     rows: list[Result] = []

@@ -18,6 +18,7 @@ from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.listed import explain_listed
 from trifocal.apps.explain.picture import explained_picture
 from trifocal.apps.region_lists import given_region, read_regions, stated_boxes
+from trifocal.apps.stated import tell_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
@@ -75,6 +76,7 @@ def _many(arguments: argparse.Namespace) -> None:
         raise UserError(
             "a list of regions holds their boxes itself; leave out --box and --box-format."
         )
+    tell_idle(arguments, "json", True, "the answers to a list are JSON lines, or what --out says")
     if out is not None:
         check_answers(out, "a list's explanations", "trifocal explain")
     listed = read_regions(arguments.image)

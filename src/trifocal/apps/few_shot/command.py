@@ -17,6 +17,7 @@ from rich.console import Console
 
 from trifocal.apps.few_shot.sources import open_sources
 from trifocal.apps.settings import parse_settings
+from trifocal.apps.stated import tell_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.concepts.head_registry import HEADS
 from trifocal.errors import Stopped, UserError
@@ -47,6 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     names = list(HEADS) if arguments.methods == "all" else listed(arguments.methods)
     methods = few_shot_methods(names, HEADS, head_options(arguments.option))
     shots, seeds = numbers(arguments.shots, "--shots", 1), numbers(arguments.seeds, "--seeds", 0)
+    heads = [method.head() for method in methods]
+    taught = any(head.wants_support for head in heads)
+    tell_idle(arguments, "shots seeds", not taught, "the methods learn from no pictures")
+    searching = any(head.searches for head in heads)
+    tell_idle(
+        arguments, "val", not searching and arguments.val != "none", "the methods select nothing"
+    )
     compared = [row for file in arguments.compare for row in read_results(file)]
     with TemporaryDirectory() as folder:
         results = Path(arguments.out or Path(folder) / "results.jsonl")
@@ -55,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments,
                 listed(arguments.datasets),
                 most_shots=shots[-1],
-                concepts=any(method.head().wants_concepts for method in methods),
+                concepts=any(head.wants_concepts for head in heads),
                 progress=ProgressBars(within=bars),
             )
             try:

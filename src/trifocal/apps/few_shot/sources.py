@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.apps.device import usable_device
+from trifocal.apps.stated import refuse_idle, tell_idle
 from trifocal.clip import Clip
 from trifocal.concepts.datasets.coop import read_dataset
 from trifocal.concepts.datasets.imagenet_shifts import SHIFTS
@@ -55,6 +56,7 @@ def open_sources(
     pictures = [name for name in datasets if not name.endswith(".safetensors")]
     if len(pictures) < len(datasets) and arguments.base_to_new:
         raise UserError("base-to-new starts from pictures; leave out the files of features.")
+    check_effect(arguments, pictures, len(datasets) - len(pictures), concepts=concepts)
     model = _backbone(arguments) if pictures else None
     options: dict[str, Any] = {
         "concepts": load_vocabulary(arguments.vocabulary) if concepts and pictures else None,
@@ -71,17 +73,52 @@ def open_sources(
             assert model is not None
             sources.append(world_source(model, cache, most_shots, shifts[name], options))
             continue
-        sources += make_sources(
-            name,
-            arguments.root or ".",
-            model,
-            shifts=shifts[name],
-            class_text=arguments.class_text,
-            concept_text=arguments.concept_text,
-            classnames=arguments.class_names,
-            **options,
-        )
+        texts = {"class_text": arguments.class_text, "concept_text": arguments.concept_text}
+        texts["classnames"] = arguments.class_names
+        own = options if name in pictures else texts
+        sources += make_sources(name, arguments.root or ".", model, shifts=shifts[name], **own)
     return sources
+
+
+def check_effect(
+    arguments: argparse.Namespace, pictures: Sequence[str], files: int, *, concepts: bool
+) -> None:
+    """Refuse options that none of the data sets reads; say which some of them do not.
+
+    Args:
+        arguments: What was typed.
+        pictures: Data sets of pictures.
+        files: How many files of features there are beside them.
+        concepts: Whether a method needs text concepts.
+
+    Raises:
+        UserError: one was typed that counts for nothing.
+    """
+    of_pictures = "views vocabulary val_from skip_bad device cache activation tokenizer"
+    of_files = "class_text concept_text class_names"
+    refuse_idle(
+        arguments, f"model {of_pictures}", not pictures,
+        "the data sets are files of features, which were made already",
+    )  # fmt: skip
+    refuse_idle(
+        arguments, of_files, not files, "the data sets are pictures, whose texts a model embeds"
+    )
+    refuse_idle(arguments, "vocabulary", not concepts, "no method has text concepts")
+    tell_idle(arguments, "concept_text", not concepts, "no method has text concepts")
+    if arguments.val != "few":
+        why = f"--val {arguments.val} draws no few of them"
+        refuse_idle(arguments, "val_from", True, why)
+    drawn = all(name == WORLD for name in pictures) and not files
+    refuse_idle(arguments, "root", drawn, "the world is drawn")
+    if pictures and files:
+        tell_idle(arguments, of_pictures, True, "files of features were made already, for those")
+        tell_idle(
+            arguments, of_files, True, "a model embeds their texts, for data sets of pictures"
+        )
+    tell_idle(
+        arguments, "seeds", files > 0,
+        "a file of features has one draw for each number of shots, on those",
+    )  # fmt: skip
 
 
 def shifts_of(wished: str | None, datasets: Sequence[str]) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from trifocal.apps.device import pick_device
+from trifocal.apps.stated import tell_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.config import to_yaml
 from trifocal.errors import UnknownKey, UserError, closest
@@ -24,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     recipe = _recipe(arguments)
     if arguments.show:
+        tell_idle(arguments, "fresh no_resume device", True, "--print trains nothing")
         print(to_yaml(recipe), end="")
         return 0
     if arguments.fresh and arguments.no_resume:

@@ -50,6 +50,7 @@ class LinearProbe(Head):
     steps: int = 1000
 
     wants_text: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = False
     searches: ClassVar[bool] = True
 
     def _fit(self, data: Support) -> None:

@@ -10,6 +10,7 @@ Relations: the text branch of all other heads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,8 @@ from trifocal.concepts.support import Support
 @dataclass(eq=False)
 class ZeroShot(Head):
     """Zero-shot CLIP. Validation data changes nothing."""
+
+    wants_support: ClassVar[bool] = False
 
     def _fit(self, data: Support) -> None:
         self.text_ = data.class_text

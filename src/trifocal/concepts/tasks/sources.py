@@ -60,7 +60,18 @@ def make_sources(
     by_domain = name.startswith(_DOMAINS) or name.lower() == "pacs"
     place = _place(name.removeprefix(_DOMAINS), Path(root))
     if place is not None and place.suffix == ".safetensors":
+        stated = [*shifts, *(key for key, value in options.items() if value)]
+        if stated:
+            raise UserError(
+                f"{name} is a file of features, which were made already, so {stated[0]} has no "
+                "effect on it; leave that out."
+            )
         return [_feature_source(place, class_text, concept_text, classnames)]
+    if class_text or concept_text or classnames:
+        raise UserError(
+            f"{name} has pictures, whose texts a model embeds, so class_text, concept_text and "
+            "classnames have no effect on it; leave them out."
+        )
     if model is None:
         raise UserError(f"the pictures of {name} need a backbone; give a model.")
     if by_domain:

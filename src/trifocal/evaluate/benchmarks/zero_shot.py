@@ -173,6 +173,11 @@ class ZeroShot:
 
     def _folder(self, root: Path) -> Path:
         inner = root / self.split
+        if not inner.is_dir() and self.split not in ("", ZeroShot.split):
+            raise UserError(
+                f"{root} has no folder {self.split!r}, which split names; name one that is there, "
+                "or leave split out."
+            )
         return inner if self.split and inner.is_dir() else root
 
     def _names(self, root: Path, dataset: str, folders: list[str]) -> list[str]:
