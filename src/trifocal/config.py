@@ -203,6 +203,13 @@ def fields_of(cls: type) -> dict[str, dataclasses.Field[Any]]:
     return {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
 
 
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """Return what a field holds where nothing is said, None where something must be."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
 def at_least(made: Any, bounds: Mapping[str, float], where: str = "") -> None:
     """Refuse a dataclass in which a number is below its bound; one that is not set may stay so.
 

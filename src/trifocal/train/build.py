@@ -5,13 +5,16 @@ This is the one place that knows every focus's methods by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from trifocal import config
 from trifocal.clip import Clip
 from trifocal.composition.batching import TABLE, Negatives
 from trifocal.composition.caption_tuned import CaptionTuned
@@ -27,7 +30,8 @@ from trifocal.progress import Progress
 from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
 from trifocal.train.engine import Evaluator, Outcome, train
-from trifocal.train.recipe import Recipe, resolve_method
+from trifocal.train.idle import listed, stated_in_vain
+from trifocal.train.recipe import Recipe, completed, recipe_parts, resolve_method
 from trifocal.train.run_folder import Resume, check_run_folder
 from trifocal.train.sources import Data
 from trifocal.train.start import build_model
@@ -39,9 +43,29 @@ from trifocal.world.few_shot_source import WorldFewShotData
 if TYPE_CHECKING:
     from trifocal.evaluate.benchmarks.zero_shot import ClassItems
 
+logger = logging.getLogger(__name__)
+
 METHODS: dict[str, tuple[type, type[TunedClip]]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
 
 _WORLD_TESTS = 20  # pictures of each few-shot class of the world
+
+
+def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, and say which of its fields were stated and count for nothing.
+
+    Args:
+        path: The YAML file.
+        overrides: Words such as `["--optimizer.lr", "1e-5"]`.
+
+    Raises:
+        UserError: see `load_recipe`.
+    """
+    written, typed = recipe_parts(path, overrides, METHODS)
+    recipe = completed(config.merge(written, typed), METHODS)
+    options, _ = resolve_method(recipe, METHODS)
+    for why, keys in stated_in_vain(recipe, options, written, typed).items():
+        logger.warning("%s no effect, since %s", listed(keys), why)
+    return recipe
 
 
 def build_method(recipe: Recipe, clip: Clip, classnames: tuple[str, ...] = ()) -> TunedClip:

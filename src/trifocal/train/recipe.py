@@ -20,6 +20,7 @@ from trifocal.clip.image_tower import Pixels
 from trifocal.clip.own_clip import TextShape
 from trifocal.clip.shape import ClipShape
 from trifocal.errors import UserError
+from trifocal.train.embeddings import EmbeddingsRecipe
 from trifocal.train.flat import sorted_out
 from trifocal.train.optimizer import AdamWConfig, Optimizer
 from trifocal.train.sources import Data
@@ -126,6 +127,8 @@ class Recipe:
     gradient_cache: int = 0
     # Of the towers; "auto" takes fp32 on a CPU, bf16 on a GPU that has it, else fp16.
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    # Compute what a frozen tower gives once instead of in every step; null for every step.
+    embeddings: EmbeddingsRecipe | None = None
     # Spread parameters, gradients and optimizer state over all processes (FSDP), for models that
     # one GPU cannot train.
     sharding: Literal["none", "full"] = "none"
@@ -167,6 +170,7 @@ HARMLESS = frozenset(
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
         "monitor", "monitor_mode", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
         "sharding", "gradient_checkpointing", "compile", "negatives.cache",
+        "embeddings.cache", "embeddings.max_gb", "embeddings.texts_gb",
     }
 )  # fmt: skip
 
@@ -189,6 +193,15 @@ def load_recipe(
     Raises:
         UserError: the file cannot be read, or a key or value in it is wrong.
     """
+    return completed(config.merge(*recipe_parts(path, overrides, methods)), methods)
+
+
+def recipe_parts(
+    path: str | os.PathLike[str] | None,
+    overrides: Sequence[str] = (),
+    methods: Methods | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the file says and what is laid over it; see `load_recipe`."""
     written = _with_names(config.read_yaml(path) if path is not None else {})
     if path is not None and not written:
         raise UserError(f"the recipe {path} is empty; give at least a name, such as `name: mine`.")
@@ -202,7 +215,7 @@ def load_recipe(
     for key, (tag, kinds) in sections.items():
         if isinstance(written.get(key), dict) and isinstance(change.get(key), dict):
             written[key] = config.carried_over(written[key], change[key], tag, kinds)
-    return _completed(config.merge(written, change), methods)
+    return written, change
 
 
 def saved_recipe(mapping: Mapping[str, Any], methods: Methods | None = None) -> Recipe:
@@ -215,10 +228,11 @@ def saved_recipe(mapping: Mapping[str, Any], methods: Methods | None = None) -> 
     Raises:
         UserError: it is of a later version.
     """
-    return _completed(sorted_out(mapping, _SECTIONS)[0], methods)
+    return completed(sorted_out(mapping, _SECTIONS)[0], methods)
 
 
-def _completed(mapping: Mapping[str, Any], methods: Methods | None) -> Recipe:
+def completed(mapping: Mapping[str, Any], methods: Methods | None) -> Recipe:
+    """Return the recipe that a mapping describes, its method's options filled in."""
     recipe = config.build(Recipe, mapping)
     if methods is None:
         return recipe

@@ -13,7 +13,7 @@ from trifocal.config import to_yaml
 from trifocal.errors import UnknownKey, UserError, closest
 from trifocal.recipes import find_recipe
 from trifocal.train import build
-from trifocal.train.recipe import Recipe, load_recipe
+from trifocal.train.recipe import Recipe
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe; a field that was typed is called an option."""
     try:
-        return load_recipe(find_recipe(arguments.recipe), arguments.overrides, build.METHODS)
+        return build.read_recipe(find_recipe(arguments.recipe), arguments.overrides)
     except UnknownKey as error:
         typed = (word for word in _typed(arguments) if f"{word}.".startswith(f"{error.key}."))
         option = next(typed, None)
