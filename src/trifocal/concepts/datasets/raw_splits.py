@@ -80,12 +80,14 @@ def flowers(folder: Path) -> Split:
 def cars(folder: Path) -> Split:
     """Split Stanford Cars; in its names the year moves to the front."""
     listed = read_variable(folder / "devkit" / "cars_meta.mat", "class_names")
-    names = [_year_first(name) for name in listed if isinstance(name, str)]
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise UserError(f"{folder / 'devkit' / 'cars_meta.mat'} has class_names that are no texts.")
+    names = [_year_first(name) for name in listed]
 
     def entries(file: str, images: str) -> list[Entry]:
         found = []
         for note in read_variable(folder / file, "annotations"):
-            label, picture = _car(note, file)
+            label, picture = _car(note, folder / file)
             if not 0 <= label < len(names):
                 raise UserError(f"{file} has a class {label + 1}, but there are {len(names)}.")
             found.append((f"{images}/{picture}", label, names[label]))
@@ -199,13 +201,12 @@ def _integer(text: str, file: str) -> int:
         raise UserError(f"{file}: {text!r} is not the number of a class.") from None
 
 
-def _car(note: Any, file: str) -> tuple[int, str]:
+def _car(note: Any, file: Path) -> tuple[int, str]:
     """Return label and picture of an entry of Stanford Cars."""
-    number, picture = (
-        (note.get(key) for key in ("class", "fname")) if isinstance(note, dict) else (0, 0)
-    )
+    held = note if isinstance(note, dict) else {}
+    number, picture = held.get("class"), held.get("fname")
     if not isinstance(number, np.ndarray) or number.size != 1 or not isinstance(picture, str):
-        raise UserError(f"{file} has annotations without class and fname; get it again.")
+        raise UserError(f"'annotations' of {file} has no class and fname; get it again.")
     return int(number[0]) - 1, picture
 
 
