@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import errno
+import io
 import json
 import os
+import signal
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,15 +20,20 @@ import trifocal
 from trifocal.errors import UserError
 from trifocal.files import (
     MARKER,
+    Lines,
     archive_comment,
+    asides,
     atomic_folder,
     atomic_write,
     check_apart,
     check_file,
     check_folder,
+    failure,
+    growing,
     is_marked,
     kind_of,
     mark_folder,
+    sweep,
 )
 from trifocal.report.drawing import save_picture
 
@@ -106,7 +115,7 @@ def test_ours_is_replaced_where_that_is_said(tmp_path: Path) -> None:
     target = tmp_path / "new" / "thing"
     fill(target)
     assert json.loads((target / MARKER).read_text())["files"] == {"a/b.txt": 3}
-    with pytest.raises(UserError, match="already has content, a thing; --force replaces it"):
+    with pytest.raises(UserError, match="already has content, a thing; force=True replaces it"):
         fill(target)
     fill(target, "newer", force=True)
     assert (target / "a" / "b.txt").read_text() == "newer"
@@ -281,3 +290,97 @@ def test_every_writer_is_guarded() -> None:
             named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
             if named and call.func.id in ("atomic_write", "atomic_folder") and len(call.args) < 2:
                 assert name in INTERNAL, f"{name}, line {call.lineno}: give a kind"
+
+
+def killed(body: Callable[[], object]) -> None:
+    """Run something in a process that is killed at the end of it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            body()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b"]
+
+    def halfway() -> None:
+        with atomic_write(files[0]) as one, atomic_folder(files[1]) as other:
+            one.write_text("half")
+            (other / "half").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    killed(halfway)
+    (tmp_path / ".b.theirs.part").mkdir()  # no name of ours
+    assert len(list(tmp_path.glob(".*.part"))) == 3
+    with atomic_write(files[0]) as living, atomic_folder(files[1]):
+        living.write_text("first")
+        with atomic_write(files[0]) as second:  # does not take the living one for dead
+            second.write_text("second")
+        assert files[0].read_text() == "second"
+    assert files[0].read_text() == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b", ".b.theirs.part"}
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_folder_is_there_whenever_its_writer_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    target = tmp_path / "thing"
+    fill(target, "old")
+    if not exchange:
+        monkeypatch.setattr(asides, "_exchanged", lambda *_: False)
+    renames = os.replace
+
+    def dying(source: Path, to: Path) -> None:
+        if Path(to) == target and not target.exists():  # the old one is away, the new one not there
+            os.kill(os.getpid(), signal.SIGKILL)
+        renames(source, to)
+
+    def replace() -> None:
+        monkeypatch.setattr(os, "replace", dying)
+        fill(target, "new", force=True)
+
+    killed(replace)
+    assert target.exists() == exchange
+    sweep(tmp_path, "thing")  # as the next writer does
+    assert (target / "a" / "b.txt").read_text() == ("new" if exchange else "old")
+    assert os.listdir(tmp_path) == ["thing"]
+
+
+def test_lines_that_do_not_fit_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("1\n")
+
+    class Full(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            if len(data) < 4:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(bytes(data[:4]))
+
+    with Full(file, "a+") as opened:
+        lines = Lines(file, opened)  # type: ignore[arg-type]
+        with pytest.raises(UserError, match="No space left"):
+            lines.add(b"22\n333")
+    assert file.read_text() == "1\n"
+
+
+def test_a_file_of_lines_has_one_writer(tmp_path: Path) -> None:
+    with growing(tmp_path / "a.jsonl") as lines:
+        lines.add(b"1\n")
+        refused = pytest.raises(UserError, match="another process is writing")
+        with refused, growing(tmp_path / "a.jsonl", wait=False):
+            pass
+    with growing(tmp_path / "a.jsonl", wait=False) as lines:
+        assert lines.read() == b"1\n"
+
+
+def test_a_failure_to_write_is_told_from_others() -> None:
+    assert "No space left on device: a" in failure(
+        OSError(errno.ENOSPC, "No space left on device", "a")
+    )
+    assert "No space left" in failure(RuntimeError("PytorchStreamWriter: file write failed"))
+    assert failure(OSError(errno.ENOENT, "No such file", "a")) == ""
+    assert failure(ValueError("wrong")) == ""

@@ -26,7 +26,9 @@ from trifocal.apps.few_shot import options as few_shot
 from trifocal.apps.list import options as listing
 from trifocal.apps.parser import Parser, add_device
 from trifocal.apps.train import options as train
+from trifocal.apps.wording import as_options
 from trifocal.errors import Stopped, UserError
+from trifocal.files import failure
 from trifocal.version import __version__
 
 APPS = {
@@ -128,17 +130,19 @@ def _log(arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 2 for a user's error, 130/143 when stopped."""
-    debug = False
+    debug, options = False, set[str]()
     _write_anything()
     try:
         arguments = _parse(argv)
-        debug = arguments.debug
+        debug, options = arguments.debug, {*vars(arguments)}
         _log(arguments)
-        return importlib.import_module(arguments.module).run(arguments)
+        status = importlib.import_module(arguments.module).run(arguments)
+        sys.stdout.flush()  # a full disk is told here, and not when the interpreter ends
+        return status
     except UserError as error:
         if debug:
             raise
-        print(f"trifocal: {error}", file=sys.stderr)
+        print(f"trifocal: {as_options(str(error), options)}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"trifocal: {stopped}", file=sys.stderr)
@@ -149,6 +153,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        told = failure(error)
+        if debug or not told:
+            raise
+        print(f"trifocal: {told}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

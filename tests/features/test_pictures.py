@@ -115,7 +115,7 @@ def embedded(clip: Clip, files: list[Path], cache: Path | None, **options: Any) 
 
 
 def stored(cache: Path) -> list[Path]:
-    return sorted(cache.rglob("*.safetensors"))
+    return sorted(cache.glob("*/*.safetensors"))
 
 
 # The numbers

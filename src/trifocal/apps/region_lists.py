@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from trifocal.apps.answer_files import LINES, check_answers, write_table
 from trifocal.data.box_formats import (
@@ -27,6 +27,7 @@ from trifocal.data.images import BadImage, open_stored
 from trifocal.data.keys import check_keys, unique
 from trifocal.data.regions import UNIT, Box, Region
 from trifocal.errors import UserError
+from trifocal.files import Lines, growing
 from trifocal.progress import Onward, Progress
 
 if TYPE_CHECKING:
@@ -339,26 +340,16 @@ def _lines(
 ) -> Iterator[tuple[Callable[[Sequence[Record]], None], set[str]]]:
     """Yield the same of a file of lines; where nothing comes of it, a new one is removed again."""
     there = os.path.exists(out)
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        file = open(out, "a+b")  # noqa: SIM115 - what follows is another kind of error
-    except OSError as error:
-        raise UserError(f"cannot write {out} ({error.strerror}); give another --out.") from None
-    with file:
-        finished = _finished(file, out, asked)
+    with growing(out, wait=False) as lines:
+        finished = _finished(lines, out, asked)
 
         def write(records: Sequence[Record]) -> None:
-            try:
-                file.write("".join(json.dumps(record) + "\n" for record in records).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError as error:
-                raise UserError(f"cannot write {out} ({error.strerror}); make room.") from None
+            lines.add("".join(json.dumps(record) + "\n" for record in records).encode())
 
         try:
             yield write, finished
         finally:
-            if not there and not file.tell():
+            if not there and not lines.size:
                 os.unlink(out)
 
 
@@ -368,12 +359,11 @@ def _print(records: Sequence[Record]) -> None:
     sys.stdout.flush()
 
 
-def _finished(file: BinaryIO, out: str | os.PathLike[str], asked: Asked) -> set[str]:
+def _finished(lines: Lines, out: str | os.PathLike[str], asked: Asked) -> set[str]:
     """Return the keys of the regions in a file; a line that was cut off is removed from it."""
     keys: set[str] = set()
     end, start = 0, f'{{"run": "{asked.run}"'.encode()
-    file.seek(0)
-    for line in file:
+    for line in lines.read().splitlines(keepends=True):
         if not line.endswith(b"\n") and (line.startswith(start) or start.startswith(line)):
             break
         try:
@@ -388,5 +378,5 @@ def _finished(file: BinaryIO, out: str | os.PathLike[str], asked: Asked) -> set[
             )
         keys.add(region_key(record))
         end += len(line)
-    file.truncate(end)
+    lines.cut(end)
     return keys

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trifocal.errors import UserError
-from trifocal.files import atomic_write, check_file
+from trifocal.files import Lines, atomic_write, check_file, growing
 from trifocal.metrics.result import COST_METRICS, Result
 
 logger = logging.getLogger(__name__)
@@ -58,24 +58,25 @@ def add_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> int:
 
     A row is the same if all is but the seconds it took; a cost, which is another each time, is the
     same whatever its value. A row that has another value than before is added, with a warning:
-    none that was measured is taken away.
+    none that was measured is taken away. Several processes may add to one file.
 
     Raises:
         UserError: see `check_results`.
     """
     check_results(path)
-    append_results(path, ())  # ends a line that a killed run left half-written
-    known: dict[str, set[float]] = {}
-    for row in read_results(path):
-        known.setdefault(_question(row), set()).add(row.value)
-    rows = list(rows)
-    new = [
-        row
-        for row in rows
-        if (there := known.get(_question(row))) is None
-        or (row.metric not in COST_METRICS and row.value not in there)
-    ]
-    append_results(path, new)
+    with growing(path) as lines:
+        _mend(lines)  # ends a line that a killed run left half-written
+        known: dict[str, set[float]] = {}
+        for row in read_results(path):
+            known.setdefault(_question(row), set()).add(row.value)
+        rows = list(rows)
+        new = [
+            row
+            for row in rows
+            if (there := known.get(_question(row))) is None
+            or (row.metric not in COST_METRICS and row.value not in there)
+        ]
+        lines.add(_lines(new))
     if len(new) < len(rows):
         logger.info("%s held %d of the %d rows already", path, len(rows) - len(new), len(rows))
     for row in new:
@@ -105,30 +106,29 @@ def append_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None
     readable; whole lines are never touched.
 
     Raises:
-        UserError: see `check_results`.
+        UserError: see `check_results`; or the disk is full, and the file is as it was.
     """
     check_results(path)
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
-    with target.open("ab+") as file:
-        file.seek(0)
-        _mend(file, file.read())
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    with growing(path) as lines:
+        _mend(lines)
+        lines.add(_lines(rows))
 
 
-def _mend(file: Any, content: bytes) -> None:
+def _lines(rows: Iterable[Result]) -> bytes:
+    return "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows).encode()
+
+
+def _mend(lines: Lines) -> None:
     """End a file at a line's end: complete its last line, or cut it off if it is broken."""
+    content = lines.read()
     if not content or content.endswith(b"\n"):
         return
     start = content.rfind(b"\n") + 1
     try:
         json.loads(content[start:])
-        file.write(b"\n")
+        lines.add(b"\n")
     except ValueError:
-        file.truncate(start)
+        lines.cut(start)
 
 
 def write_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
@@ -139,8 +139,7 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
     """
     check_results(path)
     with atomic_write(path) as aside:
-        lines = (json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows)
-        aside.write_text("".join(lines), encoding="utf-8")
+        aside.write_bytes(_lines(rows))
 
 
 def read_results(path: str | os.PathLike[str]) -> list[Result]:

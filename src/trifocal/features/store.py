@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from trifocal.data.picture_keys import KEY_BYTES
 from trifocal.features.kept import Get, KeptFiles
-from trifocal.files import atomic_write
+from trifocal.files import atomic_write, sweep
 from trifocal.version import __version__
 
 Row = tuple[Tensor, int]  # features (n, V, d) of one file of the store, and which of the n
@@ -58,6 +59,7 @@ class FeatureStore:
 
     def find(self, keys: Collection[bytes]) -> dict[bytes, Row]:
         """Return the rows that are here, by key; their tensors are mapped from the disk."""
+        sweep(self.folder)
         wanted, found = set(keys), dict[bytes, Row]()
         for file in sorted(self.folder.glob("*.safetensors")):
             if not wanted:
@@ -94,10 +96,13 @@ class FeatureStore:
                 raise ValueError(f"{len(features)} features of {len(names)} pictures")
             return {"features": features, "keys": keys}
 
-        tensors = self._files.read(file, load)
-        if tensors is None:
+        if self._files.read(file, load) is None:
             return {}
-        return {name: (tensors["features"], row) for name, row in places.items()}
+        # To look at every number has brought the file into memory; mapped anew, only rows that
+        # are used are.
+        with safe_open(file, "pt") as opened:
+            features = opened.get_tensor("features")
+        return {name: (features, row) for name, row in places.items()}
 
     def _describe(self) -> None:
         """Write the manifest where there is none yet."""

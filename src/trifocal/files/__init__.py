@@ -9,15 +9,15 @@ written is a part of what is ours already: a checkpoint of a run, an entry of a 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trifocal.errors import UserError
+from trifocal.files.asides import aside_of, swap, sweep
 from trifocal.files.guard import (
     MARKER,
     SOFTWARE,
@@ -32,11 +32,13 @@ from trifocal.files.guard import (
     marker,
     sizes_of,
 )
+from trifocal.files.lines import Lines, growing
 
 __all__ = [
     "MARKER",
     "SOFTWARE",
     "SOFTWARE_TAG",
+    "Lines",
     "Place",
     "archive_comment",
     "atomic_folder",
@@ -44,14 +46,21 @@ __all__ = [
     "check_apart",
     "check_file",
     "check_folder",
+    "failure",
+    "growing",
     "is_marked",
     "kind_of",
     "mark_folder",
     "marker",
+    "sweep",
 ]
 
-# How writers without an errno say that the disk is full: Rust's, torch's, the system's.
-_FULL = ("No space left", "os error 28", "file write failed", "quota exceeded")
+# How writers without an errno say that the disk is full: Rust's, torch's, SQLite's, the system's.
+_FULL = ("No space left", "os error 28", "file write failed", "quota exceeded", "disk is full")
+# What the system says of a place where no more, or nothing at all, can be written.
+_REFUSED = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+)
 
 
 @contextmanager
@@ -67,22 +76,15 @@ def atomic_write(path: Place, kind: str = "", *, force: bool = False) -> Iterato
         UserError: a user's file would be replaced, or nothing can be written there.
     """
     target = check_file(path, kind, force=force) if kind else Path(path)
-    with _told(path, kind), _parents_of(target):
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part"
-        )
-        os.close(handle)
-        aside = Path(name)
-        try:
-            yield aside
-            _flush(aside)
-            aside.chmod(0o644)  # mkstemp makes it private; a result is as readable as its folder
-            if kind:
-                check_file(path, kind, force=force)  # somebody may have written there meanwhile
-            os.replace(aside, target)
-            _flush(target.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+    with _told(path, kind), _parents_of(target), aside_of(target) as folder:
+        aside = folder / target.name
+        aside.touch()
+        yield aside
+        _flush(aside)
+        if kind:
+            check_file(path, kind, force=force)  # somebody may have written there meanwhile
+        os.replace(aside, target)
+        _flush(target.parent)
 
 
 @contextmanager
@@ -114,21 +116,16 @@ def atomic_folder(
         return check_folder(path, kind, force=force, older=older, later=later)
 
     target = checked()
-    with _told(path, kind), _parents_of(target):
-        prefix = f".{target.name[:100]}."
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix, suffix=".part"))
-        try:
-            yield aside
-            if kind:
-                content = json.dumps(marker(kind, sizes_of(aside)), indent=1) + "\n"
-                (aside / MARKER).write_text(content, encoding="utf-8")
-            for file in aside.rglob("*"):
-                _flush(file)
-            aside.chmod(0o755)
-            _swap(aside, checked())
-            _flush(target.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with _told(path, kind), _parents_of(target), aside_of(target) as aside:
+        yield aside
+        if kind:
+            content = json.dumps(marker(kind, sizes_of(aside)), indent=1) + "\n"
+            (aside / MARKER).write_text(content, encoding="utf-8")
+        for file in aside.rglob("*"):
+            _flush(file)
+        aside.chmod(0o755)
+        _place(aside, checked)
+        _flush(target.parent)
 
 
 def mark_folder(folder: Path, kind: str) -> None:
@@ -148,13 +145,26 @@ def _told(path: Place, kind: str) -> Iterator[None]:
     except Exception as error:
         about = isinstance(error, OSError) and _of_target(error, path)
         reason = getattr(error, "strerror", None) if about else None
-        if not reason and any(words.lower() in str(error).lower() for words in _FULL):
-            reason = "No space left on device"
+        reason = reason or _full(error)
         if not kind or not reason:
             raise
         raise UserError(
             f"cannot write {path} ({reason}); make room, or choose another place."
         ) from error
+
+
+def failure(error: Exception) -> str:
+    """Return a sentence about a disk that is full or a place without the right to it, or ""."""
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        reason = ": ".join(str(each) for each in (error.strerror, error.filename) if each)
+    else:
+        reason = _full(error)
+    return reason and f"cannot go on ({reason}); put that right, and run the same command again."
+
+
+def _full(error: Exception) -> str:
+    full = any(words.lower() in str(error).lower() for words in _FULL)
+    return "No space left on device" if full else ""
 
 
 def _of_target(error: OSError, path: Place) -> bool:
@@ -178,24 +188,15 @@ def _parents_of(target: Path) -> Iterator[None]:
         raise
 
 
-def _swap(aside: Path, target: Path) -> None:
-    """Rename a folder to `target`; what stood there goes when the new one is in its place."""
-    if not target.exists():
-        os.replace(aside, target)
-        return
-    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=".old."))
+def _place(aside: Path, checked: Callable[[], Path]) -> None:
+    """Rename a folder to its target, which is checked once more."""
     try:
-        os.replace(target, old / target.name)
-    except OSError:
-        old.rmdir()
-        raise
-    try:
+        target = checked()
         os.replace(aside, target)
-    except OSError:
-        os.replace(old / target.name, target)
-        old.rmdir()
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        swap(aside, checked())  # an older one stands there, or another process was faster
 
 
 def _flush(path: Path) -> None:

@@ -117,7 +117,7 @@ def _real(path: Place, kind: str) -> Path:
 def _check_force(path: Place, kind: str, force: bool) -> None:
     if not force:
         raise UserError(
-            f"{path} already has content, a {kind}; --force replaces it, or choose another folder "
+            f"{path} already has content, a {kind}; force=True replaces it, or choose another folder "
             "or file."
         )
 

@@ -23,6 +23,7 @@ import numpy as np
 from trifocal.composition.negatives.generator import HardNegatives
 from trifocal.errors import UserError
 from trifocal.files import atomic_write, check_file
+from trifocal.files.locks import hold
 
 _KIND = "table of negatives"
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
@@ -104,6 +105,8 @@ def prepare_table(
     part = target.with_name(f".{target.name}.{_settings(negatives, count)}.part")
     rows: list[TableRow] = []
     with open(part, "a+b") as file:
+        if hold(file.fileno(), wait=False) is False:
+            raise UserError(f"another process is writing {path}; wait for it.")
         kept = _finished_rows(file)
         for number, (caption, filepath) in enumerate(_ahead(items, negatives, len(kept))):
             title = negatives.prepare_caption(caption)

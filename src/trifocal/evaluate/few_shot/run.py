@@ -37,7 +37,7 @@ from trifocal.evaluate.few_shot.rows import (
     identity,
     protocol_text,
 )
-from trifocal.evaluate.records import append_results, read_results
+from trifocal.evaluate.records import add_results, append_results, read_results
 from trifocal.metrics.accuracy import correct_at, mean_per_class_recall
 from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress, Quiet
@@ -145,7 +145,7 @@ def _done(
     if results is not None:
         for test, right in answers.items():  # before the rows: those in the file have theirs
             keep_answers(results, made[test, ACC], right, task.tests[test].labels)
-        append_results(results, [row for row in made.values() if identity(row) not in known])
+        add_results(results, [row for row in made.values() if identity(row) not in known])
     known.update({identity(row): row for row in made.values()})
     return list(made.values())
 
