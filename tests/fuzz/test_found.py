@@ -21,9 +21,11 @@ from trifocal.clip.open_clip_config import preprocess_of
 from trifocal.composition.negatives.parse import Parse
 from trifocal.composition.negatives.store import ParseStore
 from trifocal.composition.negatives.table import _finished_rows
+from trifocal.concepts.datasets.dataset import LabeledImage
 from trifocal.concepts.datasets.raw_splits import RAW_SPLITS
+from trifocal.concepts.datasets.split_files import absent
 from trifocal.concepts.tasks.feature_source import FeatureFileSource
-from trifocal.data.captions import read_captions
+from trifocal.data.captions import CaptionItem, missing_images, read_captions
 from trifocal.data.json_stream import json_list
 from trifocal.data.sherlock_files import read_instances
 from trifocal.errors import UserError
@@ -139,6 +141,13 @@ def test_lists_of_other_data_sets(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     split = RAW_SPLITS["sun397"].read(tmp_path)
     assert {item.path for item in [*split.train, *split.val]} == {"a/b/1.jpg", "c/d/2.jpg"}
+
+
+def test_folders_that_no_disk_can_have(tmp_path: Path) -> None:
+    items = [LabeledImage("\ud800/a.png", 0), LabeledImage("a\0/b.png", 0)]
+    assert absent(tmp_path, items) == [item.path for item in items]
+    captioned = [CaptionItem("1", f"{tmp_path}/\ud800/a.png", ("a dog",))]
+    assert missing_images(captioned) == [captioned[0].image]
 
 
 def test_logs_of_any_bytes(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def missing_images(items: Iterable[CaptionItem]) -> list[str]:
         if folder not in listed:
             try:
                 listed[folder] = set(os.listdir(folder or "."))
-            except OSError:
+            except (OSError, ValueError):  # no such folder, or no name that a disk could have
                 listed[folder] = set()
         if name not in listed[folder]:
             missing.append(item.image)

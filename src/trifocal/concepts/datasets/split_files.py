@@ -141,7 +141,7 @@ def absent(images: Path, items: Iterable[LabeledImage]) -> list[str]:
         if folder not in listed:
             try:
                 listed[folder] = set(os.listdir(images / folder))
-            except OSError:
+            except (OSError, ValueError):  # no such folder, or no name that a disk could have
                 listed[folder] = set()
         if name not in listed[folder]:
             missing.append(item.path)
