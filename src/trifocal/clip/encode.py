@@ -125,7 +125,7 @@ def _over_texts(
         raise ValueError("there are no texts to encode")
     progress.start("texts", len(batch))
     order, parts = by_length(batch.lengths), []
-    with _evaluating(model):
+    with evaluating(model):
         for chosen in order.split(batch_size):  # the largest pass first
             parts.append(embed(batch.rows(chosen).trimmed()))
             progress.advance(len(chosen))
@@ -142,7 +142,7 @@ def _over_images(
 ) -> Tensor:
     """Return what `embed` makes of the images (N, D), in their order."""
     parts = []
-    with _evaluating(model):
+    with evaluating(model):
         for chunk in _chunks(images, batch_size):
             pixels = [
                 image if isinstance(image, Tensor) else model.preprocess(image) for image in chunk
@@ -185,7 +185,7 @@ def _chunks(
 
 
 @contextmanager
-def _evaluating(model: object) -> Iterator[None]:
+def evaluating(model: object) -> Iterator[None]:
     """Switch a module to evaluation for the block; afterwards each part is as it was."""
     parts = list(model.modules()) if isinstance(model, nn.Module) else []
     training = [part for part in parts if part.training]

@@ -31,6 +31,7 @@ from trifocal.errors import Stopped, UserError
 from trifocal.files import atomic_folder, atomic_write
 from trifocal.progress import Progress, Quiet
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
+from trifocal.train.embeddings import use_embeddings
 from trifocal.train.environment import describe
 from trifocal.train.launch import compile_blocks, make_accelerator
 from trifocal.train.logs import RunLog, read_lines, write_json
@@ -42,6 +43,7 @@ from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
 from trifocal.train.stop import StopSignals
 from trifocal.tuning.method import Method
+from trifocal.tuning.tuned_clip import TunedClip
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +169,12 @@ class _Run:
             compile_blocks(self.module)
         self.module.to(accelerator.device)
         self.frozen = frozen_digest(self.module)
+        if recipe.embeddings is not None:
+            self.maker.source = use_embeddings(
+                recipe.embeddings, cast(TunedClip, self.method), self.maker.source,
+                self.maker.batching, accelerator, self.progress,
+            )  # fmt: skip
+        self.stores: list[str] = getattr(self.maker.source, "stores", [])
         if recipe.sharding == "full" and accelerator.num_processes > 1:
             self.sharding = Sharding(self.module, accelerator.device)
         self.optimizer: Any = accelerator.prepare(make_optimizer(self.method, recipe.optimizer))
@@ -202,6 +210,7 @@ class _Run:
             batch_size=recipe.batch_size, processes=accelerator.num_processes,
             precision=accelerator.mixed_precision, device=str(accelerator.device),
             trained=sum(p.numel() for p in self.module.parameters() if p.requires_grad),
+            stores=self.stores,
         )  # fmt: skip
 
     def _claim(self, resume: Resume) -> bool:
@@ -248,6 +257,11 @@ class _Run:
             what = "data" if saved["samples"] != self.order.count else "base model"
             raise UserError(
                 f"{self.folder} was begun with other {what}; restore it, or choose another name."
+            )
+        if saved.get("stores", []) != self.stores:
+            raise UserError(
+                f"{self.folder} was begun with other embeddings of the pictures; restore what they "
+                "are made from, or choose another name."
             )
         self.checkpoints.load(step, self.module, self.optimizer.optimizer)
         if self.accelerator.scaler is not None and saved["scaler"]:
@@ -423,6 +437,7 @@ class _Run:
             trainer = {
                 "samples": self.order.count,
                 "frozen": self.frozen,
+                "stores": self.stores,
                 "best": self.best,
                 "metrics": self.metrics,
                 "scaler": scaler.state_dict() if scaler is not None else None,

@@ -14,6 +14,7 @@ from trifocal.errors import UserError
 from trifocal.tuning.adaptation import save_adaptation
 from trifocal.tuning.embedding import EmbedsAsClip
 from trifocal.tuning.groups import decay_groups, image_tower, text_tower
+from trifocal.tuning.kept_texts import KeptTexts
 from trifocal.tuning.lora import LoraConfig
 from trifocal.tuning.method import Encoded
 from trifocal.tuning.surgery import Surgery, operate
@@ -50,12 +51,14 @@ class TunedClip(EmbedsAsClip, nn.Module):
     Attributes:
         samples: What it learns from: "captions", "regions" or "classes".
         dense: Whether the objective reads patches and tokens.
+        kept_texts: What a frozen text tower made of the texts so far, if that is to be kept.
         starts_as_base: Whether it embeds as its backbone does before the first step.
         added: The parameters that the surgery brought in.
     """
 
     samples: ClassVar[Samples]
     dense: bool = False
+    kept_texts: KeptTexts | None = None
     starts_as_base: bool = True
 
     def __init__(self, clip: Clip, surgery: Surgery | None = None) -> None:
@@ -89,7 +92,9 @@ class TunedClip(EmbedsAsClip, nn.Module):
         return self.clip.encode_image(pictures, patches=self.dense)
 
     def embed_texts(self, text: TextBatch) -> TextEmbedding:
-        """Return what the objective reads of texts."""
+        """Return what the objective reads of texts, out of `kept_texts` where these are kept."""
+        if self.kept_texts is not None:
+            return self.kept_texts.embed(self.clip, text, tokens=self.dense)
         return self.clip.encode_text(text, tokens=self.dense)
 
     def objective(self, encoded: Encoded, batch: Any) -> dict[str, Tensor]:
