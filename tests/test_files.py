@@ -158,7 +158,7 @@ def test_folders_of_a_version_without_markers_are_known_by_their_files(tmp_path:
     (tmp_path / "old" / "facts.json").write_text("{}")
     patterns = ("facts.json", "small/*.webp")
     check_folder(tmp_path / "old", "thing", force=True, older=patterns)
-    with pytest.raises(UserError, match="--force"):
+    with pytest.raises(UserError, match="force=True"):
         check_folder(tmp_path / "old", "thing", older=patterns)
     (tmp_path / "old" / "small").mkdir()
     (tmp_path / "old" / "small" / "0.webp").write_bytes(b"")

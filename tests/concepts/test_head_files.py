@@ -137,7 +137,7 @@ def test_many_support_images_are_kept_in_part() -> None:
 
 def test_an_older_head_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     save_head(tmp_path / "m", saved(), {})
-    with pytest.raises(UserError, match="already has content, a classifier; --force"):
+    with pytest.raises(UserError, match="already has content, a classifier; force=True"):
         save_head(tmp_path / "m", saved("zero-shot"), {})
     save_head(tmp_path / "m", saved("zero-shot"), {}, force=True)
     assert load_head(tmp_path / "m", HEADS).method == "zero-shot"

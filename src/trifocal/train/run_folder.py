@@ -38,7 +38,7 @@ def check_run_folder(folder: Path, resume: Resume = "auto") -> None:
     if resume == "auto" and not steps and (folder / "model").exists():
         raise UserError(
             f"{folder} holds a trained model and no checkpoint to go on from; choose another name, "
-            "or start over with --fresh, which keeps the old folder under another name."
+            'or start over with resume="fresh", which keeps the old folder under another name.'
         )
 
 

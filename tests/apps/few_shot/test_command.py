@@ -86,7 +86,7 @@ def test_parameters_and_other_results_stand_beside(features, tmp_path, capsys):
         (["--seeds", ""], "--seeds takes whole numbers from 0 on"),
         (["--option", "alpha=2"], "write METHOD.KEY=VALUE"),
         (["--option", "tip-adapter.alfa=2"], "Did you mean 'alpha'"),
-        (["--methods", "zero-shot", "--option", "gda.x=2"], "not among --methods"),
+        (["--methods", "zero-shot", "--option", "gda.x=2"], "not among the methods"),
         (["--compare", "nowhere.jsonl"], "nowhere.jsonl not found"),
         (["--metods", "gda"], "unknown option '--metods'"),
         (["--methods", "zero-shot", "--baseline", "gda"], "no results of 'gda'"),

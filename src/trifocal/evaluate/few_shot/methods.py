@@ -52,7 +52,7 @@ def few_shot_methods(
                 f"no few-shot method {name!r}.{nearest(name, heads)} There are: {', '.join(heads)}"
             )
         if name not in names:
-            raise UserError(f"there are options for {name!r}, which is not among --methods")
+            raise UserError(f"there are options for {name!r}, which is not among the methods.")
     methods = [FewShotMethod(name, heads[name], options.get(name, {})) for name in names]
     for method in methods:
         method.head()
