@@ -26,6 +26,9 @@ from trifocal.clip.weights import as_floats
 from trifocal.errors import UserError
 
 CONSTANT = 2000.0
+# The most that the spare direction may hold of what the others do. ImageNet's ViT-Tiny has 2e-7,
+# random filters 1e-2.
+_SPARE = 1e-4
 _HEAD_WIDTH = 64  # of timm's vit_tiny, small, base and large; its files do not state the heads
 _TIMM_EPS = 1e-6
 _HEADS = ("classifier.", "pooler.", "head.", "fc_norm.", "pre_logits.")
@@ -63,7 +66,7 @@ def read(config: dict[str, Any], state: dict[str, Tensor], name: str) -> PlainVi
             f"{name} is no plain vision transformer: CLIP's layout has no place for "
             f"{next(iter(state))!r}."
         )
-    return PlainVit(shape, _in_clip_layout(tensors))
+    return PlainVit(shape, _in_clip_layout(tensors, name))
 
 
 def vit_pixels(described: dict[str, Any], side: int) -> dict[str, Any]:
@@ -172,12 +175,12 @@ def _from_timm(
     return shape, tensors
 
 
-def _in_clip_layout(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _in_clip_layout(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     positions = tensors["positions"][0].clone()
     positions[1:] += tensors["patch_bias"]
     cls = tensors["cls"].reshape(-1)
     own = torch.cat([(positions[0] + cls)[None], positions[1:]])
-    direction = _spare_direction(own, tensors["patch"])
+    direction = _spare_direction(own, tensors["patch"], name)
     constant = CONSTANT * direction
     tower, embeddings = "vision_model.", "vision_model.embeddings."
     state = {
@@ -195,12 +198,16 @@ def _in_clip_layout(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _spare_direction(positions: Tensor, patch: Tensor) -> Tensor:
+def _spare_direction(positions: Tensor, patch: Tensor, name: str) -> Tensor:
     """Return v (W,), of mean 0 and mean square 1, along which a picture's states have least.
 
     Args:
         positions: (1 + P, W), that of CLS with the class token in it.
         patch: (W, 3, size, size) filters.
+        name: What to call the tower in an error.
+
+    Raises:
+        UserError: there is as much along every direction.
     """
     filters = patch.flatten(2).permute(1, 2, 0)  # (3, size², W)
     even = filters.sum(1) * len(positions) ** 0.5  # what even areas, most of a picture, bring
@@ -210,5 +217,11 @@ def _spare_direction(positions: Tensor, patch: Tensor) -> Tensor:
     width = rows.shape[1]
     # Among directions without a mean: the mean's own is made the largest.
     rows = torch.cat([rows, rows.norm() * rows.new_ones(1, width)])
-    direction = torch.linalg.svd(rows.T @ rows).U[:, -1]
+    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    if values[0] > _SPARE * values[1:-1].mean():
+        raise UserError(
+            f"{name} cannot be brought into CLIP's layout: its patches and positions use every "
+            "direction of its states, and a norm in front of the first block needs one to itself."
+        )
+    direction = vectors[:, 0]
     return (direction / direction.square().mean().sqrt()).to(positions.dtype)

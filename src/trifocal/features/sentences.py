@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from trifocal.clip.weights import read_json
 from trifocal.errors import UserError
+from trifocal.progress import Progress, Quiet, counted
 
 _BATCH = 64
 
@@ -57,12 +58,13 @@ class SentenceEncoder:
         self.longest = stated or min(self.tokenizer.model_max_length, 512)
 
     @torch.inference_mode()
-    def __call__(self, texts: Sequence[str]) -> Tensor:
+    def __call__(self, texts: Sequence[str], progress: Progress | None = None) -> Tensor:
         """Return (T, D) unit vectors."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding
+        starts = range(0, len(texts), _BATCH)
         parts = [
             self._encode([texts[i] for i in order[start : start + _BATCH]])
-            for start in range(0, len(texts), _BATCH)
+            for start in counted(starts, "batches of captions", progress or Quiet())
         ]
         found = torch.cat(parts) if parts else torch.empty(0, self.model.config.hidden_size)
         place = torch.empty(len(order), dtype=torch.long)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trifocal.errors import UserError
-from trifocal.files import atomic_folder
+from trifocal.files import atomic_folder, check_folder
 
 KIND = "text table"
 TEXTS, EMBEDDINGS = "texts.json", "embeddings.safetensors"
@@ -73,6 +73,11 @@ class TextTable:
         there = self._hashes[near] == wanted if len(self) else np.zeros(len(wanted), bool)
         found[there] = self._order[near[there]]
         return torch.from_numpy(found)
+
+
+def check_text_table(folder: str | Path, *, force: bool = False) -> None:
+    """Refuse a folder that `save_text_table` would refuse; see there."""
+    check_folder(folder, KIND, force=force)
 
 
 def save_text_table(

@@ -18,6 +18,8 @@ from trifocal.data.shards import check_shards, write_shards
 from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
 from trifocal.evaluate.runner import check_effect, make_job
+from trifocal.features.sentences import SentenceEncoder
+from trifocal.features.text_table import check_text_table, save_text_table
 from trifocal.progress import counted
 from trifocal.world.export import ExportConfig, export_world
 
@@ -34,9 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
             arguments, "images option", bool(few_shot), "few-shot data sets have their own layout"
         )
         return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
-    {"negatives": negatives, "shards": shards, "world": world, "wordnet": wordnet}[arguments.what](
-        arguments
-    )
+    actions = {
+        "negatives": negatives, "shards": shards, "teacher": teacher, "world": world,
+        "wordnet": wordnet,
+    }  # fmt: skip
+    actions[arguments.what](arguments)
     return 0
 
 
@@ -117,6 +121,18 @@ def shards(arguments: argparse.Namespace) -> None:
             shown, arguments.out, per_shard=arguments.per_shard, force=arguments.force
         )
     print(f"{arguments.out}: {len(items)} samples in {len(paths)} shards")
+
+
+def teacher(arguments: argparse.Namespace) -> None:
+    """Write what a sentence encoder makes of captions, for `method.teacher`."""
+    check_text_table(arguments.out, force=arguments.force)
+    items = read_captions(arguments.captions, split=arguments.split)
+    texts = list(dict.fromkeys(caption for item in items for caption in item.captions))
+    encoder = SentenceEncoder(arguments.encoder)
+    with ProgressBars(quiet=arguments.quiet) as bars:
+        embeddings = encoder(texts, bars).half()
+    save_text_table(arguments.out, texts, embeddings, force=arguments.force)
+    print(f"{arguments.out}: {len(texts)} captions, {embeddings.shape[1]} numbers each")
 
 
 def world(arguments: argparse.Namespace) -> None:

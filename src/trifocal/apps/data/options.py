@@ -13,6 +13,7 @@ examples:
   trifocal data get wordnet
   trifocal data prepare negatives captions.csv --out negatives.tsv
   trifocal data prepare shards captions.csv --images photos --out shards
+  trifocal data prepare teacher captions.csv --encoder sentence-transformers/all-MiniLM-L6-v2 --out teacher
   trifocal data prepare world my-world --scenes 1000
 """
 
@@ -32,6 +33,7 @@ def add_options(parser: Parser) -> None:
     making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_negatives(making.add_parser("negatives", help="captions → NegCLIP's table of negatives"))
     _add_shards(making.add_parser("shards", help="captions → WebDataset tars with the pictures"))
+    _add_teacher(making.add_parser("teacher", help="captions → a table of their embeddings"))
     _add_world(making.add_parser("world", help="the built-in world in benchmark formats"))
 
 
@@ -55,6 +57,15 @@ def _add_shards(parser: Parser) -> None:
     add("--split", help="part of a Karpathy file")
     add("--per-shard", type=int, default=10_000, help="samples in a tar (default: %(default)s)")
     add("--force", action="store_true", help="replace shards that were written there")
+
+
+def _add_teacher(parser: Parser) -> None:
+    add = parser.add_argument
+    add("captions", help="a caption table, Karpathy or COCO file")
+    add("--encoder", required=True, help="a sentence-transformers model: a folder or a Hub id")
+    add("--out", required=True, help="folder to write")
+    add("--split", help="part of a Karpathy file")
+    add("--force", action="store_true", help="replace a table that was written there")
 
 
 def _add_world(parser: Parser) -> None:
