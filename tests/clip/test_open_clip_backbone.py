@@ -64,6 +64,24 @@ def backbone() -> OpenClipBackbone:
     return OpenClipBackbone(Model(), tokenizer, "open_clip:toy:one")
 
 
+class Telling:
+    """A tokenizer that can be asked for the ids of a text, uncut, without start and end."""
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        return tokenizer(texts)
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+
+def test_texts_that_are_cut_are_known_where_the_tokenizer_tells(backbone: OpenClipBackbone) -> None:
+    texts = ["a" * 38, "a" * 39]
+    cut = OpenClipBackbone(backbone.model, Telling(), "toy").tokenize(texts).cut
+    assert cut is not None
+    assert cut.tolist() == [False, True]
+    assert backbone.tokenize(texts).cut is None
+
+
 # The contract of an encoder
 
 

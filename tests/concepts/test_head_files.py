@@ -180,7 +180,8 @@ def damaged(folder: Path, facts: Any = None, text: str | None = None, cut: bool 
     [
         ({"text": "{"}, "head.json is damaged"),
         ({"text": "[]"}, "head.json is damaged"),
-        ({"facts": {"format": 99}}, "format 99; this version reads format 1"),
+        ({"facts": {"format": 99}}, "a later version wrote it"),
+        ({"facts": {"templtes": []}}, "unknown key 'templtes'. Did you mean 'templates'"),
         ({"facts": {"classes": "gone"}}, "head.json is damaged"),
         ({"facts": {"support": [3]}}, "head.json is damaged"),
         ({"facts": {"backbone": {"nam": 1}}}, "head.json is damaged"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from trifocal.clip.embeddings import TextBatch
 from trifocal.data.samples import Skipped
 from trifocal.errors import UserError
-from trifocal.train.meters import BadSamples, Window
+from trifocal.train.meters import BadSamples, CutTexts, Window
 
 
 def test_window_means(monkeypatch):
@@ -62,3 +64,11 @@ def test_none_allowed_and_none_found():
     account.add(bad("x"))
     with pytest.raises(UserError, match="1 of 8 pictures"):
         account.check(8)
+
+
+def test_texts_that_were_cut_are_counted():
+    account = CutTexts()
+    ids, lengths = torch.zeros(3, 4, dtype=torch.long), torch.tensor([4, 4, 3])
+    account.add(TextBatch(ids, lengths, 4, torch.tensor([True, True, False])).trimmed())
+    account.add(TextBatch(ids, lengths))  # of a tokenizer that does not tell
+    assert str(account).startswith("2 of 6 texts that were learned from are longer")

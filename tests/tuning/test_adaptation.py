@@ -65,7 +65,14 @@ def test_it_goes_by_its_own_name(saved: Path) -> None:
 def test_a_changed_format_is_named(saved: Path) -> None:
     path = saved / "adapted" / "adapter.json"
     path.write_text(path.read_text().replace('"format": 3', '"format": 99'))
-    with pytest.raises(UserError, match="format 99"):
+    with pytest.raises(UserError, match=r"format 99.*a later version wrote it"):
+        load_model(saved / "adapted")
+
+
+def test_a_key_that_is_not_known_is_refused_with_the_nearest(saved: Path) -> None:
+    path = saved / "adapted" / "adapter.json"
+    path.write_text(path.read_text().replace('"surgery":', '"surgry": {}, "surgery":'))
+    with pytest.raises(UserError, match=r"unknown key 'surgry'\. Did you mean 'surgery'"):
         load_model(saved / "adapted")
 
 

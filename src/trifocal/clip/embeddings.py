@@ -100,7 +100,8 @@ class TextBatch:
 
     def pin_memory(self) -> TextBatch:
         """Return the batch in page-locked memory (a data loader calls this)."""
-        return TextBatch(self.ids.pin_memory(), self.lengths.pin_memory(), self.longest)
+        cut = None if self.cut is None else self.cut.pin_memory()
+        return TextBatch(self.ids.pin_memory(), self.lengths.pin_memory(), self.longest, cut)
 
     def rows(self, index: slice | Tensor | Sequence[int]) -> TextBatch:
         """Return some of the texts; the padded length stays."""
@@ -112,7 +113,7 @@ class TextBatch:
         if not len(self):
             return self
         longest = int(self.lengths.max()) if self.longest is None else self.longest
-        return TextBatch(self.ids[:, :longest], self.lengths, longest)
+        return TextBatch(self.ids[:, :longest], self.lengths, longest, self.cut)
 
 
 def by_length(lengths: Tensor) -> Tensor:

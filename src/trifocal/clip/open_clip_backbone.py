@@ -82,9 +82,20 @@ class OpenClipBackbone(nn.Module):
 
     def tokenize(self, texts: str | Sequence[str]) -> TextBatch:
         """Return the texts' ids at full length, as open_clip's tokenizer makes them."""
-        ids = self._tokenizer([texts] if isinstance(texts, str) else list(texts))
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        ids = self._tokenizer(texts)
         lengths = torch.full((len(ids),), ids.shape[1])
-        return TextBatch(ids, lengths, ids.shape[1])
+        return TextBatch(ids, lengths, ids.shape[1], self._cut(texts, ids.shape[1]))
+
+    def _cut(self, texts: Sequence[str], length: int) -> Tensor | None:
+        """Return which texts are longer than the tower reads, None where the tokenizer cannot tell.
+
+        CLIP's own has `encode`, which cuts nothing and leaves out start and end of text.
+        """
+        encode = getattr(self._tokenizer, "encode", None)
+        if encode is None:
+            return None
+        return torch.tensor([len(encode(text)) > length - 2 for text in texts], dtype=torch.bool)
 
     def text_features(self, texts: Sequence[str] | TextBatch) -> Tensor:
         """Return text features (T, D) that are not normalized."""

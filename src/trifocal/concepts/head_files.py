@@ -24,10 +24,15 @@ from torch import Tensor
 from trifocal import config
 from trifocal.concepts.head import Head
 from trifocal.data.images import BadImage, open_image
+from trifocal.data.keys import check_facts
 from trifocal.errors import UserError, nearest
 from trifocal.files import atomic_folder, check_folder
 
 FORMAT = 1
+_KEYS = (
+    "format", "method", "params", "fitted", "backbone", "drawn", "metrics", "note", "folders",
+    "classes", "templates", "concepts", "support",
+)  # fmt: skip
 FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
 _KIND, _FILES = "classifier", (FACTS, TENSORS, f"{SUPPORT}/*.webp")
 # What a file of another form makes its parts raise.
@@ -169,11 +174,14 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
         )
     try:
         facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
-        version = facts["format"]
+        if not isinstance(facts, dict) or "format" not in facts:
+            raise ValueError
     except (ValueError, OSError, KeyError, TypeError, RecursionError):
         raise _damaged(path, FACTS) from None
-    if version != FORMAT:
-        raise UserError(f"{path} has format {version!r}; this version reads format {FORMAT}.")
+    try:
+        check_facts(facts, _KEYS, (FORMAT,))
+    except UserError as error:
+        raise UserError(f"{path / FACTS}: {error}") from None
     try:
         tensors = load_file(path / TENSORS)
         if "profile" in facts["params"]:

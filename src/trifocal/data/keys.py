@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trifocal.errors import UnknownKey, UserError, closest
@@ -26,6 +26,26 @@ def check_keys(entry: Iterable[str], known: Sequence[str], *, slips: bool = Fals
             near = closest(key, known, _SLIP) if slips else _near(key, known)
             if near or not slips:
                 raise UnknownKey(key, near, known)
+
+
+def check_facts(facts: Mapping[str, Any], known: Sequence[str], formats: Sequence[int]) -> None:
+    """Refuse a file of ours that a later version wrote, or that somebody has changed.
+
+    Args:
+        facts: What it holds; its "format" is a number that each version raises.
+        known: Its keys.
+        formats: The formats that this version reads, the newest last.
+
+    Raises:
+        UserError: it is of another format, or has a key that is not known.
+    """
+    written = facts.get("format")
+    if written not in formats:
+        read = " and ".join(map(str, formats))
+        later = isinstance(written, int) and written > formats[-1]
+        remedy = "a later version wrote it, so update trifocal" if later else "it was changed"
+        raise UserError(f"it has format {written!r}, and this version reads {read}: {remedy}.")
+    check_keys(facts, known)
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

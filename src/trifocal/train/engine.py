@@ -35,7 +35,7 @@ from trifocal.train.embeddings import use_embeddings
 from trifocal.train.environment import describe
 from trifocal.train.launch import compile_blocks, make_accelerator
 from trifocal.train.logs import RunLog, read_lines, write_json
-from trifocal.train.meters import BadSamples, Window
+from trifocal.train.meters import BadSamples, CutTexts, Window
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Methods, Recipe, saved_recipe
 from trifocal.train.run_folder import Resume, check_new, check_run_folder, set_aside
@@ -154,6 +154,7 @@ class _Run:
         self.best: dict[str, float] | None = None
         self.metrics: dict[str, float] = {}
         self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)
+        self.long = CutTexts()  # since the run was begun or taken up, in this process
         self.checkpoints = Checkpoints(self.folder)
         self.lock = FileLock(self.checkpoints.folder / ".lock", timeout=LOCK_SECONDS)
 
@@ -279,6 +280,9 @@ class _Run:
             with atomic_folder(self.folder / "model") as aside:
                 whole.save(aside)
         self.accelerator.wait_for_everyone()
+        if self.long.cut and self.main:
+            logger.warning("%s", self.long)
+            self.log.event("cut", self.step, cut=self.long.cut, texts=self.long.texts)
         self.log.event("end", self.step)
         return Outcome(self.folder, self.step, self.metrics, self.best)
 
@@ -323,6 +327,8 @@ class _Run:
             values = self.stepper.gradient(self.step, group)
             stop = self._agree(group, values, signals.received)
             self.stepper.apply()
+            for batch in group:
+                self.long.add(batch.text)
             self.step += 1
             self.progress.advance(1)
             window.add(values, self.recipe.batch_size * pieces, waited)

@@ -1,4 +1,4 @@
-"""Small accounts that a run keeps: means between two log lines, and unreadable pictures."""
+"""Small accounts that a run keeps: means between log lines, unreadable pictures, texts cut short."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 
+from trifocal.clip.embeddings import TextBatch
 from trifocal.data.samples import Skipped
 from trifocal.errors import UserError
 
@@ -45,6 +46,24 @@ class Window:
         means["waiting"] = self.waited / elapsed
         self._reset()
         return means
+
+
+class CutTexts:
+    """How many of the texts that were learned from are the beginning of a longer one."""
+
+    def __init__(self) -> None:
+        self.cut, self.texts = 0, 0
+
+    def add(self, text: TextBatch) -> None:
+        """Count the texts of a batch."""
+        self.texts += len(text)
+        self.cut += 0 if text.cut is None else int(text.cut.sum())
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cut:,} of {self.texts:,} texts that were learned from are longer than the model "
+            "reads, and were cut"
+        )
 
 
 class BadSamples:

@@ -19,6 +19,7 @@ from trifocal import config
 from trifocal.clip import Clip, load_clip
 from trifocal.clip.open_clip_backbone import PREFIX, load_open_clip
 from trifocal.clip.weights import as_floats, read_json, read_tensors
+from trifocal.data.keys import check_facts
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 _FILES = ("adapter.json", "adapter.safetensors")
+_FACTS = ("format", "method", "surgery", "conventions", "base")
 
 
 def save_adaptation(
@@ -111,11 +113,10 @@ def _load_adaptation(
     from trifocal.tuning.surgery import Surgery, merge, operate  # most models have none
 
     facts = read_json(folder / "adapter.json") or {}
-    if facts.get("format") not in (2, FORMAT):
-        raise UserError(
-            f"{folder / 'adapter.json'} has format {facts.get('format')!r}; this version reads "
-            f"formats 2 and {FORMAT}."
-        )
+    try:
+        check_facts(facts, _FACTS, (2, FORMAT))
+    except UserError as error:
+        raise UserError(f"{folder / 'adapter.json'}: {error}") from None
     try:
         base_name, fingerprint = str(facts["base"]["name"]), facts["base"]["sha256"]
         surgery, conventions = config.build(Surgery, facts["surgery"]), dict(facts["conventions"])

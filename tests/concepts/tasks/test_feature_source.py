@@ -112,6 +112,8 @@ def test_without_test_rows_the_unseen_of_the_next_draw(tmp_path: Path) -> None:
         ({"class_text": NamedFeatures(torch.ones(3, 5))}, "has width 5"),
         ({"concept_text": NamedFeatures(torch.ones(3, 5))}, "has width 5"),
         ({"class_text": NamedFeatures(torch.ones(4, 2))}, "4 rows for 3 classes"),
+        ({"classnames": ["ant", "bee", "Ant "]}, "have the same name"),
+        ({"class_text": NamedFeatures(torch.ones(3, 2), ("a", "b", "a"))}, "have the same name"),
         ({"classnames": ["ant", "bee"]}, "labels up to 2, but there are 2 class names"),
         ({"classes": []}, "different labels"),
         ({"classes": [1, 1]}, "different labels"),

@@ -8,6 +8,7 @@ what was not drawn is the better test, and nothing has to be fitted twice.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError, nearest
 from trifocal.features.identity import content_hash
 from trifocal.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 _REST = 100  # pictures of a class beyond its shots that are measured on
 
@@ -313,6 +316,11 @@ def _by_class(given: Mapping[str, object], folders: Sequence[str], path: Path) -
         raise UserError(
             f"{path} has no name for the class {absent[0]!r}.{nearest(absent[0], given)}"
         )
+    known = {_key(folder) for folder in folders}
+    others = [folder for folder in given if _key(folder) not in known]
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        logger.warning("%s names %d classes that are not there (%s)", path, len(others), shown)
     return [str(names[_key(folder)]).strip() for folder in folders]
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from trifocal.concepts.datasets.split_files import check_names
 from trifocal.concepts.tasks.sampling import VAL_SHOTS
 from trifocal.concepts.tasks.task import VAL_MODES, FewShotTask, TestSet, ValMode
 from trifocal.errors import UserError
 from trifocal.features.files import NamedFeatures, read_feature_file
 
 Labeled = tuple[Tensor, Tensor]
+_IMAGENET = 1000  # classes
 
 # Classes of Caltech-101 that LVIS (Gupta et al., arXiv 1908.03195) calls by another word, or by a
 # word of two meanings.
@@ -80,6 +82,9 @@ class FeatureFileSource:
         self.classnames = tuple(classnames[label] for label in kept) if classnames else ()
         if class_text is not None and not self.classnames:
             self.classnames = class_text.names
+        for names in (self.classnames, class_text.names if class_text else ()):
+            if len(names) not in (0, _IMAGENET):  # its published list has names twice
+                check_names(names, names)
         self.class_text, self.concept_text = class_text, concept_text
         self.scale, self.backbone = scale, backbone
         self._check(len(kept))
