@@ -18,11 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trifocal import config as plain_config
+from trifocal.clip import Clip
 from trifocal.clip.encoder import Encoder, convention
 from trifocal.data.regions import Box, Region
+from trifocal.errors import UserError
 from trifocal.features.embed import encode_texts
 from trifocal.features.reading import Seen, embed_regions
 from trifocal.progress import Progress, Quiet
+from trifocal.regions.box_pooling import PATCHES, BoxPooledEncoder
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
 
@@ -143,9 +146,19 @@ def region_encoder(
     """Return what embeds regions: the model itself if it can, or an encoder over it.
 
     It shows regions as `prompt` says, by default `default_prompt`, changed by variant and layout.
+    The variant "patches" shows nothing of its own: see `regions/box_pooling.py`.
+
+    Raises:
+        UserError: there is no such variant, or the model has no patches.
     """
     if isinstance(model, EmbedsRegions):
         return model
+    if variant == PATCHES:
+        if not isinstance(model, Clip):
+            raise UserError(
+                f"{model.name} offers no patches; choose another variant, such as r-ctx."
+            )
+        return BoxPooledEncoder(model)
     prompt = prompt or default_prompt(model)
     return RegionEncoder(
         model, replace(prompt, variant=variant or prompt.variant, layout=layout or prompt.layout)

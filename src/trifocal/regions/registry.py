@@ -12,6 +12,7 @@ from trifocal.regions.baselines import (
     RegionPrompts,
     RegionPromptsConfig,
 )
+from trifocal.regions.benchmarks.coco_regions import CocoRegions
 from trifocal.regions.benchmarks.refcoco import RefCoco
 from trifocal.regions.benchmarks.sherlock import Sherlock
 from trifocal.regions.rca import Rca, RcaConfig
@@ -24,4 +25,4 @@ METHODS = {
     "region_prompts": (RegionPromptsConfig, RegionPrompts),
 }
 
-BENCHMARKS = {Sherlock.name: Sherlock, RefCoco.name: RefCoco}
+BENCHMARKS = {Sherlock.name: Sherlock, RefCoco.name: RefCoco, CocoRegions.name: CocoRegions}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.data.captions import CaptionData
+from trifocal.data.coco_regions import CocoRegionData
 from trifocal.data.shards import ShardData
 from trifocal.data.sherlock import SherlockData
 from trifocal.world.abduction import WorldAbductionData
@@ -17,6 +18,7 @@ Data = (
     | CaptionData
     | ShardData
     | SherlockData
+    | CocoRegionData
     | WorldAbductionData
     | WorldReferringData
     | FewShotData

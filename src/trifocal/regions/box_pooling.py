@@ -1,0 +1,125 @@
+"""A region as the mean of the patches under its boxes: no crop, no mark, one pass a picture.
+
+The picture is stretched to the tower's input, so that boxes keep their places; each patch counts by
+the area that the boxes cover of it. CLIP's patches share the pooled vector's norm and projection, but
+were never trained to match words; this is what a dense reading of a plain CLIP is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from trifocal.clip import Clip
+from trifocal.clip.encode import finite
+from trifocal.data.boxes import clip_box
+from trifocal.data.images import BadImage
+from trifocal.data.regions import Box, Region
+from trifocal.features.embed import encode_texts
+from trifocal.features.identity import identity
+from trifocal.features.reading import cannot_score, read_ahead
+from trifocal.progress import Progress, Quiet
+
+PATCHES = "patches"  # the variant's name beside those of prompts
+
+
+class BoxPooledEncoder:
+    """Embeds regions with a Clip's patches, and texts as they are written."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.clip.name
+
+    @property
+    def protocol(self) -> str:
+        """How regions are embedded, in a few words."""
+        return f"mean of the patches under the box, {self.clip.image_size[0]} px"
+
+    @torch.no_grad()
+    def encode_regions(
+        self,
+        regions: Sequence[Region],
+        *,
+        batch_size: int = 64,
+        threads: int = 4,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Return (N, D) float32 unit embeddings on the CPU; `batch_size` pictures in one pass.
+
+        Raises:
+            UserError: a picture cannot be read, or an embedding is not finite.
+        """
+        progress = progress or Quiet()
+        progress.start("regions", len(regions))
+        groups = [list(same) for _, same in groupby(regions, key=lambda one: identity(one.image))]
+        made: list[Tensor] = []
+        waiting: list[tuple[Tensor, Tensor]] = []
+        for one in read_ahead(groups, self._shown, threads, 2 * batch_size):
+            waiting.append(one)
+            if len(waiting) == batch_size:
+                made += self._pooled(waiting)
+                waiting = []
+            progress.advance(len(one[1]))
+        made += self._pooled(waiting) if waiting else []
+        return finite(torch.cat(made), self.clip, "regions")
+
+    def encode_inferences(
+        self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tensor:
+        """Return (T, D) float32 unit embeddings on the CPU."""
+        return encode_texts(self.clip, list(texts), batch_size=batch_size, progress=progress)
+
+    def _shown(self, regions: Sequence[Region]) -> tuple[Tensor, Tensor]:
+        """Return a picture's pixels (3, H, W), and the patches' weights (R, P) for its regions."""
+        try:
+            opened = [region.open() for region in regions]
+        except (BadImage, OSError) as error:
+            raise cannot_score(regions[0].image, "its regions", error) from error
+        height, width = self.clip.image_size
+        picture = opened[0][0].resize((width, height), Image.Resampling.BICUBIC)
+        weights = [coverage(boxes, image.size, self.clip.patch_grid) for image, boxes in opened]
+        pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
+        return pixels, torch.from_numpy(np.stack(weights)).float()
+
+    def _pooled(self, shown: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Return the (R, D) embeddings of each picture's regions."""
+        pixels = torch.stack([picture for picture, _ in shown])
+        patches = self.clip.encode_image(pixels, patches=True).patches
+        assert patches is not None
+        return [
+            F.normalize(weights @ each, dim=-1)
+            for (_, weights), each in zip(shown, patches.float().cpu(), strict=True)
+        ]
+
+
+def coverage(boxes: Sequence[Box], size: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """Return (P,) weights of a picture's patches: the share of each that boxes cover, to the sum 1.
+
+    Args:
+        boxes: In pixels; what several cover counts for each.
+        size: The picture's width and height.
+        grid: Rows and columns of patches.
+    """
+    total = np.zeros(grid)
+    for box in boxes:
+        left, top, width, height = clip_box(box, size)
+        across = _covered(left / size[0], (left + width) / size[0], grid[1])
+        down = _covered(top / size[1], (top + height) / size[1], grid[0])
+        total += down[:, None] * across
+    return (total / total.sum()).ravel()
+
+
+def _covered(start: float, end: float, count: int) -> np.ndarray:
+    """Return (count,) how much of each of equal cells of [0, 1] an interval covers."""
+    edges = np.arange(count + 1) / count
+    return np.maximum(np.minimum(end, edges[1:]) - np.maximum(start, edges[:-1]), 0) * count
