@@ -13,6 +13,7 @@ from trifocal import config
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.data.section import DataSection
 from trifocal.errors import UserError
+from trifocal.train.embeddings import EmbeddingsRecipe
 from trifocal.train.optimizer import Optimizer, SgdConfig
 from trifocal.train.recipe import HARMLESS, Recipe, load_recipe, resolve_method
 from trifocal.train.sources import Data
@@ -110,7 +111,7 @@ def test_slips(words, message):
 
 
 def test_harmless_keys_exist():
-    plain = config.plain(Recipe())
+    plain = config.plain(Recipe(embeddings=EmbeddingsRecipe()))
     for key in HARMLESS:
         section, _, field = key.partition(".")
         if section == "data":
