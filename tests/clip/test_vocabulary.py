@@ -33,6 +33,16 @@ def test_the_given_one_comes_first(tiny_tokenizer: Tokenizer, tmp_path: Path) ->
         find_tokenizer(tmp_path, None, 49408)
 
 
+def test_one_that_takes_the_place_of_the_weights_own_is_said(
+    tiny_tokenizer: Tokenizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert find_tokenizer(tiny_tokenizer, tmp_path, 560) is tiny_tokenizer
+    assert not caplog.messages
+    tiny_tokenizer.save(tmp_path)
+    assert find_tokenizer(tiny_tokenizer, tmp_path, 560) is tiny_tokenizer
+    assert ["a tokenizer of its own" in message for message in caplog.messages] == [True]
+
+
 def test_then_the_one_beside_the_weights(
     tiny_tokenizer: Tokenizer, tmp_path: Path, vocabulary_file: Path
 ) -> None:

@@ -116,6 +116,7 @@ def _load_transformers(folder: Path, weights: Path, request: Request) -> Clip:
     vision, text = tower_configs(config)
     for tower in (vision, text):
         _agree(tower.hidden_act, request)
+    _say_known(vision.hidden_act, request)
     _check_architecture(
         {
             "image_size": vision.image_size,
@@ -221,7 +222,8 @@ def _activation(model: Mapping[str, Any] | None, path: Path, request: Request) -
     if model is not None and ("quick_gelu" in model or written is None):
         written = "quick_gelu" if model.get("quick_gelu") else "gelu"
     if written is not None:
-        return _agree(written, request)
+        _say_known(_agree(written, request), request)
+        return written
     if request.activation is None:
         raise UserError(
             f"{path} does not say whether it was trained with QuickGELU or GELU; state it, as in "
@@ -236,6 +238,12 @@ def _agree(written: Activation, request: Request) -> Activation:
     if stated is not None and written != stated:
         raise UserError(f"{request.source} was trained with {written}, not with {stated}.")
     return written
+
+
+def _say_known(written: Activation, request: Request) -> None:
+    """Tell who stated an activation that the checkpoint says itself; a name may hold one."""
+    if request.activation is not None and request.architecture is None:
+        logger.info("%s says itself that its activation is %s", request.source, written)
 
 
 def _check_architecture(got: Mapping[str, int], request: Request) -> None:

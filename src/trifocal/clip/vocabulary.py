@@ -50,6 +50,10 @@ def find_tokenizer(
                 f"the tokenizer has {tokenizer.vocab_size} ids but the text tower {vocab_size}; "
                 "give the tokenizer that belongs to these weights."
             )
+        if folder is not None and _has_own(folder, vocab_size, end_id):
+            logger.warning(
+                "%s has a tokenizer of its own, in whose place the stated one is used", folder
+            )
         return _pooled_at_its_end(tokenizer, end_id)
     beside = _beside(folder) if folder is not None else None
     if beside is not None and beside.largest_id >= vocab_size:
@@ -76,6 +80,15 @@ def find_tokenizer(
         f"{f' or {BPE_FILE}' if vocab_size == CLIP_VOCABULARY else ''} beside them, or name it "
         "with tokenizer=."
     )
+
+
+def _has_own(folder: Path, vocab_size: int, end_id: object) -> bool:
+    """Whether a tokenizer that fits lies beside the weights; a damaged one is none."""
+    try:
+        beside = _beside(folder)
+    except UserError:
+        return False
+    return beside is not None and _fits(beside, vocab_size, end_id)
 
 
 def _fits(tokenizer: Tokenizer, vocab_size: int, end_id: object) -> bool:
