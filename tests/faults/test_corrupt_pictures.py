@@ -1,0 +1,116 @@
+"""One picture in twenty is broken: runs end, all are named, counts are right, more is an error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.faults.commands import inputs
+from trifocal.cli import main
+from trifocal.evaluate.records import read_results
+
+FIT = "classify fit photos --out head --method zero-shot --views 0 --holdout 0"
+
+
+def _huge() -> bytes:
+    """Return a PNG that says it has 2³⁰ × 2³⁰ pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 1 << 30, 1 << 30, 8, 2, 0, 0, 0)
+    checked = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + checked
+
+
+def spoil(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    broken = {
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+        "text": b"not a picture\n" * 20,
+        "huge": _huge(),
+    }
+    file.write_bytes(broken[how])
+
+
+HOWS = ("truncated", "empty", "text", "huge")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return inputs(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(params=HOWS)
+def spoiled(
+    request: pytest.FixtureRequest, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy with one spoiled picture of 24."""
+    folder = Path(shutil.copytree(whole, tmp_path / "given"))
+    spoil(folder / "photos/0/3.png", request.param)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+TRAIN = (
+    "train fsc_clip-captions-builtin --name short --output runs --data.path captions.csv "
+    "--data.images . --schedule.steps 6 --batch_size 4 --workers 0 --schedule.warmup_steps 1 "
+    "--data.bad_image_share"
+)
+
+
+@pytest.mark.usefixtures("spoiled")
+def test_training_names_them_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN.split(), "0.1", "--device", "cpu"]) == 0
+    lines = Path("runs/short/skipped.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [json.loads(lines[0])["id"]]
+    assert "3.png" in lines[0]
+    shutil.rmtree("runs")
+    assert main([*TRAIN.split(), "0.01", "--device", "cpu"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "more than the share of 0.01" in error
+    assert "3.png" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "used", "reasons"),
+    [
+        ("eval builtin zero_shot --root photos", 23, 1),
+        ("eval builtin retrieval --captions captions.csv --images .", 23, 1),
+    ],
+)
+@pytest.mark.usefixtures("spoiled")
+def test_benchmarks_count_them(
+    words: str, used: int, reasons: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--out", "out.jsonl"]) == 2
+    assert "3.png" in capsys.readouterr().err
+    more = [*words.split(), "--out", "out.jsonl", "--option", "most_left_out=0.1"]
+    assert main(more) == 0
+    account = read_results("out.jsonl")[0].account
+    assert account is not None
+    assert (account["used"], sum(account["left_out"].values())) == (used, reasons)
+
+
+@pytest.mark.usefixtures("spoiled")
+def test_a_classifier_is_not_fitted_to_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(FIT.split()) == 2
+    assert "3.png" in capsys.readouterr().err
+    assert not Path("head").exists()
+    Path("photos/0/3.png").unlink()
+    assert main(FIT.split()) == 0
+
+
+@pytest.mark.usefixtures("spoiled")
+def test_lists_leave_them_out_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "explain regions.jsonl --bank bank.txt --model builtin --out out.jsonl"
+    assert main(words.split()) == 2
+    assert "3.png" in capsys.readouterr().err
+    assert main([*words.split(), "--skip-bad"]) == 0
+    assert "23 of 24" in capsys.readouterr().err
+    images = [json.loads(line)["image"] for line in Path("out.jsonl").read_text().splitlines()]
+    assert len(images) == len(set(images)) == 23
+    assert "photos/0/3.png" not in images
