@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from tests.fuzz.reader import Bench
 from tests.fuzz.readers import READERS
 
 _COLUMNS = ("inputs", "returned", "refused", "failed", "slowest", "inputs/s")
+_MOST_MEMORY = 6 << 30  # of the process: a reader that wants more must not take the machine along
 _KEPT = 2  # inputs that are stored of a kind of failure
 
 
@@ -36,6 +38,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.getLogger("trifocal").addHandler(logging.NullHandler())
     print(f"{'reader':<28}" + "".join(f"{name:>11}" for name in _COLUMNS))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, most))
     failed = 0
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:

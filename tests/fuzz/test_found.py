@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import save
 
 from tests.fuzz.readers.models import _transformers
+from tests.fuzz.readers.pictures import picture
+from trifocal.apps.region_lists import read_regions
 from trifocal.clip import Preprocess, Tokenizer
 from trifocal.clip.open_clip_config import preprocess_of
 from trifocal.composition.negatives.parse import Parse
@@ -30,6 +32,7 @@ from trifocal.data.json_stream import json_list
 from trifocal.data.sherlock_files import read_instances
 from trifocal.errors import UserError
 from trifocal.regions.benchmarks.refcoco_files import read_refcoco
+from trifocal.regions.benchmarks.refs_pickle import unpickle_plain
 from trifocal.regions.benchmarks.submission import NAME, check_submission
 from trifocal.report.pictures import read_log
 from trifocal.train.checkpoints import Checkpoints
@@ -53,12 +56,23 @@ def features(label: int) -> bytes:
     return save({"train1": torch.rand(2, 3), "train1_label": labels})
 
 
+def _with_picture(file: Path, read: Callable[[Path], Any]) -> Any:
+    file.with_name("a.png").write_bytes(picture())
+    return read(file)
+
+
 REFUSED: dict[str, tuple[str, bytes, Callable[[Path], object], str]] = {
     "a path that is a list": (
         *("c.json", dumped({"images": [{"file_name": ["a"], "captions": ["x"]}]})),
         *(read_captions, r"photo 1 of .* has the path \['a'\]"),
     ),
     "a side of 400 digits": ("a.json", sherlock(10**400), read_instances, "no inputs.image.width"),
+    "a box that is nothing in another frame": (
+        "l.jsonl",
+        dumped({"image": "a.png", "boxes": [[2, 4, 5e-324, 9]], "width": 99, "height": 99}),
+        lambda file: _with_picture(file, read_regions)[0].region.open(),
+        "has no area",
+    ),
     "an infinite width": (
         "instances.json",
         b'{"images": [{"id": 1, "file_name": "a", "width": 1e999, "height": 2}]}',
@@ -124,6 +138,22 @@ def test_a_damaged_zip(tmp_path: Path, at: int, value: bytes) -> None:
     file.write_bytes(bytes(content))
     with pytest.raises(UserError):
         list(json_list(file))
+
+
+def test_a_member_without_a_name(tmp_path: Path) -> None:
+    file = tmp_path / f"{NAME}.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("@", "x")
+    file.write_bytes(file.read_bytes().replace(b"@", b"\0"))
+    assert any("none of the leaderboard's files" in fault for fault in check_submission(file, {}))
+
+
+def test_a_pickle_that_remembers_two_thousand_million_objects(tmp_path: Path) -> None:
+    """It took 32 GB; as large as it says that it is, it is not."""
+    file = tmp_path / "refs(unc).p"
+    for content in (b"\x80\x02]r\xff\xff\xff\x7f.", b"(lp2147483647\n."):
+        file.write_bytes(content)
+        assert unpickle_plain(file) == []
 
 
 def test_an_array_whose_header_is_no_python(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ MEANING = (
 STATE = f"state box_format ({', '.join(BOX_FORMATS)}) if boxes are written so, or mend the file"
 _SIDES = ("left", "top", "width", "height")
 _FEW = 4  # pixels: in a picture of no more, a box of one pixel is no share
+_NOTHING = 1e-9  # a side that is not above it is none
 _SLACK = 0.02  # of a side, by which detectors and annotators miss the rim
 
 
@@ -58,7 +59,7 @@ def read_box(value: Any, box_format: BoxFormat | None = None, *, empty: bool = F
         if not is_number(side):
             raise ValueError(f"has a box with a side that is not a number of pixels ({side!r:.40})")
     box = from_format((sides[0], sides[1], sides[2], sides[3]), box_format)
-    if not empty and (box[2] <= 0 or box[3] <= 0):
+    if not empty and not has_area(box):
         raise ValueError(f"has a box of no area ({box[2]:g} x {box[3]:g})")
     return box
 
@@ -82,7 +83,12 @@ def read_proposals(value: Any, box_format: BoxFormat | None = None) -> tuple[Box
     if not isinstance(value, list):
         raise ValueError("has proposals that are not a list")
     boxes = [read_box(box, box_format, empty=True) for box in value]
-    return tuple(box for box in boxes if box[2] > 0 and box[3] > 0)
+    return tuple(box for box in boxes if has_area(box))
+
+
+def has_area(box: Box) -> bool:
+    """Return whether a box has an area, and would have one in another frame, too."""
+    return min(box[2], box[3]) > _NOTHING
 
 
 def is_number(value: Any) -> bool:

@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trifocal.data.box_formats import BoxFormat, fits, fits_as_corners, from_format, in_shares
+from trifocal.data.box_formats import (
+    BoxFormat,
+    fits,
+    fits_as_corners,
+    from_format,
+    has_area,
+    in_shares,
+)
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
 
@@ -57,7 +64,7 @@ def check_box(
     shown = ",".join(f"{number:g}" for number in box)
     if not all(math.isfinite(number) for number in box):
         raise UserError(f"the box {shown} holds a number that is not finite; correct it.")
-    if width <= 0 or height <= 0:
+    if not has_area(box):
         raise UserError(f"the box {shown} has no area; give a width and a height above 0.")
     if box_format is None and in_shares(box, size):
         raise UserError(

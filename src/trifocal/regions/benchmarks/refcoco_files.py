@@ -20,6 +20,7 @@ from trifocal.data.box_formats import (
     Corners,
     Placed,
     fault,
+    has_area,
     in_pixels,
     read_box,
     read_proposals,
@@ -78,7 +79,7 @@ def read_refcoco(
     pictures, boxes = _read_coco(Path(instances), box_format)
     by_image: dict[Any, list[Box]] = {}
     for image, box in boxes.values():
-        if box[2] > 0 and box[3] > 0:
+        if has_area(box):
             by_image.setdefault(image, []).append(box)
     if proposals == GROUND_TRUTH:
         offered = {image: tuple(found) for image, found in by_image.items()}
@@ -107,6 +108,7 @@ def read_refcoco(
             )
         name, frame = pictures[image]
         astray = fault(box, "xywh" if box_format else None, frame)
+        astray = astray if has_area(box) else "box of no area"
         if astray:
             raise UserError(f"{instances}: annotation {ref['ann_id']} has a {astray}; {STATE}")
         questions += [

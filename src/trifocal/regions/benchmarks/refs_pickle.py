@@ -16,8 +16,12 @@ from trifocal.errors import UserError
 _MAX_BYTES = 256 << 20
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads containers, strings and numbers, and nothing else."""
+class _PlainUnpickler(pickle._Unpickler):
+    """Reads containers, strings and numbers, and nothing else.
+
+    In Python: the one in C makes room for as many remembered objects as a file says that there are,
+    and a number of 2³¹ takes 32 GB.
+    """
 
     def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
         raise _Forbidden(f"{module_name}.{global_name}")

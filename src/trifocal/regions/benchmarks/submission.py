@@ -102,7 +102,7 @@ def check_submission(
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         return [f"{file.name} cannot be unpacked ({error})"]
     with archive:
-        members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+        members = {info.filename: info for info in archive.infolist() if info.filename[-1:] != "/"}
         found = {task: members.get(f"{NAME}/{task}.npy") for task in sizes}
         if "comparison" in sizes and found["comparison"] is None:
             faults.append(f"comparison.npy is missing, which must be in the folder {NAME}/")
