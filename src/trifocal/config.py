@@ -12,7 +12,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -32,9 +32,13 @@ class _Loader(yaml.SafeLoader):
 
 def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    seen: set[Any] = set()
     for key in keys:
-        if keys.count(key) > 1:
+        if not isinstance(key, Hashable):
+            continue  # which the line below refuses
+        if key in seen:
             raise UserError(f"the key {key!r} is given twice; keep one of them.")
+        seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -385,12 +389,11 @@ def _scalar(value: Any, hint: Any, where: str) -> Any:
         if isinstance(value, float) and value.is_integer():
             return int(value)
     elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if isinstance(value, str):  # YAML 1.1 takes 1e-5 for a string
+        # YAML 1.1 takes 1e-5 for a string; an integer may have any number of digits.
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
             try:
                 return float(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 pass
     elif hint is str:
         if isinstance(value, str):

@@ -37,6 +37,7 @@ from trifocal.regions.benchmarks.submission import NAME, check_submission
 from trifocal.report.pictures import read_log
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
+from trifocal.train.recipe import load_recipe
 
 DEEP = "[" * 100_000
 
@@ -105,6 +106,18 @@ REFUSED: dict[str, tuple[str, bytes, Callable[[Path], object], str]] = {
         b"{}",
         lambda file: Preprocess.from_dict({"rescale_factor": 10**400}),
         "rescale_factor 1000",
+    ),
+    "a factor that nothing can be divided by": (
+        "p.json",
+        b"{}",
+        lambda file: Preprocess.from_dict({"rescale_factor": 5e-324}),
+        "rescale_factor 5e-324",
+    ),
+    "a rate of 400 digits": (
+        "r.yaml",
+        dumped({"name": "x", "optimizer": {"lr": 10**400}}),
+        load_recipe,
+        "optimizer.lr",
     ),
     "a processor that is a list": (
         *("p.json", b"{}", lambda file: Preprocess.from_dict({"image_processor_type": []})),

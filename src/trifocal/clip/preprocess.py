@@ -244,4 +244,4 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _pixels(image: Image.Image) -> Tensor:
     """Return an image as a (3, H, W) uint8 tensor."""
     array = np.asarray(image.convert("RGB"))
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    return torch.from_numpy(np.array(array.transpose(2, 0, 1), order="C"))  # ours to write to

@@ -161,6 +161,8 @@ def _normalizing(content: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     ratio = 255 * factor
     if not math.isclose(ratio, 1, rel_tol=1e-6):  # written with fewer digits
         mean, std = tuple(x / ratio for x in mean), tuple(x / ratio for x in std)
+        if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+            raise _refusal("rescale_factor", factor, "use a number near 1/255")
     return {"mean": mean, "std": std}
 
 
