@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -184,3 +185,20 @@ def test_records_of_others_are_kept(tmp_path):
     assert first[0].read_text() == theirs
     assert again[0].name == f"{first[0].stem}_2.json"
     assert again[1:] == first[1:]
+
+
+def test_two_processes_add_the_same_rows_once(tmp_path):
+    file, rows = tmp_path / "r.jsonl", [replace(ROWS[0], seed=seed) for seed in range(20)]
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            try:
+                for one in rows:
+                    add_results(file, [one])
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    assert sorted(row.seed for row in read_results(file)) == list(range(20))

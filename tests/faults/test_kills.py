@@ -48,6 +48,7 @@ def test_killed_and_run_again(name: str, server: Server, given: Path, tmp_path: 
         number += 1
         work, moments = tmp_path / f"work-{number}", []
         work.mkdir()
+        done = told = None
         for turn in range(IN_A_ROW + 1):
             last = turn == IN_A_ROW or kills == KILLS
             moment = None if last else rng.uniform(0, lengths[1])
@@ -58,6 +59,7 @@ def test_killed_and_run_again(name: str, server: Server, given: Path, tmp_path: 
                 break
             assert moment is not None, told
             kills += 1
+        assert done is not None
         refused = bool(command.made) and "already has content" in done.told
         assert done.status == 0 or refused, told
         assert command.result(work) == wanted, told
