@@ -382,5 +382,7 @@ def test_a_failure_to_write_is_told_from_others() -> None:
         OSError(errno.ENOSPC, "No space left on device", "a")
     )
     assert "No space left" in failure(RuntimeError("PytorchStreamWriter: file write failed"))
+    assert "No space left" in failure(RuntimeError("basic_ios::clear: iostream error"))
+    assert "File too large" in failure(RuntimeError("I/O error: File too large (os error 27)"))
     assert failure(OSError(errno.ENOENT, "No such file", "a")) == ""
     assert failure(ValueError("wrong")) == ""

@@ -56,7 +56,10 @@ __all__ = [
 ]
 
 # How writers without an errno say that the disk is full: Rust's, torch's, SQLite's, the system's.
-_FULL = ("No space left", "os error 28", "file write failed", "quota exceeded", "disk is full")
+_FULL = (
+    *("no space left", "os error 28", "quota exceeded", "disk is full"),
+    *("file write failed", "iostream error", "inline_container.cc"),
+)
 # What the system says of a place where no more, or nothing at all, can be written.
 _REFUSED = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -163,8 +166,10 @@ def failure(error: Exception) -> str:
 
 
 def _full(error: Exception) -> str:
-    full = any(words.lower() in str(error).lower() for words in _FULL)
-    return "No space left on device" if full else ""
+    told = str(error).lower()
+    if "file too large" in told:
+        return "File too large"
+    return "No space left on device" if any(words in told for words in _FULL) else ""
 
 
 def _of_target(error: OSError, path: Place) -> bool:
