@@ -9,7 +9,8 @@ import torch
 from trifocal.data.images import BadImage
 from trifocal.data.picture_keys import drawn_key
 from trifocal.data.shown import Showing
-from trifocal.features.kept_views import ViewPlan, keep_views
+from trifocal.features.kept_views import keep_views
+from trifocal.features.views import ViewPlan
 from trifocal.progress import Quiet
 
 

@@ -14,8 +14,9 @@ from trifocal.data.batching import Batching
 from trifocal.data.samples import PictureSource, Source
 from trifocal.data.shown import Showing
 from trifocal.errors import UserError
-from trifocal.features.kept_views import KeptViews, ViewPlan, keep_views
+from trifocal.features.kept_views import KeptViews, keep_views
 from trifocal.features.store import default_cache
+from trifocal.features.views import ViewPlan
 from trifocal.progress import Progress
 from trifocal.tuning.kept_texts import KeptTexts
 from trifocal.tuning.tuned_clip import TunedClip
