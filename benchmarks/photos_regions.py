@@ -375,7 +375,8 @@ def _show(study: Study, count: int = 9) -> None:
         chosen = int(scores.argmax())
         region = items.pool.regions[photo.regions[chosen]]
         x, y = _TILE * (number % 3), (_TILE + _LINE) * (number // 3)
-        sheet.paste(marked(*region.open(), _TILE - 4), (x, y + _LINE))
+        image, boxes = region.open()
+        sheet.paste(marked(image, boxes, _TILE - 4), (x, y + _LINE))
         said = "right" if chosen == own else "wrong"
         draw.text((x + 4, y + 3), f"a {items.categories[category]}: {said}", "black", font(15))
     with atomic_write(study.told.out / "shown.png", force=True) as aside:

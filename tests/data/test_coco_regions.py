@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_a_part_and_a_least_area_are_chosen(folder):  # noqa: F811
 
 
 # By their names alone, "a" belongs to the test part and "b" to training.
-PARTS = {"all": ["a-0", "b-0"], "train": ["b-0"], "test": ["a-0"]}
+PARTS: dict[Any, list[str]] = {"all": ["a-0", "b-0"], "train": ["b-0"], "test": ["a-0"]}
 
 
 def test_a_template_needs_a_place_for_the_category(folder):  # noqa: F811

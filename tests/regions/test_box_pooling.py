@@ -34,9 +34,10 @@ def test_a_region_is_the_mean_of_its_patches():
     made = BoxPooledEncoder(clip).encode_regions(regions, batch_size=2, threads=2)
     small = np.asarray(picture.resize((32, 32), 3)).copy()
     with torch.no_grad():
-        patches = clip.encode_image(
-            torch.from_numpy(small).permute(2, 0, 1)[None], patches=True
-        ).patches[0]
+        pixels = torch.from_numpy(small).permute(2, 0, 1)[None]
+        patches = clip.encode_image(pixels, patches=True).patches
+    assert patches is not None
+    patches = patches[0]
     assert torch.allclose(made[0], F.normalize(patches[0], dim=0), atol=1e-5)
     assert torch.allclose(made[1], F.normalize(patches.mean(0), dim=0), atol=1e-5)
     alone = BoxPooledEncoder(clip).encode_regions(regions[2:])

@@ -92,6 +92,7 @@ def test_errors_count_within_their_photo(root):
     assert found["GT-Box"].value == pytest.approx(((1 + 1 / 3) / 2 + 1 + 1) / 3)
     assert found["acc1"].value == pytest.approx((2 / 3 + 1 + 1 + 1) / 4)
     assert found["mean_per_class_recall"].value == pytest.approx(5 / 6)
+    assert found["GT-Box"].marks is not None
     assert found["GT-Box"].marks.tolist() == pytest.approx([2 / 3, 1, 1])
     assert found["GT-Box"].ties == 1
 
