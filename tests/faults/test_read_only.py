@@ -10,9 +10,13 @@ import pytest
 from tests.faults.attempts import NOBODY, Server
 from tests.faults.test_full_disk import WRITERS
 
+_OURS = Path(__file__).resolve().parents
+
 
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "negatives"])
 def test_read_only(name: str, server: Server, given: Path, tmp_path: Path) -> None:
+    if os.getuid() == 0 and not all(one.stat().st_mode & 0o005 == 0o005 for one in _OURS):
+        pytest.skip("another user may not read the code")
     for folder in (given, *given.parents, tmp_path, *tmp_path.parents):
         if os.access(folder, os.W_OK) and "pytest" in str(folder):
             folder.chmod(0o755)
