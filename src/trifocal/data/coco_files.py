@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from trifocal.data.box_formats import fault, read_box
+from trifocal.data.box_formats import fault, is_number, read_box
 from trifocal.data.boxes import iou
 from trifocal.data.json_stream import json_file
 from trifocal.data.regions import Box, Region
@@ -137,7 +137,7 @@ def read_coco(
     photos, absent = [], []
     for record in records:
         path = folder / record["file_name"]
-        if not path.is_file():
+        if not _is_file(path):
             absent.append(path)
             continue
         name = path.stem
@@ -168,7 +168,7 @@ def picture_folder(file: Path, names: Sequence[str]) -> Path:
         file.parent.parent / file.stem.removeprefix("instances_"),
         file.parent / "images",
     ]
-    found = (place for place in places for name in names[:20] if (place / name).is_file())
+    found = (place for place in places for name in names[:20] if _is_file(place / name))
     return next(found, file.parent)
 
 
@@ -183,10 +183,14 @@ def _images(records: Sequence[Any], file: Path) -> Iterator[dict[str, Any]]:
         if not path.name or path.is_absolute() or ".." in path.parts or set(name) & set("\\\0"):
             raise UserError(f"{where} has no file name that lies below a folder; correct it.")
         for side in ("width", "height"):
-            if type(record.get(side)) is not int or record[side] < 1:
+            if type(record.get(side)) is not int or not (
+                is_number(record[side]) and record[side] > 0
+            ):
                 raise UserError(f"{where} ({name}) has no {side} in pixels; correct it.")
         if name in seen:
             raise UserError(f"{file} has the image {name} twice; keep one entry of it.")
+        if not isinstance(record.get("id", 0), int | str):
+            raise UserError(f"{where} ({name}) has an id that is no number; correct it.")
         seen.add(name)
         yield record
 
@@ -247,6 +251,13 @@ def _things(
             tally.drop_part(f"with a {wrong}", name)
             continue
         yield Thing(name, names[category], box, bool(known.get("iscrowd", 0)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a disk could have
+        return False
 
 
 def _inside(box: Box, whole: Box) -> float:

@@ -16,6 +16,7 @@ from tests.fuzz.reader import Reader, Seed, lines
 from tests.fuzz.readers.pictures import picture
 from trifocal.apps.region_lists import ListedRegion, read_regions
 from trifocal.data.boxes import clip_box, parse_box
+from trifocal.data.coco_files import AnnotatedPhotos, read_coco
 from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import ImageRoots, Instance, read_instances, write_instances
 from trifocal.errors import UserError
@@ -97,6 +98,26 @@ def _read_back(file: Path) -> None:
     again = file.with_name("written.json")
     write_instances(again, found)
     assert read_instances(again, roots=roots) == found
+
+
+def _objects() -> list[Seed]:
+    """COCO's layout: annotations beside the images, and inside them."""
+    own = [
+        {"image_id": 1, "category_id": 2, "bbox": [10, 5.5, 30, 40], "iscrowd": 0},
+        {"image_id": 1, "category_id": 3, "bbox": [0, 0, 80, 60], "iscrowd": 1},
+    ]
+    image = {"id": 1, "file_name": "a.png", "width": 80, "height": 60}
+    names = [{"id": 2, "name": "dog"}, {"id": 3, "name": "cat"}]
+    beside = {"images": [image], "annotations": own, "categories": names}
+    inside = {"images": [{**image, "boxes": own}], "categories": {"2": "dog", "3": "cat"}}
+    return [Seed({"o.json": json.dumps(each).encode()}, _PHOTOS) for each in (beside, inside)]
+
+
+def _check_objects(found: AnnotatedPhotos) -> None:
+    for photo in found.photos:
+        _check_boxes([thing.box for thing in photo.things], photo.frame)
+        assert all(thing.category in found.categories for thing in photo.things)
+        assert set(photo.shown(0.01)) <= set(photo.things)
 
 
 def _sherlock() -> list[Seed]:
@@ -264,6 +285,7 @@ READERS: dict[str, Reader] = {
     "sherlock": Reader(_sherlock, _read_sherlock),
     "leaderboard": Reader(_leaderboard, _read_task, _check_task),
     "submissions": Reader(_submissions, lambda file: check_submission(file, _SIZES)),
+    "objects in COCO's layout": Reader(_objects, read_coco, _check_objects),
     "refcoco": Reader(_refcoco, _read_refcoco, _check_refcoco),
     "refcoco detections": Reader(
         lambda: [Seed({"d.json": seed.files["detections.json"]}) for seed in _refcoco()],
