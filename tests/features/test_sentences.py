@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from tests.features.bert import WIDTH, tiny_bert
 from trifocal.errors import UserError
 from trifocal.features.sentences import SentenceEncoder
 
@@ -17,14 +17,7 @@ TEXTS = ["a dog", "a dog runs and runs", "cat"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("bert")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "runs", "and", "cat"]
-    (place / "vocab.txt").write_text("\n".join(words))
-    BertTokenizerFast(vocab=str(place / "vocab.txt")).save_pretrained(place)
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    BertModel(BertConfig(vocab_size=10, intermediate_size=32, **shape)).save_pretrained(place)
-    return place
+    return tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 def pooling(folder, **modes):
@@ -43,7 +36,7 @@ def test_words_become_their_mean_or_the_first(folder, first):
             states = encoder.model(**batch).last_hidden_state[0]
         expected = F.normalize(states[0] if first else states.mean(0), dim=0)
         torch.testing.assert_close(row, expected, atol=1e-5, rtol=1e-4)
-    assert encoder([]).shape == (0, 16)
+    assert encoder([]).shape == (0, WIDTH)
 
 
 def test_other_encoders_are_refused(folder, tmp_path):
