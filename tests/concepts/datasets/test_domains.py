@@ -91,4 +91,5 @@ def test_domains_taken_for_classes_are_told_of(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert read_folder(folder).classnames == ("cartoon", "photo", "sketch")
-    assert "read them with read_domains" in caplog.text
+    assert "give the folder of one domain" in caplog.text
+    assert f"domains:{folder}" in caplog.text

@@ -15,6 +15,8 @@ EXAMPLES = """\
 a data set is one of
   caltech101, imagenet, …   the eleven of CoOp, in their published layout below --root
   FOLDER                    a folder with one folder of pictures for each class
+  pacs, domains:FOLDER      a folder of domains, each with the same class folders; each domain is
+                            tested on in turn, and the others are fitted to
   world                     the few-shot classes of the built-in drawn world
   FILE.safetensors          ready features: train1, train2, … , val, test, each with ..._label
 

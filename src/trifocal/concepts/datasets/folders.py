@@ -167,9 +167,11 @@ def _warn_of_domains(root: Path) -> None:
     if len(inner[0]) > 1 and all(names == inner[0] for names in inner):
         logger.warning(
             "every class folder of %s holds the same folders (%s, ...); if these are the classes "
-            "and the outer ones domains, read them with read_domains",
+            "and the outer ones domains, give the folder of one domain, or for few-shot tests "
+            "domains:%s",
             root,
             ", ".join(inner[0][:3]),
+            root,
         )
 
 
