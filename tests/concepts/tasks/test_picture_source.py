@@ -146,6 +146,18 @@ def test_small_classes_are_repeated_if_so_asked(clip: Clip, dataset: ImageClasse
     assert len(PictureSource(dataset, clip, pad=True).task(10, 1, "none").labels) == 4 * 10
 
 
+def test_classes_of_fewer_pictures_than_shots_are_told_of_once(
+    clip: Clip, dataset: ImageClasses, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = PictureSource(dataset, clip)
+    for shots in (6, 7, 7):
+        source.task(shots, 1, "none")
+    told = [line for line in caplog.messages if "fewer than" in line]
+    assert told == [
+        "caltech101: 4 of 4 classes have fewer than 7 training pictures; all of theirs are taken"
+    ]
+
+
 def test_a_backbone_trained_on_classes_keeps_to_its_prompt(
     clip: Clip, dataset: ImageClasses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,8 @@ embedded once for all tasks, when the first task is asked for.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ from trifocal.data.classes import class_folders, readable
 from trifocal.errors import UserError
 from trifocal.features.pictures import OnBad, image_features
 from trifocal.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 Labeled = tuple[Tensor, Tensor]
 
@@ -85,6 +89,7 @@ class PictureSource:
         if val_mode not in VAL_MODES:
             raise UserError(f"there is no validation {val_mode!r}; choose {', '.join(VAL_MODES)}.")
         val_from: ValFrom = self.val_from if val_mode == "few" else "val"
+        self._tell_few(shots)
         # CoOp draws from all classes, and keeps the base classes then.
         drawn, few = sample_few_shot(self.dataset, shots, seed, pad=self.pad, val_from=val_from)
         chosen = restrict(drawn, self._base)
@@ -108,6 +113,20 @@ class PictureSource:
             backbone=self.model.name,
             projection=self._projection() if before_projection else None,
         )
+
+    def _tell_few(self, shots: int) -> None:
+        """Tell, once, of classes that have fewer pictures than shots."""
+        counts = Counter(one.label for one in self.dataset.train)
+        few = sum(count < shots for count in counts.values())
+        if few and not self.pad and ("few", shots) not in self._known:
+            self._known["few", shots] = True
+            logger.warning(
+                "%s: %d of %d classes have fewer than %d training pictures; all of theirs are taken",
+                self.name,
+                few,
+                len(counts),
+                shots,
+            )
 
     # --- pictures ---------------------------------------------------------------------------
 
