@@ -153,8 +153,13 @@ class Study:
         }
 
     def every(self) -> Iterator[Answered]:
-        """Yield what has been answered."""
+        """Yield what has been answered, each question once."""
+        known = set()
         for line in read_lines(self.record):
+            asked = tuple(line[key] for key in ("label", "split", "rate", "seed"))
+            if asked in known:  # by two processes that shared the work
+                continue
+            known.add(asked)
             outcomes = [
                 Outcome(np.array(box), np.array(first), np.array(five), tuple(ties))
                 for box, first, five, ties in line.pop("outcomes")

@@ -121,10 +121,16 @@ def test_a_clip_is_scored_in_every_way(root):
 def test_it_is_found_by_name_and_says_what_is_missing(root, tmp_path):
     assert BENCHMARKS["coco_regions"] is CocoRegions
     assert CocoRegions().check(root) == []
+    (missing,) = CocoRegions().check(tmp_path / "empty")
+    assert missing.path.endswith("instances_val2017.json")
+    (root / "annotations").mkdir()
+    (root / "annotations" / "instances_val2017.json").write_text("{}")
+    with pytest.raises(UserError, match="val2017"):  # the validation file goes before others
+        CocoRegions().items(root)
     (missing,) = CocoRegions(annotations="no.json").check(root)
     assert missing.path.endswith("no.json")
     with pytest.raises(UserError, match="no object to ask about"):
-        CocoRegions(least_area=2).items(root)
+        CocoRegions(annotations="instances.json", least_area=2).items(root)
 
 
 def test_real_photos(real_data):

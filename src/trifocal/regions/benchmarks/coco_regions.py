@@ -87,8 +87,8 @@ class CocoRegions:
     """The benchmark over a file in COCO's layout.
 
     Attributes:
-        annotations: The file; by default the first of `instances*.json` in the root or in
-            `annotations` below it.
+        annotations: The file; by default `instances_val*.json`, or another `instances*.json`, in the
+            root or in `annotations` below it.
         images: Folder that file names start from; by default it is looked for beside the file.
         split: "train", "val" or "test" for a part of the photos by their names (as `data.split` of
             training has them), "all" for all.
@@ -118,7 +118,7 @@ class CocoRegions:
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the annotation file."""
         file = self._file(Path(root))
-        return [] if file is not None and file.is_file() else [Missing(str(file or root), _REMEDY)]
+        return [] if file.is_file() else [Missing(str(file), _REMEDY)]
 
     def items(self, root: str | Path) -> CocoRegionItems:
         """Read the questions.
@@ -128,7 +128,6 @@ class CocoRegions:
         """
         require(self.check(root), self.name)
         file = self._file(Path(root))
-        assert file is not None
         missing = "skip" if self.available_only else "error"
         read = read_coco(file, self.images, missing=missing)
         pool = Pool()
@@ -181,11 +180,14 @@ class CocoRegions:
         seconds = sheet.done()[-1].seconds
         return [replace(row, seconds=seconds) for row in rows]
 
-    def _file(self, root: Path) -> Path | None:
+    def _file(self, root: Path) -> Path:
         if self.annotations is not None:
             return root / self.annotations
-        found = [*root.glob("instances*.json"), *root.glob("annotations/instances*.json")]
-        return sorted(found)[0] if found else None
+        for pattern in ("instances_val*.json", "instances*.json"):
+            for folder in (root, root / "annotations"):
+                if found := sorted(folder.glob(pattern)):
+                    return found[0]
+        return root / "instances_val2017.json"
 
 
 def answers(
