@@ -1,0 +1,213 @@
+"""Tables and plots of what `photos_composition.py` has measured, for a page of the documentation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from trifocal.errors import UserError
+from trifocal.evaluate.curve import CurvePoint
+from trifocal.evaluate.price import at_price, difference_at_price
+from trifocal.evaluate.summary import questions, summarize
+from trifocal.files import atomic_write
+from trifocal.metrics.intervals import over_seeds, wilson
+from trifocal.report import figures
+from trifocal.report.markdown import markdown
+from trifocal.report.numbers import p_text, percent, signed
+from trifocal.report.table import Column, Entry, Row, Table
+
+if TYPE_CHECKING:
+    from photos_composition import Study
+
+BEGIN, END = "<!-- photos_composition: begin -->", "<!-- photos_composition: end -->"
+NUMBERS = {
+    "composition": "SugarCrepe",
+    "zero_shot": "zero-shot",
+    "i2t": "image→text R@1",
+    "t2i": "text→image R@1",
+}
+GROUPS = ("replace", "swap", "add")
+PRICES = (0.0, 0.01, 0.02)  # of zero-shot accuracy and recall, on average
+# The first of each pair is what the paper claims more of.
+PAIRS = [
+    ("FSC-CLIP", "NegCLIP"),
+    ("FSC-CLIP", "global"),
+    ("FSC-CLIP", "fine-tuning"),
+    ("FSC-CLIP", "LABCLIP"),
+    ("FSC-CLIP, distilled", "FSC-CLIP"),
+]
+_PAPER = "#ffffff"
+
+Curves = dict[str, list[list[CurvePoint]]]  # by method, one for each seed
+
+
+def write_page(study: Study, page: Path | None) -> None:
+    """Write `composition.md` and the plots of what there is, and renew the tables of a page.
+
+    Raises:
+        UserError: the page does not say where its tables stand.
+    """
+    folder = page.parent / "images" if page is not None else study.out
+    parts = []
+    for setting in ("flickr8k", "coco"):
+        for tuning in ("text", "full", "lora"):
+            main = _found(study, setting, tuning, study.main)
+            if not main:
+                continue
+            ablation = _found(study, setting, tuning, study.ablation)
+            name = f"photos-composition-{setting}-{tuning}.png"
+            with atomic_write(folder / name, force=True) as aside:
+                aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
+            parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}", _about(study, setting, tuning)]
+            parts += [markdown(_scores(study, main))]
+            shown = "images/" + name if page is not None else name
+            parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
+            parts += [markdown(_differences({**main, **ablation}))]
+            if ablation:
+                whole = {"all four (FSC-CLIP)": main["FSC-CLIP"]} if "FSC-CLIP" in main else {}
+                parts += ["The four terms of FSC-CLIP, alone and together:\n"]
+                parts += [markdown(_scores(study, {**ablation, **whole}))]
+    text = "\n".join(parts)
+    with atomic_write(study.out / "composition.md", force=True) as aside:
+        aside.write_text(text)
+    if page is not None:
+        whole = page.read_text()
+        if BEGIN not in whole or END not in whole:
+            raise UserError(f"{page} lacks the lines {BEGIN} and {END}; put them into it.")
+        before, rest = whole.split(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+
+
+_TITLES = {"flickr8k": "Tuned on Flickr8k", "coco": "Tuned on few photos of COCO"}
+_TUNED = {"text": "text tower alone", "full": "all weights", "lora": "low-rank updates"}
+
+
+def _found(study: Study, setting: str, tuning: str, methods: Sequence[str]) -> Curves:
+    """Return the curves that there are, of the seeds that were asked for."""
+    found: Curves = {}
+    for method in methods:
+        curves = [study.curve(setting, tuning, method, seed) for seed in study.told.seeds]
+        if present := [curve for curve in curves if curve is not None]:
+            found[method] = present
+    return found
+
+
+def _about(study: Study, setting: str, tuning: str) -> str:
+    """Say what was trained, and which rates dev photos chose."""
+    rates = [
+        f"{name} {study.rate(setting, tuning, name):g}"
+        for name in study.main
+        if study.rates(setting, tuning, name)
+    ]
+    steps = f"{study.told.steps} steps of {study.told.batch} photos"
+    return f"{steps}; rates chosen on dev photos: {', '.join(rates)}.\n"
+
+
+def _scores(study: Study, curves: Curves) -> Table:
+    """Return the models at the ends of their curves."""
+    base = study.start("test").rows
+    rows = [Row("base", _line(base, [base]))]
+    best = {name: max(_mean(runs, name) for runs in curves.values()) for name in NUMBERS}
+    for method, runs in curves.items():
+        rows.append(Row(method, _line(base, [curve[-1].rows for curve in runs], best)))
+    columns = [Column(name) for name in (*GROUPS, *NUMBERS.values(), "runs")]
+    counts = questions(base)
+    caption = (
+        f"Percent right. {counts['composition']:,} questions of SugarCrepe, {counts['zero_shot']} "
+        f"photos to name (Caltech and PACS, mean of both), {counts['i2t']:,} photos and "
+        f"{counts['t2i']:,} captions to retrieve. ± is half of the 95 % interval: over questions for "
+        "the base and single runs, over runs (Student's) for several."
+    )
+    return Table("Scores", "", columns, rows, caption)
+
+
+def _mean(runs: Sequence[Sequence[CurvePoint]], name: str) -> float:
+    """Return a number of the summary at the ends of curves."""
+    return over_seeds([summarize(curve[-1].rows)[name] for curve in runs]).value
+
+
+def _line(base: Sequence, runs: Sequence[Sequence], best: dict[str, float] | None = None):
+    """Return a row's entries: groups, then the numbers of the summary, then the count of runs."""
+    entries = []
+    for group in GROUPS:
+        values = [one.value for rows in runs for one in rows if one.task == group]
+        entries.append(Entry(percent(float(np.mean(values)))))
+    counts = questions(base)
+    for name in NUMBERS:
+        values = [summarize(rows)[name] for rows in runs]
+        one = over_seeds(values) if len(values) > 1 else wilson(values[0], counts[name])
+        first = best is not None and one.value == best[name]
+        entries.append(Entry(percent(one.value), spread=percent(one.half), best=first))
+    return [*entries, Entry(f"{len(runs)}" if best is not None else "–")]
+
+
+def _differences(curves: Curves) -> Table:
+    """Return how much more composition one method has than another at equal cost."""
+    rows = []
+    for one, other in PAIRS:
+        if one not in curves or other not in curves:
+            continue
+        count = min(len(curves[one]), len(curves[other]))
+        entries = []
+        for price in PRICES:
+            mine, theirs = curves[one][:count], curves[other][:count]
+            found = difference_at_price(mine, theirs, price)
+            low, high = signed(100 * found.low), signed(100 * found.high)
+            entries += [Entry(f"{signed(100 * found.value)} [{low}, {high}]"), Entry(p_text(found))]
+        bought = [[at_price(curve, price) for curve in curves[one]] for price in PRICES]
+        entries.append(Entry(" / ".join(percent(float(np.mean(each))) for each in bought)))
+        rows.append(Row(f"{one} − {other}", entries))
+    columns = [Column(x) for price in PRICES for x in (f"at −{100 * price:g}", "p")]
+    caption = (
+        "More of SugarCrepe, in points, read off both lines back to the base where zero-shot accuracy "
+        "and recall@1, on average, have lost so many points (a line that never loses as much is read "
+        "at its end); 95 % intervals by the bootstrap over questions, the same for both, and seeds. "
+        "Last: what the first one has there."
+    )
+    return Table("At equal cost", "", [*columns, Column("the first has")], rows, caption)
+
+
+def _plot(study: Study, curves: Curves, named: Sequence[str]) -> bytes:
+    """Draw composition against what must not be lost, whole lines, as a PNG."""
+    base = summarize(study.start("test").rows)
+    with mpl.rc_context({**figures.RC, "figure.facecolor": _PAPER}):
+        figure = Figure(figsize=(9.2, 4.2), layout="constrained")
+        every = figure.subplots(1, 2, sharey=True)
+        costs = {"zero_shot": "zero-shot accuracy, %", "retrieval": "retrieval, mean R@1, %"}
+        for axes, (cost, label) in zip(every, costs.items(), strict=True):
+            axes.grid(alpha=0.25, lw=0.5, color=figures.INK)
+            axes.axvline(100 * base[cost], color=figures.INK, alpha=0.35, lw=0.8, ls=(0, (4, 4)))
+            axes.axhline(
+                100 * base["composition"], color=figures.INK, alpha=0.35, lw=0.8, ls=(0, (4, 4))
+            )
+            for place, (method, runs) in enumerate(curves.items(), start=1):
+                color, marker, _ = figures.style(place)
+                points = [[summarize(point.rows) for point in curve] for curve in runs]
+                x, y = (
+                    100 * np.array([[point[name] for point in curve] for curve in points])
+                    for name in (cost, "composition")
+                )
+                faint = method not in named
+                axes.plot(
+                    x.mean(0), y.mean(0), color=color, lw=0.9 if faint else 1.6,
+                    alpha=0.45 if faint else 0.9, ls=(0, (1.2, 1.2)) if faint else "-",
+                )  # fmt: skip
+                axes.scatter(
+                    x.mean(0)[-1], y.mean(0)[-1], color=color, marker=marker, label=method,
+                    s=26 if faint else 60, alpha=0.6 if faint else 1, zorder=3,
+                )  # fmt: skip
+                if not faint:
+                    axes.scatter(x[:, -1], y[:, -1], color=color, s=9, alpha=0.6, zorder=2)
+            axes.set_xlabel(label)
+        every[0].set_ylabel("SugarCrepe, % right")
+        handles, labels = every[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=8.5)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()
