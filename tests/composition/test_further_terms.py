@@ -138,6 +138,7 @@ def test_nearness_is_to_the_base_however_it_is_kept(tuning):
     shared = {p.data_ptr() for p in method.parameters()}
     copied = [p for p in method.further[0].base.clip.parameters() if p.data_ptr() not in shared]
     vision = sum(p.numel() for p in method.clip.network.vision_model.parameters())
+    assert method.reads_base_in_place == (tuning == "lora")
     total = sum(p.numel() for p in base.parameters())
     most = {"full": total, "text": total - vision, "lora": 0}[tuning]
     assert sum(p.numel() for p in copied) <= most

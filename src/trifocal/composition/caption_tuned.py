@@ -102,6 +102,11 @@ class CaptionTuned(TunedClip):
             prompts=prompts,
         )
 
+    @property
+    def reads_base_in_place(self) -> bool:
+        """Whether a term runs the model itself, beside the step's own pass, as its base."""
+        return any(isinstance(term, DistillTerm) and term.base.is_shared for term in self.further)
+
     def look_over(self, source: Source) -> None:
         """Say what of a source the options cannot use.
 

@@ -211,6 +211,11 @@ def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = 
     method = build_method(recipe, clip, getattr(source, "classnames", ()))
     if isinstance(method, CaptionTuned):
         method.look_over(source)
+        if recipe.sharding == "full" and method.reads_base_in_place:
+            raise UserError(
+                "method.distill beside LoRA reads weights that sharding has spread over the "
+                "processes; set sharding to none."
+            )
     return train(
         method,
         source,

@@ -28,6 +28,9 @@ class FrozenBase:
     Args:
         method: What is to be tuned, before the first step.
 
+    Attributes:
+        is_shared: Whether it is the method's own model, its updates switched off.
+
     Raises:
         UserError: the method puts other things than low-rank updates beside the weights.
     """
@@ -39,8 +42,8 @@ class FrozenBase:
                 f"{type(method).__name__} changes the towers, so what its base gives cannot be "
                 "had beside it; leave method.distill out."
             )
-        self._shared = surgery.lora is not None
-        self.clip = method.clip if self._shared else frozen_twin(method.clip)
+        self.is_shared = surgery.lora is not None
+        self.clip = method.clip if self.is_shared else frozen_twin(method.clip)
 
     def texts(self, texts: TextBatch) -> Tensor:
         """Return the pooled embeddings (T, D) of texts."""
@@ -54,11 +57,11 @@ class FrozenBase:
 
     @contextlib.contextmanager
     def _as_it_was(self, device: torch.device) -> Iterator[None]:
-        if not self._shared:
+        if not self.is_shared:
             self.clip.to(device)  # what is shared is there already
         network = self.clip.network
         trains = network.training
-        off = without_lora(network) if self._shared else contextlib.nullcontext()
+        off = without_lora(network) if self.is_shared else contextlib.nullcontext()
         with torch.no_grad(), off:
             network.eval()  # no dropout, and no draws for it
             try:
