@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import torch
@@ -177,7 +178,7 @@ class CCLI(Head):
             self._select(unit(data.val[0]), data.val[1])
         logger.debug("visual concepts: %s", describe(self.diagnostics_))
         if warning := complaint(self.diagnostics_, self.debias):
-            logger.warning(warning)
+            _warn_once(warning)
 
     # --- text concepts find visual concepts -----------------------------------------------
 
@@ -389,3 +390,9 @@ class CCLI(Head):
             return logits
         association = transferred(self.text_concepts_, text, self.mass_)
         return logits + self.chosen_["alpha"] * self._scores(x) @ association
+
+
+@lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    """Warn; a comparison fits many heads to one data set, and they all would say the same."""
+    logger.warning("%s", message)
