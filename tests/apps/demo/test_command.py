@@ -47,14 +47,14 @@ def test_an_unknown_chapter_is_named(tmp_path: Path) -> None:
 def test_the_tour_ends_in_a_report(short: Path, tmp_path: Path) -> None:
     report = run_demo(["composition"], str(tmp_path / "tour"))
     page = report.read_text(encoding="utf-8")
-    for said in (*composition.LABELS.values(), "trifocal demo composition", "<svg"):
+    for said in (*composition.RUNS, "trifocal demo composition", "<svg"):
         assert said in page
     rows = [json.loads(line) for line in (tmp_path / "tour/composition.jsonl").open()]
-    assert {row["model"] for row in rows} == {"base", *composition.LABELS.values()}
+    assert {row["model"] for row in rows} == {"base", *composition.RUNS}
     changed = (tmp_path / "tour/composition.jsonl").stat().st_mtime_ns
-    trained = (tmp_path / "tour/fsc_clip-0/checkpoints").stat().st_mtime_ns
+    trained = (tmp_path / "tour/fsc-clip-0/checkpoints").stat().st_mtime_ns
     run_demo(["composition"], str(tmp_path / "tour"))  # what is there is taken up, not made again
-    assert (tmp_path / "tour/fsc_clip-0/checkpoints").stat().st_mtime_ns == trained
+    assert (tmp_path / "tour/fsc-clip-0/checkpoints").stat().st_mtime_ns == trained
     assert (tmp_path / "tour/composition.jsonl").stat().st_mtime_ns > changed
 
 

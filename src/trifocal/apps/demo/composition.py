@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from trifocal.apps.demo.side_by_side import SideBySide
-from trifocal.clip import load_clip
+from trifocal.clip import Clip, load_clip
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.records import write_results
@@ -21,45 +20,51 @@ from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
 RECIPE = Path(__file__).with_name("composition.yaml")
-LABELS = {"finetune": "plain fine-tuning", "negclip": "NegCLIP", "fsc_clip": "FSC-CLIP"}
-_ON_THE_WAY = (0.25, 0.5, 0.75)
+RUNS = {
+    "plain fine-tuning": ["--method", "finetune"],
+    "NegCLIP": ["--method", "negclip"],
+    "FSC-CLIP": ["--method", "fsc_clip"],
+}
+_ON_THE_WAY = (0.5,)
 
 
 def run(folder: Path, seeds: int, console: Console) -> Chapter:
-    """Train the three methods, measure all four models, and return what the report says."""
+    """Train the three methods, measure all models and the way to them, and return the chapter."""
     base = load_clip("builtin")
     start: list[Result] = []
     for seed in range(seeds):
-        runs = {_run_name(name, seed): ["--method", name, "--seed", str(seed)] for name in LABELS}
-        console.print(f"[bold]Composition[/bold]: training {', '.join(runs)} side by side")
+        runs = {
+            _folder(label, seed): [*options, "--seed", str(seed)] for label, options in RUNS.items()
+        }
+        console.print(f"[bold]Composition[/bold]: training {', '.join(RUNS)} side by side")
         with SideBySide(RECIPE, runs, folder) as training:
             start = start or world_suite(base, name="base")  # while they warm up
             training.wait(console)
-    console.print("[bold]Composition[/bold]: measuring")
+    console.print("[bold]Composition[/bold]: measuring them, and models on the way there")
     contenders = [Contender("base", [start], base)]
-    contenders += [_contender(name, label, folder, seeds) for name, label in LABELS.items()]
-    contenders[-1] = replace(contenders[-1], curve=_curve(contenders[0], contenders[-1]))
+    contenders += [_contender(label, base, start, folder, seeds) for label in RUNS]
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
     console.print(terminal_table(overview(contenders)))
     return tour_chapter(contenders, world_shown(base.image_size))
 
 
-def _run_name(name: str, seed: int) -> str:
-    return f"{name}-{seed}"
+def _folder(label: str, seed: int) -> str:
+    return f"{label.lower().replace(' ', '-')}-{seed}"
 
 
-def _contender(name: str, label: str, folder: Path, seeds: int) -> Contender:
-    folders = [folder / _run_name(name, seed) for seed in range(seeds)]
+def _contender(label: str, base: Clip, start: list[Result], folder: Path, seeds: int) -> Contender:
+    folders = [folder / _folder(label, seed) for seed in range(seeds)]
     models = [load_model(run).eval() for run in folders]
-    rows = [world_suite(model, name=label) for model in models]
-    return Contender(label, rows, models[0], [run / "metrics.jsonl" for run in folders])
+    curves = [_curve(base, start, model, label) for model in models]
+    rows = [curve[-1].rows for curve in curves]
+    return Contender(label, rows, models[0], [run / "metrics.jsonl" for run in folders], curves)
 
 
-def _curve(base: Contender, tuned: Contender) -> list[CurvePoint]:
-    """Measure models between the base and a contender's first run."""
-    between = [
-        CurvePoint(alpha, tuple(world_suite(interpolate(base.model, tuned.model, alpha))))
-        for alpha in _ON_THE_WAY
+def _curve(base: Clip, start: list[Result], tuned: Clip, label: str) -> list[CurvePoint]:
+    """Measure a model, and those between the base and it."""
+    models = {alpha: interpolate(base, tuned, alpha) for alpha in _ON_THE_WAY} | {1.0: tuned}
+    points = [
+        CurvePoint(alpha, tuple(world_suite(model, name=label))) for alpha, model in models.items()
     ]
-    return [CurvePoint(0.0, tuple(base.runs[0])), *between, CurvePoint(1.0, tuple(tuned.runs[0]))]
+    return [CurvePoint(0.0, tuple(start)), *points]

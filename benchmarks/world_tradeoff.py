@@ -1,0 +1,133 @@
+"""What chose the settings of the tour's first chapter: composition bought, and at what price.
+
+    OMP_NUM_THREADS=1 python benchmarks/world_tradeoff.py runs/tradeoff [--seeds 0 1]
+
+Fine-tuning on a narrow part of the world (10 of 24 kinds, relations in a fifth of the captions)
+has something to lose: what the base knows of everything else. Each method gets the same number of
+settings and the same steps. A run is judged by its WiSE-FT curve on *validation* scenes: how much
+composition it has where zero-shot accuracy and retrieval, on average, have lost so many points.
+What is there already is not trained again; one line a setting, the best ones first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from trifocal.apps.demo.composition import RECIPE
+from trifocal.clip import load_clip
+from trifocal.evaluate.benchmarks.world import world_suite
+from trifocal.evaluate.summary import summarize
+from trifocal.train.build import METHODS, run
+from trifocal.train.logs import read_lines
+from trifocal.train.recipe import load_recipe
+from trifocal.tuning import interpolate, load_model
+
+ALPHAS = (0.25, 0.5, 0.75, 1.0)
+PRICES = (0.0, 1.0, 2.0, 4.0)  # points of zero-shot and retrieval, on average
+RATES = (1e-4, 3e-4, 1e-3)
+WEIGHTS = {"paper": (0.5, 0.2), "4 x paper": (2.0, 0.8)}
+SETTINGS: dict[str, list[str]] = {
+    **{
+        f"finetune lr={rate:g}": ["--method", "finetune", "--optimizer.lr", f"{rate}"]
+        for rate in (5e-5, 1e-4, 2e-4, 3e-4, 6e-4, 1e-3)
+    },
+    **{
+        f"negclip lr={rate:g} {'+'.join(kinds)}": [
+            *("--method", "negclip", "--optimizer.lr", f"{rate}"),
+            *("--method.negatives", f"[{', '.join(kinds)}]"),
+        ]
+        for rate in RATES
+        for kinds in (("swap",), ("swap", "shuffle"))
+    },
+    **{
+        f"fsc_clip lr={rate:g} {name}": [
+            *("--method", "fsc_clip", "--optimizer.lr", f"{rate}"),
+            *("--method.global_weight", f"{by_pooled}", "--method.local_weight", f"{by_words}"),
+        ]
+        for rate in RATES
+        for name, (by_pooled, by_words) in WEIGHTS.items()
+    },
+}
+NARROW = [
+    *("--method.tuning", "full", "--data.kinds", "10", "--data.relation", "0.2"),
+    *("--optimizer.name", "adamw", "--batch_size", "64", "--schedule.steps", "150"),
+]
+
+Point = dict[str, float]  # alpha, composition and what it must not cost, in percent
+
+
+def main() -> None:
+    """Train what is missing, and print what composition each setting buys at each price."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder of the runs and of points.jsonl")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    record = arguments.folder / "points.jsonl"
+    base = load_clip("builtin")
+    start = {"alpha": 0.0, **_numbers(base)}
+    for seed in arguments.seeds:
+        for name, options in SETTINGS.items():
+            if any((one["name"], one["seed"]) == (name, seed) for one in read_lines(record)):
+                continue
+            points = [start, *_trained(name, options, seed, arguments.folder, base)]
+            with record.open("a") as file:
+                file.write(json.dumps({"name": name, "seed": seed, "points": points}) + "\n")
+    Console().print(_table(read_lines(record)))
+
+
+def _trained(name: str, options: list[str], seed: int, folder: Path, base) -> list[Point]:
+    """Train one setting; return its curve on validation scenes, without the base."""
+    own = ["--seed", str(seed), "--name", f"{name.replace(' ', '_')}-{seed}"]
+    recipe = load_recipe(RECIPE, [*NARROW, *options, *own, "--output", str(folder)], METHODS)
+    run(recipe)
+    model = load_model(recipe.folder).eval()
+    return [{"alpha": a, **_numbers(interpolate(base, model, a))} for a in ALPHAS]
+
+
+def _numbers(model) -> Point:
+    found = summarize(world_suite(model, split="val"))
+    names = ("composition", "zero_shot", "retrieval")
+    return {name: round(100 * found[name], 3) for name in names}
+
+
+def at_price(points: list[Point], price: float) -> float:
+    """Return the composition where the curve has first lost `price` points, or at its end."""
+    kept = [(point["zero_shot"] + point["retrieval"]) / 2 for point in points]
+    for (before, first), (after, second) in zip(
+        zip(kept, points, strict=True), zip(kept[1:], points[1:], strict=True), strict=False
+    ):
+        limit = kept[0] - price
+        if after < limit <= before:
+            share = (before - limit) / (before - after)
+            return first["composition"] + share * (second["composition"] - first["composition"])
+    return points[-1]["composition"]
+
+
+def _table(runs: list[dict]) -> Table:
+    table = Table(title="composition on validation scenes, % right, by what it costs elsewhere")
+    for column in ("setting", "runs", *(f"-{price:g}" for price in PRICES), "end", "cost there"):
+        table.add_column(column)
+    rows = []
+    for name in dict.fromkeys(one["name"] for one in runs):
+        curves = [one["points"] for one in runs if one["name"] == name]
+        bought = [sum(at_price(c, p) for c in curves) / len(curves) for p in PRICES]
+        first, last = curves[0][0], [curve[-1] for curve in curves]
+        costs = [
+            (first["zero_shot"] + first["retrieval"] - one["zero_shot"] - one["retrieval"]) / 2
+            for one in last
+        ]
+        end = sum(one["composition"] for one in last) / len(last)
+        rows.append((bought[2], name, len(curves), bought, end, sum(costs) / len(costs)))
+    for _, name, count, bought, end, cost in sorted(rows, reverse=True):
+        table.add_row(name, str(count), *(f"{b:.1f}" for b in bought), f"{end:.1f}", f"{cost:.1f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
