@@ -6,8 +6,8 @@ between the two loses it. So both towers stay as they are, and a (D, D) matrix i
 embeddings with NegCLIP's loss. It starts as the identity, and folds into the text projection: what
 is saved is an ordinary CLIP.
 
-When to use: there is no GPU, and word order counts. With `embeddings` kept (both towers are frozen) an
-epoch costs seconds.
+When to use: there is no GPU, and word order counts. With `embeddings` kept (both towers are frozen) a
+step over texts that were met before costs a few matrix products.
 
 Relations: the loss is `NegClip`'s; what differs is what is trained.
 
