@@ -17,6 +17,7 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ from trifocal.regions.benchmarks.coco_regions import (
     answers,
     class_recall,
 )
-from trifocal.regions.benchmarks.pool import embed
 from trifocal.regions.encoder import region_encoder
 from trifocal.report.drawing import font, marked
 from trifocal.report.forest import Panel, forest
@@ -268,9 +268,10 @@ def measured(
 def write_page(study: Study) -> None:
     """Write the tables, the plot and the photos of what there is."""
     items, out = study.items["test"], study.told.out
+    best = cache(lambda label: chosen_rate(study, label))
     by_label: dict[str, list[Answered]] = {}
     for one in study.every():
-        if one.split == "test":
+        if one.split == "test" and one.rate == (best(one.label) if one.label in TRAINED else 0):
             by_label.setdefault(one.label, []).append(one)
     labels = [label for label in (*ZERO_SHOT, *TRAINED) if label in by_label]
     runs = {label: [one.outcomes for one in by_label[label]] for label in labels}
@@ -370,17 +371,17 @@ def _show(study: Study, count: int = 9) -> None:
         model = region_encoder(study.model("RCA, strict", fits[-1].rate, fits[-1].seed))
     else:
         model = region_encoder(load_clip(study.told.model))
-    embedded = embed(model, items.pool)
     sheet = Image.new("RGB", (3 * _TILE, 3 * (_TILE + _LINE)), "white")
     draw = ImageDraw.Draw(sheet)
     for number, photo in enumerate(asked):
         own = int(photo.single[0])
         category = int(photo.categories[own])
-        scores = embedded.matrix(photo.regions, items.texts[[category]])[:, 0]
+        regions = [items.pool.regions[region] for region in photo.regions]
+        text = items.pool.texts[items.texts[category]]
+        scores = model.encode_regions(regions) @ model.encode_inferences([text])[0]
         chosen = int(scores.argmax())
-        region = items.pool.regions[photo.regions[chosen]]
         x, y = _TILE * (number % 3), (_TILE + _LINE) * (number // 3)
-        image, boxes = region.open()
+        image, boxes = regions[chosen].open()
         sheet.paste(marked(image, boxes, _TILE - 4), (x, y + _LINE))
         said = "right" if chosen == own else "wrong"
         draw.text((x + 4, y + 3), f"a {items.categories[category]}: {said}", "black", font(15))
