@@ -31,6 +31,7 @@ class Tally:
         parts: The same for parts of entries that are used all the same, such as one of the captions
             of a picture. A single one is never too much; more are held against the entries.
         aside: What is no entry and is passed over, such as hidden folders: by kind, where.
+        entries: What a sentence calls them.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Tally:
     reasons: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
     aside: dict[str, list[str]] = field(default_factory=dict)
+    entries: str = "entries"
 
     def use(self, count: int = 1) -> None:
         """Note entries that are used."""
@@ -82,12 +84,12 @@ class Tally:
         parts = sum(map(len, self.parts.values()))
         if self.left_out and (not self.used or self.left_out > most):
             raise UserError(
-                f"{self.left_out:,} of {self.read:,} entries of {self.source} cannot be used "
+                f"{self.left_out:,} of {self.read:,} {self.entries} of {self.source} cannot be used "
                 f"({_listed(self.reasons)}); {self.remedy}."
             )
         if parts > max(most, 1 if self.most_left_out else 0):
             raise UserError(
-                f"{parts:,} parts of the {self.read:,} entries of {self.source} cannot be used "
+                f"{parts:,} parts of the {self.read:,} {self.entries} of {self.source} cannot be used "
                 f"({_listed(self.parts)}); {self.remedy}."
             )
         if self.left_out or parts or self.aside:
@@ -100,7 +102,7 @@ class Tally:
         return facts | {name: counts for name, counts in more.items() if counts}
 
     def __str__(self) -> str:
-        said = f"{self.source}: {self.read:,} entries read, {self.used:,} used"
+        said = f"{self.source}: {self.read:,} {self.entries} read, {self.used:,} used"
         if self.left_out:
             said += f", {self.left_out:,} left out ({_listed(self.reasons)})"
         if self.parts:

@@ -34,6 +34,33 @@ def spoil(file: Path, how: str) -> None:
     file.write_bytes(broken[how])
 
 
+def _annotate() -> None:
+    """Write annotations of the pictures here, a box each, in the layouts of benchmarks."""
+    box, names = [4, 4, 40, 40], sorted(map(str, Path("photos").rglob("*.png")))
+    images = [
+        {"id": i, "file_name": name, "width": 64, "height": 64} for i, name in enumerate(names)
+    ]
+    things = [{"id": i, "image_id": i, "category_id": i % 3, "bbox": box} for i in range(24)]
+    kinds = [{"id": i, "name": name} for i, name in enumerate(("cat", "dog", "cow"))]
+    whole = {"images": images, "annotations": things, "categories": kinds}
+    Path("instances.json").write_text(json.dumps(whole))
+    sides = dict(zip(("left", "top", "width", "height"), box, strict=True))
+    entries = [
+        {
+            "instance_id": str(i),
+            "inputs": {
+                "image": {"url": name, "width": 64, "height": 64},
+                "bboxes": [sides],
+                "clue": f"a thing {i}",
+            },
+            "yolo_box": [box],
+            "targets": {"inference": f"a thing number {i}"},
+        }
+        for i, name in enumerate(names)
+    ]
+    Path("sherlock.json").write_text(json.dumps(entries))
+
+
 HOWS = ("truncated", "empty", "text", "huge")
 
 
@@ -74,15 +101,44 @@ def test_training_names_them_and_ends(capsys: pytest.CaptureFixture[str]) -> Non
     assert "3.png" in error
 
 
+COCO = "coco_regions --option annotations=instances.json --images ."
+
+
 @pytest.mark.parametrize(
-    "words",
-    ["zero_shot --root photos", "retrieval --captions captions.csv --images ."],
+    ("words", "spoiled"),
+    [
+        *(("zero_shot --root photos", how) for how in HOWS),
+        ("retrieval --captions captions.csv --images .", "truncated"),
+        (COCO, "empty"),
+        (f"{COCO} --option variant=patches", "text"),
+        ("sherlock --option annotations=sherlock.json --images .", "huge"),
+        ("refcoco --option annotations=sherlock.json --images .", "truncated"),
+    ],
+    indirect=["spoiled"],
 )
 @pytest.mark.usefixtures("spoiled")
-def test_benchmarks_score_nothing_with_them(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", "builtin", *words.split(), "--out", "out.jsonl"]) == 2
-    assert "photos/0/3.png" in capsys.readouterr().err
+def test_benchmarks_leave_them_out_and_say_so(
+    words: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    _annotate()
+    command = ["eval", "builtin", *words.split(), "--out", "out.jsonl"]
+    assert main(command) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "1 of 24 pictures of" in error
+    assert "photos/0/3.png" in error
     assert not Path("out.jsonl").exists()
+    assert main([*command, "--option", "most_left_out=0.1"]) == 0
+    told = [line for line in caplog.messages if "3.png" in line]
+    assert len(told) == 1
+    assert "23 used, 1 left out" in told[0]
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    for row in rows:
+        broken = row["account"]["unreadable"]
+        assert broken["of"] == 24
+        assert list(broken["left_out"].values()) == [1]
+        assert broken["first"][0].endswith("photos/0/3.png")
+        assert "1 of 24 pictures cannot be read" in row["protocol"]
+        assert row["n"] == 23
 
 
 @pytest.mark.usefixtures("spoiled")

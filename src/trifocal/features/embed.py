@@ -22,6 +22,7 @@ from trifocal.clip.encoder import Encoder
 from trifocal.data.images import BadImage, open_image
 from trifocal.features.identity import Picture, identity
 from trifocal.features.reading import cannot_score, embed_ahead
+from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
 
 Item = TypeVar("Item")
@@ -108,6 +109,7 @@ def encode_images(
     batch_size: int = 128,
     threads: int = 4,
     progress: Progress | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Tensor:
     """Return (N, D) float32 unit embeddings of pictures; equal paths are encoded once.
 
@@ -117,10 +119,11 @@ def encode_images(
         batch_size: Most pictures in one pass.
         threads: How many pictures are opened at a time.
         progress: Told of every distinct picture.
+        unreadable: Notes the files that are missing or broken, whose rows are NaN.
 
     Raises:
-        UserError: A file is missing or unreadable; a score over fewer pictures than it claims
-            would be wrong.
+        UserError: A file is missing or broken and nobody notes it, as a score over fewer pictures
+            than it claims would be wrong; or more are than may be.
     """
     if not len(images):
         raise ValueError("there is no picture to encode")
@@ -128,15 +131,28 @@ def encode_images(
     progress = progress or Quiet()
     progress.start("pictures", len(distinct))
     ready = all(isinstance(image, Tensor) for image in distinct)
+
+    def show(image: Picture) -> list[Tensor]:
+        try:
+            return [_pixels(model, image)[None]]
+        except (BadImage, OSError) as error:
+            if unreadable is None:
+                raise cannot_score(image, "its rows", error) from error
+            unreadable.note(image, error)
+            return [torch.empty(0, 3, 0, 0)]
+
     embedded, _ = embed_ahead(
         model,
         distinct,
-        lambda image: [load_pixels(model, image)[None]],
+        show,
         batch_size=batch_size,
         threads=0 if ready else max(1, threads),
         pictures=1,
         progress=progress,
     )
+    if unreadable is not None:
+        unreadable.close(len(distinct))
+        embedded = spread(embedded, unreadable.readable(distinct))
     return embedded[place]
 
 
@@ -146,14 +162,16 @@ def load_pixels(model: Encoder, image: Picture) -> Tensor:
     Raises:
         UserError: The file cannot be read.
     """
+    try:
+        return _pixels(model, image)
+    except (BadImage, OSError) as error:
+        raise cannot_score(image, "its rows", error) from error
+
+
+def _pixels(model: Encoder, image: Picture) -> Tensor:
     if isinstance(image, Tensor):
         return image
-    if isinstance(image, str | Path):
-        try:
-            image = open_image(image)
-        except (BadImage, OSError) as error:
-            raise cannot_score(image, "its rows", error) from error
-    return model.preprocess(image)
+    return model.preprocess(open_image(image) if isinstance(image, str | Path) else image)
 
 
 def _distinct(

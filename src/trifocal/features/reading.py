@@ -23,6 +23,7 @@ from trifocal.data.images import BadImage
 from trifocal.data.regions import Box, Region
 from trifocal.errors import UserError
 from trifocal.features.identity import identity
+from trifocal.features.unreadable import Unreadable
 from trifocal.progress import Progress
 
 Item = TypeVar("Item")
@@ -116,6 +117,7 @@ def embed_regions(
     threads: int = 4,
     progress: Progress,
     seen: Seen | None = None,
+    unreadable: Unreadable | None = None,
 ) -> list[Tensor]:
     """Embed what is shown of regions; those of one picture that stand together open it once.
 
@@ -128,12 +130,13 @@ def embed_regions(
         threads: How many pictures are opened at a time.
         progress: Told of every region.
         seen: Called with each region.
+        unreadable: Notes pictures that cannot be read, whose regions get no embedding (0, D).
 
     Returns:
         N embeddings (..., D) float32 on the CPU, laid out as what was shown.
 
     Raises:
-        UserError: A picture cannot be read.
+        UserError: A picture cannot be read and nobody notes it, or more cannot than may be.
     """
     by_picture = groupby(enumerate(regions), key=lambda one: identity(one[1].image))
     groups = [list(group) for _, group in by_picture]
@@ -141,7 +144,13 @@ def embed_regions(
     def shown(group: list[tuple[int, Region]]) -> list[Tensor]:
         stacks, image = [], None
         for number, region in group:
-            image, boxes = _open(region if image is None else replace(region, image=image))
+            try:
+                image, boxes = (region if image is None else replace(region, image=image)).open()
+            except (BadImage, OSError) as error:
+                if unreadable is None:
+                    raise cannot_score(region.image, "its regions", error) from error
+                unreadable.note(region.image, error)
+                return [torch.empty(0, 3, 0, 0)] * len(group)
             if seen is not None:
                 seen(number, image, boxes)
             stacks.append(show(image, boxes))
@@ -158,15 +167,10 @@ def embed_regions(
         pictures=len(regions) // max(1, len(groups)),
         progress=progress,
     )
+    if unreadable is not None:
+        unreadable.close(len({identity(region.image) for region in regions}))
     parts = rows.split([layout.numel() for layout in layouts])
     return [part.unflatten(0, layout) for part, layout in zip(parts, layouts)]
-
-
-def _open(region: Region) -> tuple[Image.Image, tuple[Box, ...]]:
-    try:
-        return region.open()
-    except (BadImage, OSError) as error:
-        raise cannot_score(region.image, "its regions", error) from error
 
 
 def cannot_score(image: object, what: str, error: Exception) -> UserError:

@@ -94,6 +94,7 @@ class Sheet:
     protocol: str  # how it was measured
     seed: int | None = None  # seed of what was drawn, if anything
     version: int = 1  # the benchmark's own version number
+    account: dict[str, Any] | None = None  # what became of the entries of its data
     rows: list[Result] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
 
@@ -119,6 +120,7 @@ class Sheet:
             protocol=self.protocol,
             model=self.model,
             version=task_version(self.version),
+            account=self.account,
             ties=ties,
             marks=marks,
         )

@@ -8,6 +8,7 @@ were never trained to match words; this is what a dense reading of a plain CLIP 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -24,6 +25,7 @@ from trifocal.data.regions import Box, Region
 from trifocal.features.embed import encode_texts
 from trifocal.features.identity import identity
 from trifocal.features.reading import cannot_score, read_ahead
+from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
 
 PATCHES = "patches"  # the variant's name beside those of prompts
@@ -53,25 +55,36 @@ class BoxPooledEncoder:
         batch_size: int = 64,
         threads: int = 4,
         progress: Progress | None = None,
+        unreadable: Unreadable | None = None,
     ) -> Tensor:
         """Return (N, D) float32 unit embeddings on the CPU; `batch_size` pictures in one pass.
 
+        Regions of pictures that `unreadable` notes have NaN.
+
         Raises:
-            UserError: a picture cannot be read, or an embedding is not finite.
+            UserError: a picture cannot be read and nobody notes it, more cannot than may be, or an
+                embedding is not finite.
         """
         progress = progress or Quiet()
         progress.start("regions", len(regions))
         groups = [list(same) for _, same in groupby(regions, key=lambda one: identity(one.image))]
         made: list[Tensor] = []
         waiting: list[tuple[Tensor, Tensor]] = []
-        for one in read_ahead(groups, self._shown, threads, 2 * batch_size):
+        shown = partial(self._shown, unreadable=unreadable)
+        for group, one in zip(groups, read_ahead(groups, shown, threads, 2 * batch_size)):
+            progress.advance(len(group))
+            if one is None:
+                continue
             waiting.append(one)
             if len(waiting) == batch_size:
                 made += self._pooled(waiting)
                 waiting = []
-            progress.advance(len(one[1]))
         made += self._pooled(waiting) if waiting else []
-        return finite(torch.cat(made), self.clip, "regions")
+        pictures = [region.image for region in regions]
+        if unreadable is None:
+            return finite(torch.cat(made), self.clip, "regions")
+        unreadable.close(len({identity(picture) for picture in pictures}))
+        return spread(finite(torch.cat(made), self.clip, "regions"), unreadable.readable(pictures))
 
     def encode_inferences(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
@@ -79,12 +92,20 @@ class BoxPooledEncoder:
         """Return (T, D) float32 unit embeddings on the CPU."""
         return encode_texts(self.clip, list(texts), batch_size=batch_size, progress=progress)
 
-    def _shown(self, regions: Sequence[Region]) -> tuple[Tensor, Tensor]:
-        """Return a picture's pixels (3, H, W), and the patches' weights (R, P) for its regions."""
+    def _shown(
+        self, regions: Sequence[Region], *, unreadable: Unreadable | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return a picture's pixels (3, H, W), and the patches' weights (R, P) for its regions.
+
+        None where it cannot be read, and that is noted.
+        """
         try:
             opened = [region.open() for region in regions]
         except (BadImage, OSError) as error:
-            raise cannot_score(regions[0].image, "its regions", error) from error
+            if unreadable is None:
+                raise cannot_score(regions[0].image, "its regions", error) from error
+            unreadable.note(regions[0].image, error)
+            return None
         height, width = self.clip.image_size
         picture = opened[0][0].resize((width, height), Image.Resampling.BICUBIC)
         weights = [coverage(boxes, image.size, self.clip.patch_grid) for image, boxes in opened]

@@ -24,6 +24,7 @@ from trifocal.data.regions import Box, Region
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_texts
 from trifocal.features.reading import Seen, embed_regions
+from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
 from trifocal.regions.box_pooling import PATCHES, BoxPooledEncoder
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
@@ -91,14 +92,16 @@ class RegionEncoder:
         threads: int = 4,
         progress: Progress | None = None,
         seen: Seen | None = None,
+        unreadable: Unreadable | None = None,
     ) -> Tensor:
         """Return (N, D) float32 embeddings on the CPU, unit rows if the prompt says so.
 
         Pictures are opened in threads while the tower works; `seen` is called with each region.
-        A pass holds `batch_size` pictures at most, of which a region has one or more.
+        A pass holds `batch_size` pictures at most, of which a region has one or more. Regions of
+        pictures that `unreadable` notes have NaN.
 
         Raises:
-            UserError: a picture cannot be read.
+            UserError: a picture cannot be read and nobody notes it, or more cannot than may be.
         """
         if not regions:
             raise ValueError("there is no region to encode")
@@ -116,8 +119,10 @@ class RegionEncoder:
             threads=threads,
             progress=progress or Quiet(),
             seen=seen,
+            unreadable=unreadable,
         )
-        return torch.stack([self._joined(each) for each in embedded])
+        made = torch.stack([self._joined(each) for each in embedded if len(each)])
+        return spread(made, torch.tensor([len(each) > 0 for each in embedded]))
 
     def encode_inferences(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None

@@ -21,10 +21,12 @@ from torch import Tensor
 from trifocal.clip.encoder import Encoder
 from trifocal.errors import UserError
 from trifocal.features.embed import Picture, Tokenized, encode_images, encode_texts, tokenize
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.choice import PAIR_CHANCE, pair_correct, pair_tied
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
+from trifocal.tally import MOST_LEFT_OUT
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "replace": ("replace_obj", "replace_att", "replace_rel"),
@@ -68,11 +70,13 @@ class SugarCrepe:
             `coco/images/val2017` below the root, whichever exists.
         available_only: Score the items whose photo is present instead of requiring them all. The
             row says how many there were.
+        most_left_out: The largest share of the photos that may turn out broken; they are left out.
         batch_size: Pictures or texts in one pass.
     """
 
     images: str | Path | None = None
     available_only: bool = False
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "sugarcrepe"
     source = (
@@ -126,10 +130,20 @@ class SugarCrepe:
         sheet = Sheet(self.name, model_name(model), protocol, version=self.version)
         texts = tokenize(model, pair_texts(items.items))
         sheet.protocol += texts.note
+        unreadable = Unreadable(self.name, self.most_left_out)
         scores = pair_scores(
-            model, items.items, texts=texts, batch_size=self.batch_size, progress=progress
+            model,
+            items.items,
+            texts=texts,
+            batch_size=self.batch_size,
+            progress=progress,
+            unreadable=unreadable,
         )
-        add_rows(sheet, [item.subset for item in items.items], scores[:, 0], scores[:, 1])
+        sheet.protocol += unreadable.note_of("with their items")
+        sheet.account = unreadable.account()
+        subsets = [item.subset for item in items.items if item.image not in unreadable]
+        scores = scores[unreadable.readable([item.image for item in items.items])]
+        add_rows(sheet, subsets, scores[:, 0], scores[:, 1])
         return sheet.done()
 
     def _photos(self, root: Path) -> Path:
@@ -147,14 +161,19 @@ def pair_scores(
     texts: Tokenized | None = None,
     batch_size: int = 128,
     progress: Progress | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Tensor:
     """Return (N, 2) cosines of each picture with its caption and with its negative.
 
     Each distinct picture and each distinct text is encoded once; `texts` are the items'
-    `pair_texts`, if they are tokenized already.
+    `pair_texts`, if they are tokenized already. Pictures that `unreadable` notes have NaN.
     """
     images = encode_images(
-        model, [item.image for item in items], batch_size=batch_size, progress=progress
+        model,
+        [item.image for item in items],
+        batch_size=batch_size,
+        progress=progress,
+        unreadable=unreadable,
     )
     asked = pair_texts(items) if texts is None else texts
     embedded = encode_texts(model, asked, batch_size=2 * batch_size, progress=progress)

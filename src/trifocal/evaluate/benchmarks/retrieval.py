@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from trifocal.data.copies import copies
 from trifocal.errors import UserError
 from trifocal.evaluate.names import RETRIEVAL
 from trifocal.features.embed import Picture, encode_images, encode_texts, tokenize
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result, model_name
@@ -110,7 +111,10 @@ class Retrieval:
         self, model: Encoder, items: RetrievalItems, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return `image_retrieval_recall@k` and `text_retrieval_recall@k` for k = 1, 5, 10."""
-        return score_retrieval(model, items, batch_size=self.batch_size, progress=progress)
+        most = self.most_left_out
+        return score_retrieval(
+            model, items, batch_size=self.batch_size, most_left_out=most, progress=progress
+        )
 
     def _file(self, root: Path) -> Path | None:
         root = root.expanduser()
@@ -152,21 +156,35 @@ def score_retrieval(
     items: RetrievalItems,
     *,
     batch_size: int = 128,
+    most_left_out: float = MOST_LEFT_OUT,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Return the rows of one retrieval set (see `Retrieval.score`), of a Clip or a method."""
-    protocol = retrieval_protocol(len(items.images), len(items.texts))
+    """Return the rows of one retrieval set (see `Retrieval.score`), of a Clip or a method.
+
+    A picture that cannot be read is left out with its captions: they could not find it, and would
+    be wrong candidates that no picture is the right one of.
+
+    Raises:
+        UserError: More than this share of the pictures cannot be read.
+    """
+    unreadable = Unreadable(items.dataset, most_left_out)
+    sheet = Sheet(items.dataset, model_name(model), "", version=Retrieval.version)
+    images = encode_images(
+        model, items.images, batch_size=batch_size, progress=progress, unreadable=unreadable
+    )
+    good = unreadable.readable(items.images)
+    number = good.cumsum(0) - 1  # of each picture among those that could be read
+    kept = [(text, int(number[own])) for text, own in zip(items.texts, items.owner) if good[own]]
+    protocol = retrieval_protocol(int(good.sum()), len(kept))
     again = (items.account or {}).get("occur_again", 0)
     if again:
         protocol += f"; {again} of the pictures are copies of others"
-    captions = tokenize(model, items.texts)
-    protocol += captions.note
-    sheet = Sheet(items.dataset, model_name(model), protocol, version=Retrieval.version)
-    images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
+    captions = tokenize(model, [text for text, _ in kept])
+    sheet.protocol = protocol + unreadable.note_of("with their captions") + captions.note
+    sheet.account = unreadable.account(items.account)
     texts = encode_texts(model, captions, batch_size=2 * batch_size, progress=progress)
-    add_recalls(sheet, images, texts, items.owner)
-    account = dict(items.account) if items.account is not None else None
-    return [replace(row, account=account) for row in sheet.done()]
+    add_recalls(sheet, images[good], texts, [own for _, own in kept])
+    return sheet.done()
 
 
 def retrieval_protocol(images: int, texts: int) -> str:

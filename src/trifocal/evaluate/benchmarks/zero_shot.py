@@ -36,6 +36,7 @@ from trifocal.data.tables import not_text
 from trifocal.errors import UserError, nearest
 from trifocal.evaluate.names import ZERO_SHOT
 from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.accuracy import accuracy, correct_at, mean_per_class_recall, ties_at
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
@@ -169,7 +170,10 @@ class ZeroShot:
         """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`."""
         if self.templates is None:
             items = as_trained(model, items)
-        return score_classes(model, items, batch_size=self.batch_size, progress=progress)
+        most = self.most_left_out
+        return score_classes(
+            model, items, batch_size=self.batch_size, most_left_out=most, progress=progress
+        )
 
     def _folder(self, root: Path) -> Path:
         inner = root / self.split
@@ -248,9 +252,16 @@ def score_classes(
     items: ClassItems,
     *,
     batch_size: int = 128,
+    most_left_out: float = MOST_LEFT_OUT,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Return the rows of one classification set (see `ZeroShot.score`), of a Clip or a method."""
+    """Return the rows of one classification set (see `ZeroShot.score`), of a Clip or a method.
+
+    Pictures that cannot be read are left out, counted and said.
+
+    Raises:
+        UserError: More than this share of the pictures cannot be read.
+    """
     classes, count = len(items.classnames), len(items.templates)
     protocol = f"{classes} classes, {count} prompt{'s' * (count != 1)} each, mean of prompts"
     again = (items.account or {}).get("occur_again", 0)
@@ -260,10 +271,15 @@ def score_classes(
     classifier = zero_shot_classifier(
         model, items.classnames, items.templates, batch_size=2 * batch_size, progress=progress
     )
-    images = encode_images(model, items.images, batch_size=batch_size, progress=progress)
-    add_accuracies(sheet, images @ classifier.T, torch.tensor(list(items.labels)))
-    account = dict(items.account) if items.account is not None else None
-    return [replace(row, account=account) for row in sheet.done()]
+    unreadable = Unreadable(items.dataset, most_left_out)
+    images = encode_images(
+        model, items.images, batch_size=batch_size, progress=progress, unreadable=unreadable
+    )
+    good = unreadable.readable(items.images)
+    sheet.protocol += unreadable.note_of()
+    sheet.account = unreadable.account(items.account)
+    add_accuracies(sheet, images[good] @ classifier.T, torch.tensor(list(items.labels))[good])
+    return sheet.done()
 
 
 def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,18 @@ class Annotated:
     # the picture of each question (Q,); None without proposals.
     auto: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
     own_folds: bool  # the file itself says which fold an instance is in
+
+    def without(self, bad: np.ndarray) -> Annotated:
+        """Return the questions but for those of some instances (N,) bool, all of a picture."""
+        folds = [fold[~bad[fold]] for fold in self.folds]
+        pictures = [picture for picture in self.pictures if not bad[picture].any()]
+        auto = None
+        if self.auto is not None:
+            region, text, iou, question, image = self.auto
+            kept, number = ~bad[question], np.cumsum(~bad) - 1
+            columns = region[kept], text[kept], iou[kept], number[question[kept]]
+            auto = *columns, image[~bad]
+        return replace(self, folds=[one for one in folds if len(one)], pictures=pictures, auto=auto)
 
     def retrieval(self, embedded: Embedded) -> RetrievalScores:
         """Return the means over folds."""

@@ -22,12 +22,14 @@ import torch
 from trifocal.data.coco_files import AnnotatedPhoto, Split, in_split, read_coco
 from trifocal.data.coco_regions import LEAST_AREA, TEMPLATE, category_text
 from trifocal.errors import UserError
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.regions.benchmarks.pool import Pool, embed
 from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
+from trifocal.tally import MOST_LEFT_OUT
 
 _REMEDY = (
     "get instances_val2017.json and the photos (cocodataset.org), or set annotations to a file in "
@@ -65,6 +67,12 @@ class CocoRegionItems:
     def __len__(self) -> int:
         return sum(len(photo.regions) for photo in self.photos)
 
+    def without(self, unreadable: Unreadable) -> CocoRegionItems:
+        """Return the questions about photos that could be read."""
+        regions = self.pool.regions
+        kept = [one for one in self.photos if regions[one.regions[0]].image not in unreadable]
+        return replace(self, photos=kept)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -97,6 +105,7 @@ class CocoRegions:
         available_only: Ask about the photos that are present instead of requiring them all.
         variant, layout: Show regions so, instead of as the model was trained to see them; the
             variant "patches" averages the whole picture's patches under a box.
+        most_left_out: The largest share of the pictures that may turn out broken; they are left out.
         batch_size: Regions in one pass.
     """
 
@@ -108,6 +117,7 @@ class CocoRegions:
     available_only: bool = False
     variant: str | None = None
     layout: Layout | None = None
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 64
     name = "coco_regions"
     source = (
@@ -153,9 +163,18 @@ class CocoRegions:
         """
         encoder = region_encoder(model, variant=self.variant, layout=self.layout)
         sheet = Sheet(self.name, model_name(model), "", version=self.version)
-        protocol, outcomes = answers(encoder, items, batch_size=self.batch_size, progress=progress)
+        unreadable = Unreadable(self.name, self.most_left_out)
+        protocol, outcomes = answers(
+            encoder,
+            items,
+            batch_size=self.batch_size,
+            progress=progress,
+            unreadable=unreadable,
+        )
+        items = items.without(unreadable)
+        sheet.account = unreadable.account()
         asked = f"{protocol}; {self.template!r}; boxes of {self.least_area:g} of a photo or more"
-        asked += f"; photos: {self.split}"
+        asked += f"; photos: {self.split}{unreadable.note_of('with their boxes')}"
         sheet.protocol = f"{asked}; ties shared; mean over photos"
         found = [(photo, one) for photo, one in zip(items.photos, outcomes) if len(one.gt_box)]
         rows = []
@@ -196,11 +215,17 @@ def answers(
     *,
     batch_size: int = 64,
     progress: Progress | None = None,
+    unreadable: Unreadable | None = None,
 ) -> tuple[str, list[Outcome]]:
-    """Return how regions were shown, and how a model answered on each photo."""
-    embedded = embed(encoder, items.pool, batch_size=batch_size, progress=progress)
+    """Return how regions were shown, and how a model answered on each photo.
+
+    Photos that `unreadable` notes have no answer.
+    """
+    embedded = embed(
+        encoder, items.pool, batch_size=batch_size, progress=progress, unreadable=unreadable
+    )
     outcomes = []
-    for photo in items.photos:
+    for photo in items.photos if unreadable is None else items.without(unreadable).photos:
         scores = embedded.matrix(photo.regions, items.texts)  # (B, C)
         own = scores[np.arange(len(scores)), photo.categories]
         single = photo.single

@@ -13,8 +13,10 @@ import numpy as np
 
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
+from trifocal.features.unreadable import Unreadable
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.encoder import RegionModel, region_encoder
+from trifocal.regions.box_pooling import BoxPooledEncoder
+from trifocal.regions.encoder import RegionEncoder, RegionModel, region_encoder
 
 
 class Pool:
@@ -77,28 +79,41 @@ class Embedded:
 
 
 def embed(
-    model: RegionModel, pool: Pool, *, batch_size: int = 128, progress: Progress | None = None
+    model: RegionModel,
+    pool: Pool,
+    *,
+    batch_size: int = 128,
+    progress: Progress | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Embedded:
     """Encode every region and every sentence of a pool once, in batches of so many regions.
 
     The model is whatever `region_encoder` takes, or an object that has `encode_regions`,
-    `encode_inferences` and, optionally, `protocol` itself.
+    `encode_inferences` and, optionally, `protocol` itself. Our own encoders give regions of pictures
+    that `unreadable` notes NaN; whoever scores leaves them out.
 
     Raises:
-        UserError: An embedding is not finite.
+        UserError: An embedding is not finite, or a picture cannot be read.
     """
     encoder, progress = region_encoder(model), progress or Quiet()
-    regions = encoder.encode_regions(pool.regions, batch_size=batch_size, progress=progress)
+    if unreadable is not None and isinstance(encoder, RegionEncoder | BoxPooledEncoder):
+        regions = encoder.encode_regions(
+            pool.regions, batch_size=batch_size, progress=progress, unreadable=unreadable
+        )
+        good = unreadable.readable([region.image for region in pool.regions]).numpy()
+    else:
+        regions = encoder.encode_regions(pool.regions, batch_size=batch_size, progress=progress)
+        good = np.ones(len(pool.regions), dtype=bool)
     texts = encoder.encode_inferences(pool.texts, batch_size=2 * batch_size, progress=progress)
     arrays = []
-    for name, value, count in (
-        ("regions", regions, len(pool.regions)),
-        ("inferences", texts, len(pool.texts)),
+    for name, value, finite in (
+        ("regions", regions, good),
+        ("inferences", texts, np.ones(len(pool.texts), dtype=bool)),
     ):
         array = value.detach().float().cpu().numpy()
-        if len(array) != count:
-            raise ValueError(f"the encoder gave {len(array)} rows for {count} {name}")
-        if not np.isfinite(array).all():
+        if len(array) != len(finite):
+            raise ValueError(f"the encoder gave {len(array)} rows for {len(finite)} {name}")
+        if not np.isfinite(array[finite]).all():
             raise UserError(
                 f"an embedding of the {name} holds NaN or infinity, so nothing can be ranked: the "
                 "checkpoint is damaged or its training diverged; use an earlier one"

@@ -19,6 +19,7 @@ from trifocal.data.box_formats import BoxFormat, check_format
 from trifocal.data.regions import Region
 from trifocal.data.sherlock_files import ImageRoots
 from trifocal.errors import UserError
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
@@ -35,6 +36,7 @@ from trifocal.regions.benchmarks.refcoco_files import (
 from trifocal.regions.benchmarks.sherlock_places import local_root
 from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
+from trifocal.tally import MOST_LEFT_OUT
 
 __all__ = [
     "Question",
@@ -118,6 +120,7 @@ class RefCoco:
             the file of proposals, if not left, top, width and height (see `data.box_formats`).
             The rows say how many there were.
         variant, layout: Show regions so, instead of as the model was trained to see them.
+        most_left_out: The largest share of the pictures that may turn out broken; they are left out.
         batch_size: Regions in one pass.
     """
 
@@ -132,6 +135,7 @@ class RefCoco:
     proposal_format: BoxFormat | None = None
     variant: str | None = None
     layout: Layout | None = None
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "refcoco"
     source = "github.com/lichengunc/refer (Apache-2.0); photos: COCO train2014 (Flickr terms)"
@@ -168,13 +172,19 @@ class RefCoco:
             raise UserError(f"none of the {items.of} questions has a proposal to choose")
         sheet = Sheet(items.dataset, model_name(model), "", version=self.version)
         encoder = region_encoder(model, variant=self.variant, layout=self.layout)
-        embedded = embed(encoder, pool, batch_size=self.batch_size, progress=progress)
+        unreadable = Unreadable(items.dataset, self.most_left_out)
+        embedded = embed(
+            encoder, pool, batch_size=self.batch_size, progress=progress, unreadable=unreadable
+        )
         protocol = f"{embedded.protocol}; best of {items.proposals}, IoU > 0.5, inclusive pixels"
         if len(items) < items.of:
             protocol += f"; {len(items)} of {items.of} questions, whose photos are present"
-        sheet.protocol = protocol
+        sheet.protocol = protocol + unreadable.note_of("with their questions")
+        sheet.account = unreadable.account()
         outcome: dict[str, list[tuple[bool, bool, float, bool]]] = {}
         for one, which, row in zip(items.questions, boxes, text, strict=True):
+            if one.image in unreadable:
+                continue
             scores = embedded.matrix(np.array(which, dtype=int), row[None])[:, 0]
             hits = iou(np.reshape(one.proposals, (-1, 4)), one.box) > THRESHOLD
             best = choose(scores)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from trifocal.data.json_stream import json_mapping
 from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import Instance, read_instances
 from trifocal.errors import UserError
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
@@ -47,6 +48,7 @@ from trifocal.regions.benchmarks.sherlock_places import (
 from trifocal.regions.benchmarks.submission import submission_file, write_submission
 from trifocal.regions.encoder import RegionModel, region_encoder
 from trifocal.regions.prompts import Layout
+from trifocal.tally import MOST_LEFT_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,13 @@ class SherlockItems:
 
     def __len__(self) -> int:
         return len(self.instances) or sum(len(task) for task in self.tasks)
+
+    def without(self, unreadable: Unreadable) -> SherlockItems:
+        """Return the questions but for those about pictures that cannot be read."""
+        if self.annotated is None or not unreadable.found:
+            return self
+        bad = np.array([one.item.region.image in unreadable for one in self.instances])
+        return replace(self, annotated=self.annotated.without(bad))
 
 
 @dataclass
@@ -92,6 +101,8 @@ class Sherlock:
         leaderboard: Use the leaderboard's instance files where they are under the root.
         submission: Zip file to write the scores of these to, as the leaderboard takes them.
         variant, layout: Show regions so, instead of as the model was trained to see them.
+        most_left_out: The largest share of the pictures that may turn out broken; their instances
+            are left out. With the leaderboard's files, which count only whole, none may.
         batch_size: Regions in one pass.
     """
 
@@ -109,6 +120,7 @@ class Sherlock:
     submission: str | Path | None = None
     variant: str | None = None
     layout: Layout | None = None
+    most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "sherlock"
     source = (
@@ -162,7 +174,20 @@ class Sherlock:
         """
         sheet = Sheet(self.name, model_name(model), "", version=self.version)
         encoder = region_encoder(model, variant=self.variant, layout=self.layout)
-        embedded = embed(encoder, items.pool, batch_size=self.batch_size, progress=progress)
+        unreadable = None if items.tasks else Unreadable(self.name, self.most_left_out)
+        embedded = embed(
+            encoder,
+            items.pool,
+            batch_size=self.batch_size,
+            progress=progress,
+            unreadable=unreadable,
+        )
+        if unreadable is not None:
+            items = items.without(unreadable)
+            sheet.account = unreadable.account()
+            embedded = replace(
+                embedded, protocol=embedded.protocol + unreadable.note_of("with their instances")
+            )
         handed_in = self._score_tasks(sheet, items.tasks, embedded)
         if self.submission is not None:
             write_submission(self.submission, handed_in)
