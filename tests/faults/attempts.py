@@ -9,9 +9,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NOBODY = 65534
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -21,6 +21,7 @@ class Attempt:
 
     status: int  # of the exit; negative where a signal ended it
     seconds: float
+    cpu: float  # seconds of it, without what it started in turn
     told: str  # all that it printed
 
     @property
@@ -52,7 +53,6 @@ class Server:
         after: float | None = None,
         number: int = signal.SIGKILL,
         largest: int | None = None,
-        uid: int = 0,
         learn: bool = False,
     ) -> Attempt:
         """Run a command in a folder.
@@ -64,28 +64,39 @@ class Server:
             after: Seconds after which it gets a signal.
             number: The signal; SIGKILL goes to all that it started.
             largest: Bytes that a file may have.
-            uid: Whose the process is.
             learn: Import what the command imported, so that the next one has it.
         """
+        request = {
+            "call": call, "after": after, "signal": int(number), "largest": largest,
+            "learn": learn,
+        }  # fmt: skip
+        return self._run([{"words": words, **request}], folder)[0]
+
+    def run_both(
+        self, one: list[str], other: list[str], folder: Path, *, call: str = "trifocal.cli:main"
+    ) -> list[Attempt]:
+        """Run two commands in a folder at once."""
+        request = {"call": call, "after": None, "largest": None, "learn": False}
+        return self._run([{"words": words, **request} for words in (one, other)], folder)
+
+    def _run(self, requests: list[dict[str, Any]], folder: Path) -> list[Attempt]:
         (folder / "tmp").mkdir(exist_ok=True)
         environment = {
             "XDG_CACHE_HOME": str(folder / "cache"),
             "TMPDIR": str(folder / "tmp"),
             "ACCELERATE_USE_CPU": "true",
         }
-        request = {
-            "words": words, "folder": str(folder), "call": call, "after": after, "uid": uid,
-            "signal": int(number), "largest": largest, "learn": learn, "log": str(self._log),
-            "environment": environment,
-        }  # fmt: skip
+        logs = [Path(f"{self._log}-{number}") for number in range(len(requests))]
+        for request, log in zip(requests, logs, strict=True):
+            request |= {"folder": str(folder), "log": str(log), "environment": environment}
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps(request) + "\n")
+        stdin.write(json.dumps(requests) + "\n")
         stdin.flush()
-        answer = json.loads(stdout.readline())
-        told = self._log.read_text(errors="replace") if self._log.is_file() else ""
-        return Attempt(answer["status"], answer["seconds"], told)
+        answers = json.loads(stdout.readline())
+        told = [log.read_text(errors="replace") if log.is_file() else "" for log in logs]
+        return [Attempt(**answer, told=text) for answer, text in zip(answers, told, strict=True)]
 
     def close(self) -> None:
         """End the process."""

@@ -35,6 +35,17 @@ class Command:
     call: str = "trifocal.cli:main"
     made: str = ""
 
+    def given(self, folder: Path) -> list[str]:
+        """Return the words, with the folder that holds what they read."""
+        return self.words.replace("@", str(folder)).split()
+
+
+def debris(work: Path) -> list[str]:
+    """Return what no finished command leaves."""
+    found = [*work.rglob(".*.part"), *work.rglob(".*.old"), *work.rglob(".old.*")]
+    found += [*work.rglob(".tmp*"), *work.rglob("*.parts")]
+    return sorted(str(path.relative_to(work)) for path in found)
+
 
 def inputs(folder: Path) -> Path:
     """Write what the commands read."""
@@ -70,6 +81,20 @@ def keep_features(words: Sequence[str]) -> int:
     files = sorted(Path(words[0]).rglob("*.png"))
     made = pictures.image_features(load_clip("builtin"), files, cache=Path("kept"), batch_size=3)
     save_file({"features": made.features.contiguous()}, "features.safetensors")
+    return 0
+
+
+def keep_parses(words: Sequence[str]) -> int:
+    """Make negatives of the captions in a table, and keep their parses in a store."""
+    from trifocal.composition.negatives import HardNegatives
+
+    negatives = HardNegatives(("swap",), parser="textblob", store=words[1])
+    with open(words[0], newline="") as file:
+        captions = [row["title"] for row in csv.DictReader(file)]
+    for caption in captions:
+        negatives(f"{caption} beside a red ball", None)
+        assert negatives.store is not None
+        negatives.store.flush()
     return 0
 
 
@@ -122,7 +147,7 @@ def kept_of(work: Path) -> Any:
 
 
 _TRAIN = (
-    "train {} --name short --output runs --schedule.steps 6 --batch_size 4 --workers {} "
+    "train {} --name short --output runs --schedule.steps 4 --batch_size 4 --workers {} "
     "--log_every 1 --checkpoint_every 2 --evaluation [] "
 )
 COMMANDS = {
