@@ -386,3 +386,33 @@ def test_a_failure_to_write_is_told_from_others() -> None:
     assert "File too large" in failure(RuntimeError("I/O error: File too large (os error 27)"))
     assert failure(OSError(errno.ENOENT, "No such file", "a")) == ""
     assert failure(ValueError("wrong")) == ""
+
+
+class _FullAfter:
+    """A file on a disk that is full after so many writes, the last of which is cut."""
+
+    def __init__(self, file: Any, writes: int) -> None:
+        self._file, self._left = file, writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: bytes) -> int:
+        if self._left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._left -= 1
+        return self._file.write(text[:7])  # what a nearly full disk does: less than was asked for
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_disk_that_is_full_at_any_write_leaves_no_half_line(tmp_path: Path, writes: int) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"old": 1}\n')
+    with growing(path) as lines:
+        lines._file = _FullAfter(lines._file, writes)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        with pytest.raises(UserError, match=r"No space left.*make room"):
+            lines.add(b'{"new": "%s"}\n' % (b"x" * 40))
+    assert path.read_bytes() == b'{"old": 1}\n'
+    with growing(path) as lines:
+        lines.add(b'{"new": 2}\n')
+    assert path.read_bytes() == b'{"old": 1}\n{"new": 2}\n'

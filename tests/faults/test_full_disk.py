@@ -49,6 +49,17 @@ def full(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def _fill(disk: Path, room: int = 0) -> None:
+    """Fill a disk but for some pages."""
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                break
+        file.truncate(max(0, file.tell() - room * 4096))
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_full(name: str, server: Server, given: Path, full: Path) -> None:
     words = WRITERS[name].replace("@", str(given)).split()
@@ -56,13 +67,7 @@ def test_full(name: str, server: Server, given: Path, full: Path) -> None:
     (full / "tmp").mkdir()
     small = "results", "records", "few-shot rows", "report", "negatives", "explanations"
     room = 0 if name.startswith(small) else 8
-    with (full / "ballast").open("wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(bytes(4096))
-            except OSError:
-                break
-        file.truncate(max(0, file.tell() - room * 4096))
+    _fill(full, room)
     before = everything(full)
     done = server.run(words, full, learn=True)
     assert done.status == 2, done.told
@@ -90,17 +95,26 @@ def test_a_cache_that_is_full_is_said_and_costs_nothing(
     server: Server, given: Path, full: Path, tmp_path: Path
 ) -> None:
     (full / "cache").symlink_to(full)
-    with (full / "ballast").open("wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(bytes(4096))
-            except OSError:
-                break
+    _fill(full)
     words = f"{CLASSIFY} {tmp_path / 'head'}".replace("@", str(given)).split()
     (full / "tmp").mkdir(exist_ok=True)
     done = server.run(words, full, learn=True)
     assert done.status == 0, done.told
     assert "cannot be kept" in done.told
+
+
+def test_predictions(server: Server, given: Path, full: Path, tmp_path: Path) -> None:
+    fit = f"{CLASSIFY} {tmp_path / 'head'}".replace("@", str(given)).split()
+    assert server.run(fit, tmp_path, learn=True).status == 0
+    words = ["classify", "predict", str(tmp_path / "head"), str(given / "photos/0"), "--out"]
+    (full / "tmp").mkdir()
+    _fill(full)
+    for name in ("out.csv", "out.jsonl"):
+        done = server.run([*words, name], full)
+        assert done.status == 2, done.told
+        assert "Traceback" not in done.told
+        assert "no space left" in done.sentence.lower()
+        assert not (full / name).is_file() or (full / name).read_bytes() == b""
 
 
 @pytest.mark.parametrize("name", ["export", "train", "classifier"])
