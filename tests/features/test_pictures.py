@@ -406,8 +406,10 @@ def broken(files: list[Path]) -> list[Path]:
 
 
 @pytest.mark.parametrize("views", [0, 2])
-def test_a_bad_picture_is_named(clip: Clip, files: list[Path], cache: Path, views: int) -> None:
-    with pytest.raises(UserError, match=r"1\.png cannot be used"):
+def test_bad_pictures_are_named(clip: Clip, files: list[Path], cache: Path, views: int) -> None:
+    with pytest.raises(
+        UserError, match=r"2 of 7 pictures cannot be used: .*1\.png: .*4\.png: no such"
+    ):
         image_features(clip, broken(files), cache=cache, views=views)
 
 

@@ -127,7 +127,8 @@ def image_features(
         batch_size: Views in one pass.
         threads: How many pictures are opened at a time.
         progress: Told of every picture, if any has to be embedded.
-        on_bad: What a picture that cannot be read does: "raise", or "skip" with a warning.
+        on_bad: What pictures that cannot be read do: "raise" once the others are embedded (and
+            kept), or "skip" with a warning.
         fingerprint: Of the model, where it is known: hashing a large one takes a second.
         seen: Called with every picture that had to be opened.
 
@@ -156,11 +157,6 @@ def image_features(
             content = read_image_file(file)
             image = open_image(content, name=str(file))
         except BadImage as error:
-            if on_bad == "raise":
-                raise UserError(
-                    f"the picture {file} cannot be used ({error.reason}); restore it, or take it "
-                    "out of the list."
-                ) from None
             bad[key] = error
             return [torch.empty(0, 3, 0, 0)]
         if seen is not None:
@@ -190,7 +186,7 @@ def image_features(
             rows.update(store.keep(good, made) if store else new)
     kept = [i for i, key in enumerate(keys) if key in rows]
     left_out = [bad[key] for key in missing if key in bad]
-    _tell(left_out, len(keys), len(kept))
+    _tell(left_out, len(keys), len(kept), on_bad)
     return Features(_gathered([rows[keys[i]] for i in kept]), kept, left_out)
 
 
@@ -235,11 +231,16 @@ def _gathered(rows: Sequence[Row]) -> Tensor:
     return gathered
 
 
-def _tell(bad: Sequence[BadImage], total: int, kept: int) -> None:
-    """Say how many pictures were left out, and refuse to go on without any."""
+def _tell(bad: Sequence[BadImage], total: int, kept: int, on_bad: OnBad) -> None:
+    """Say how many pictures cannot be read, and refuse to go on if none can or none may."""
     if not bad:
         return
     shown = "; ".join(str(each) for each in bad[:5]) + (" …" if len(bad) > 5 else "")
     if not kept:
         raise UserError(f"none of {total} pictures can be used: {shown}; restore them.")
-    logger.warning("%d of %d pictures are left out: %s", len(bad), total, shown)
+    if on_bad == "raise":
+        raise UserError(
+            f"{total - kept} of {total} pictures cannot be used: {shown}; restore them, or take them "
+            "out of the list."
+        )
+    logger.warning("%d of %d pictures are left out: %s", total - kept, total, shown)
