@@ -37,8 +37,8 @@ def main() -> None:
 def _start(request: dict[str, Any]) -> int:
     """Run a command in a child; see `tests.faults.attempts.Server.run` for what may be asked."""
     child = os.fork()
+    os.setpgid(child, child)  # by both: neither may come too late
     if child == 0:
-        os.setsid()
         _become(request)
     return child
 

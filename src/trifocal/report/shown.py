@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem, SugarCrepe
-from trifocal.data.images import open_image
+from trifocal.data.images import BadImage, open_image
 from trifocal.evaluate.benchmarks.world import World
 from trifocal.features.embed import Picture
 from trifocal.metrics.benchmark import Benchmark
@@ -92,9 +92,12 @@ def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
         if not isinstance(item.image, str | Path):
             raise TypeError("photos are shown from files")
         if count[item.subset] < each and str(item.image) not in used:
-            count[item.subset] += 1
             used.add(str(item.image))
-            photo = open_image(item.image)
+            try:
+                photo = open_image(item.image)
+            except BadImage:  # the score tells of it
+                continue
+            count[item.subset] += 1
             texts = _TITLES[item.subset], item.caption, item.negative
             found.append(Shown(photo, photo, *texts, telling_words(item.caption)))
     return found

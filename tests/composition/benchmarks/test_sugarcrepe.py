@@ -17,6 +17,7 @@ from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, SugarCre
 from trifocal.composition.registry import BENCHMARKS
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Benchmark
+from trifocal.report.shown import photos_shown
 
 COLORS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 
@@ -100,6 +101,22 @@ def test_subsets_groups_and_mean(miniature):
     assert {row.task: row.n for row in rows}["mean"] == 10
     assert {row.model for row in rows} == {"color-model"}
     assert all(row.chance == 0.5 and row.metric == "acc" for row in rows)
+
+
+def test_items_of_a_broken_photo_are_left_out(miniature):
+    (miniature / "val2017" / "blue.png").write_text("no picture")
+    benchmark = SugarCrepe(most_left_out=0.5)
+    items = benchmark.items(miniature)
+    rows = benchmark.score(ColorModel(), items)
+    got = {row.task: (row.value, row.n) for row in rows}
+    assert got["swap_att"] == (0.5, 2)  # the tie is gone, the others are asked about their photos
+    assert got["add_obj"] == (1.0, 2)
+    assert got["mean"][1] == 9
+    assert all(row.account["unreadable"]["of"] == 3 for row in rows)
+    assert all("1 of 3 pictures cannot be read and are left out" in row.protocol for row in rows)
+    assert len(photos_shown(items.items, each=9)) == 2
+    with pytest.raises(UserError, match=r"1 of 3 pictures of sugarcrepe.*blue\.png"):
+        SugarCrepe().score(ColorModel(), items)
 
 
 def test_each_picture_and_each_text_is_encoded_once(miniature):
