@@ -64,7 +64,7 @@ class Trained:
     """
 
     words: Sequence[str]
-    rates: Sequence[float] = (1e-4, 3e-4, 1e-3)
+    rates: Sequence[float] = (3e-5, 1e-4, 3e-4)
     like: str | None = None
 
 
@@ -79,7 +79,7 @@ MAIN = {
     "NegCLIP": Trained(["--method", "negclip"]),
     "FSC-CLIP": Trained(["--method", "fsc_clip"]),
     "LABCLIP": Trained(
-        ["--method", "labclip", "--optimizer.weight_decay", "0"], rates=(3e-4, 1e-3, 3e-3)
+        ["--method", "labclip", "--optimizer.weight_decay", "0"], rates=(1e-4, 3e-4, 1e-3)
     ),
     "FSC-CLIP, distilled": Trained(["--method", "fsc_clip", "--method.distill.text", "1"]),
 }

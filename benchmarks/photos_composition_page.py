@@ -33,7 +33,9 @@ NUMBERS = {
     "t2i": "text→image R@1",
 }
 GROUPS = ("replace", "swap", "add")
-PRICES = (0.0, 0.01, 0.02)  # of zero-shot accuracy and recall, on average
+# Of zero-shot accuracy and recall, on average, and what it is called.
+_LOST = {0.0: "nothing lost", 0.01: "1 point lost", 0.02: "2 points lost"}
+PRICES = tuple(_LOST)
 # The first of each pair is what the paper claims more of.
 PAIRS = [
     ("FSC-CLIP", "NegCLIP"),
@@ -64,7 +66,7 @@ def write_page(study: Study, page: Path | None) -> None:
             name = f"photos-composition-{setting}-{tuning}.png"
             with atomic_write(folder / name, force=True) as aside:
                 aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
-            parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}", _about(study, setting, tuning)]
+            parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n", _about(study, setting, tuning)]
             parts += [markdown(_scores(study, main))]
             shown = "images/" + name if page is not None else name
             parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
@@ -163,7 +165,7 @@ def _differences(curves: Curves) -> Table:
         bought = [[at_price(curve, price) for curve in curves[one]] for price in PRICES]
         entries.append(Entry(" / ".join(percent(float(np.mean(each))) for each in bought)))
         rows.append(Row(f"{one} − {other}", entries))
-    columns = [Column(x) for price in PRICES for x in (f"at −{100 * price:g}", "p")]
+    columns = [Column(x) for price in PRICES for x in (_LOST[price], "p")]
     caption = (
         "More of SugarCrepe, in points, read off both lines back to the base where zero-shot accuracy "
         "and recall@1, on average, have lost so many points (a line that never loses as much is read "

@@ -135,7 +135,8 @@ class Photos:
     def dev(self) -> Exam:
         """Return the questions that choose the settings; none of a test's photos is in them."""
         retrieval, rng = self._retrieval("dev", 2), np.random.default_rng(0)
-        make, pairs = HardNegatives(), list[PairItem]()
+        make = HardNegatives(store=self.out / "dev-parses.sqlite")
+        pairs = list[PairItem]()
         seen = set[int]()
         for text, owner in zip(retrieval.texts, retrieval.owner, strict=True):
             if owner in seen:
