@@ -69,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inputs(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.fixture(params=HOWS)
+@pytest.fixture
 def spoiled(
     request: pytest.FixtureRequest, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
@@ -88,6 +88,7 @@ TRAIN = (
 )
 
 
+@pytest.mark.parametrize("spoiled", ["truncated"], indirect=True)
 @pytest.mark.usefixtures("spoiled")
 def test_training_names_them_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN.split(), "0.1", "--device", "cpu"]) == 0
@@ -141,6 +142,7 @@ def test_benchmarks_leave_them_out_and_say_so(
         assert row["n"] == 23
 
 
+@pytest.mark.parametrize("spoiled", ["empty"], indirect=True)
 @pytest.mark.usefixtures("spoiled")
 def test_a_classifier_is_not_fitted_to_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FIT.split()) == 2
@@ -150,6 +152,7 @@ def test_a_classifier_is_not_fitted_to_them(capsys: pytest.CaptureFixture[str]) 
     assert main(FIT.split()) == 0
 
 
+@pytest.mark.parametrize("spoiled", ["text", "huge"], indirect=True)
 @pytest.mark.usefixtures("spoiled")
 def test_lists_leave_them_out_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     words = "explain regions.jsonl --bank bank.txt --model builtin --out out.jsonl"

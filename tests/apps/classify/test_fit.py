@@ -480,7 +480,7 @@ def test_a_model_that_was_trained_on_regions_is_always_shown_them(clip: Clip) ->
         (["--views", "-1"], "--views is -1"),
         (["--template", "a photo"], "has no place for the class name"),
         (["--vocabulary", "nowhere.txt"], "there is no vocabulary at nowhere.txt"),
-        (["--vocabulary", "WORDS"], "zero-shot uses no concepts; leave out --vocabulary"),
+        (["--vocabulary", "WORDS"], "zero-shot has no text concepts; leave out --vocabulary"),
         (["--names", "nowhere.txt"], "cannot read the names in nowhere.txt"),
         (["--model", "nowhere/x"], "nowhere/x"),
         (["--shotz", "3"], "Did you mean '--shots'"),
