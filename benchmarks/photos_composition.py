@@ -194,6 +194,16 @@ class Study:
             for rate in EVERY[method].rates
         )
 
+    def tried(self, setting: str, tuning: str) -> dict[tuple[str, float], dict[str, float]]:
+        """Return what dev photos say of the methods and rates that were tried."""
+        found = {}
+        for method in MAIN:
+            for rate in EVERY[method].rates:
+                kept = self.kept("dev", setting, tuning, method, rate, 0)
+                if kept.exists():
+                    found[method, rate] = summarize(_kept(kept)[0].rows)
+        return found
+
     def curve(self, setting: str, tuning: str, method: str, seed: int) -> list[CurvePoint] | None:
         """Return what was measured of a training, if it was."""
         like = EVERY[method].like or method

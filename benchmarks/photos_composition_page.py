@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,13 +60,16 @@ def write_page(study: Study, page: Path | None) -> None:
     for setting in ("flickr8k", "coco"):
         for tuning in ("text", "full", "lora"):
             main = _found(study, setting, tuning, study.main)
+            if tried := study.tried(setting, tuning):
+                parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n"]
+                parts += [markdown(_tried(study, tried))]
             if not main:
                 continue
             ablation = _found(study, setting, tuning, study.ablation)
             name = f"photos-composition-{setting}-{tuning}.png"
             with atomic_write(folder / name, force=True) as aside:
                 aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
-            parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n", _about(study, setting, tuning)]
+            parts += [_about(study, setting, tuning)]
             parts += [markdown(_scores(study, main))]
             shown = "images/" + name if page is not None else name
             parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
@@ -109,6 +112,23 @@ def _about(study: Study, setting: str, tuning: str) -> str:
     ]
     steps = f"{study.told.steps} steps of {study.told.batch} photos"
     return f"{steps}; rates chosen on dev photos: {', '.join(rates)}.\n"
+
+
+def _tried(study: Study, tried: Mapping[tuple[str, float], dict[str, float]]) -> Table:
+    """Return what dev photos say of every rate."""
+    start = study.start("dev").rows
+    base, count = summarize(start), questions(start)["composition"]
+    names = ("composition", "i2t", "t2i", "retrieval")
+    rows = [Row("base, –", [Entry(percent(base[name])) for name in names])]
+    for (method, rate), found in tried.items():
+        rows.append(Row(f"{method}, {rate:g}", [Entry(percent(found[name])) for name in names]))
+    heads = ("made-up negatives", "image→text R@1", "text→image R@1", "mean R@1")
+    caption = (
+        f"{study.told.steps} steps of {study.told.batch} photos, seed 0, on Flickr8k's dev photos: percent "
+        f"of {count:,} captions told from hard negatives made of them, and recall among 1,000 photos with "
+        "two captions each."
+    )
+    return Table("Rates", "method, learning rate", [Column(head) for head in heads], rows, caption)
 
 
 def _scores(study: Study, curves: Curves) -> Table:
