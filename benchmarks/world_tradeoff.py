@@ -63,7 +63,7 @@ Point = dict[str, float]  # alpha, composition and what it must not cost, in per
 
 def main() -> None:
     """Train what is missing, and print what composition each setting buys at each price."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the runs and of points.jsonl")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     arguments = parser.parse_args()

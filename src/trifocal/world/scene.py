@@ -197,7 +197,7 @@ def draw_setting(rng: np.random.Generator) -> tuple[str, str, int]:
 def draw_pair(rng: np.random.Generator, kinds: Sequence[str] = KINDS) -> tuple[str, str]:
     """Draw (kind, color) uniformly from all pairs of these kinds that are not held out."""
     while True:
-        pair = kinds[rng.integers(len(kinds))], COLOR_NAMES[rng.integers(len(COLOR_NAMES))]
+        pair = kinds[int(rng.integers(len(kinds)))], COLOR_NAMES[rng.integers(len(COLOR_NAMES))]
         if pair not in HELD_OUT:
             return pair
 

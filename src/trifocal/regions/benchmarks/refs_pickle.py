@@ -23,10 +23,10 @@ class _PlainUnpickler(pickle._Unpickler):
     and a number of 2³¹ takes 32 GB.
     """
 
-    def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
-        raise _Forbidden(f"{module_name}.{global_name}")
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise _Forbidden(f"{module}.{name}")
 
-    def persistent_load(self, pid: Any, /) -> NoReturn:
+    def persistent_load(self, pid: Any) -> NoReturn:
         raise _Forbidden("an object outside of the file")
 
 
