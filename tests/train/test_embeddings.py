@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -143,6 +144,32 @@ def _stopped_at_three(run, stop):
     if run.step == 3:
         run._save()
         raise Stopped(15, 3, str(run.folder))
+
+
+class _Signals:
+    """Progress during which somebody asks the run to stop, at the third picture."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def start(self, what: str, total: int) -> None:
+        pass
+
+    def advance(self, count: int) -> None:
+        self.told += 1
+        if self.told == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_still_embeds_stops_when_it_is_asked_to(items, tmp_path):
+    setting = EmbeddingsRecipe(cache=str(tmp_path / "kept"))
+    run = recipe(tmp_path, embeddings=setting, data=WorldData(bad_image_share=0.5))
+    one, progress = method(), _Signals()
+    with pytest.raises(Stopped, match="after step 0") as stopped:
+        train(one, CaptionDataset(items), shown(one), run, progress=progress)
+    assert (stopped.value.status, progress.told) == (143, 3)
+    one = method()
+    assert train(one, CaptionDataset(items), shown(one), run).step > 0
 
 
 def test_views_are_fixed_crops_and_each_is_drawn(items, tmp_path):

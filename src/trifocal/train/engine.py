@@ -41,7 +41,7 @@ from trifocal.train.recipe import HARMLESS, Methods, Recipe, saved_recipe
 from trifocal.train.run_folder import Resume, check_new, check_run_folder, set_aside
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
-from trifocal.train.stop import StopSignals
+from trifocal.train.stop import Stoppable, StopSignals
 from trifocal.tuning.method import Method
 from trifocal.tuning.tuned_clip import TunedClip
 
@@ -107,7 +107,7 @@ def train(
     run = _Run(method, source, batching, recipe, evaluators or {}, progress or Quiet(), methods)
     try:
         with StopSignals() as signals:
-            run.begin(resume)
+            run.begin(resume, signals)
             run.loop(signals)
             return run.finish()
     finally:
@@ -160,7 +160,7 @@ class _Run:
 
     # -- before and after ---------------------------------------------------------------------
 
-    def begin(self, resume: Resume) -> None:
+    def begin(self, resume: Resume, signals: StopSignals) -> None:
         """Prepare model and optimizer, take up the last checkpoint, open the log."""
         recipe, accelerator = self.recipe, self.accelerator
         torch.manual_seed(recipe.seed)
@@ -173,7 +173,8 @@ class _Run:
         if recipe.embeddings is not None:
             self.maker.source = use_embeddings(
                 recipe.embeddings, cast(TunedClip, self.method), self.maker.source,
-                self.maker.batching, accelerator, self.progress,
+                self.maker.batching, accelerator,
+                Stoppable(self.progress, signals, self._made(), str(self.folder)),
             )  # fmt: skip
         self.stores: list[str] = getattr(self.maker.source, "stores", [])
         if recipe.sharding == "full" and accelerator.num_processes > 1:
@@ -213,6 +214,10 @@ class _Run:
             trained=sum(p.numel() for p in self.module.parameters() if p.requires_grad),
             stores=self.stores,
         )  # fmt: skip
+
+    def _made(self) -> int:
+        """Return how many steps are saved of what the folder holds."""
+        return max(self.checkpoints.steps(), default=0)
 
     def _claim(self, resume: Resume) -> bool:
         """Keep the run folder to this run until `close`, or until the process ends."""

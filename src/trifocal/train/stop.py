@@ -11,6 +11,9 @@ import threading
 from types import FrameType
 from typing import Any
 
+from trifocal.errors import Stopped
+from trifocal.progress import Progress
+
 
 class StopSignals:
     """While entered, remembers SIGTERM and SIGINT in `received` (0: none so far)."""
@@ -34,3 +37,32 @@ class StopSignals:
         if self.received == signal.SIGINT and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or number
+
+
+class Stoppable:
+    """Progress of what can be left at any point, since what is done of it stays done.
+
+    Args:
+        progress: Is told.
+        signals: Raises `Stopped` once one was received.
+        step: Steps that the run has made, and saved.
+        folder: The run's.
+    """
+
+    def __init__(self, progress: Progress, signals: StopSignals, step: int, folder: str) -> None:
+        self._progress, self._signals = progress, signals
+        self._step, self._folder = step, folder
+
+    def start(self, what: str, total: int) -> None:
+        """Begin a job of `total` steps."""
+        self._progress.start(what, total)
+
+    def advance(self, count: int) -> None:
+        """Note that `count` more steps are done.
+
+        Raises:
+            Stopped: a signal was received.
+        """
+        self._progress.advance(count)
+        if self._signals.received:
+            raise Stopped(self._signals.received, self._step, self._folder)
