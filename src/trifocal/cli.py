@@ -26,7 +26,6 @@ from trifocal.apps.few_shot import options as few_shot
 from trifocal.apps.list import options as listing
 from trifocal.apps.parser import Parser, add_device
 from trifocal.apps.train import options as train
-from trifocal.apps.wording import as_options
 from trifocal.errors import Stopped, UserError
 from trifocal.files import failure
 from trifocal.version import __version__
@@ -142,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
+        from trifocal.apps.wording import as_options  # for what goes wrong only
+
         print(f"trifocal: {as_options(str(error), options)}", file=sys.stderr)
         return 2
     except Stopped as stopped:

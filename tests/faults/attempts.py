@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "log"
+        # Names of sockets, which data workers have there, are bounded to a hundred characters.
+        self._tmp = tempfile.mkdtemp()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.server"],
             stdin=subprocess.PIPE,
@@ -80,10 +84,10 @@ class Server:
         return self._run([{"words": words, **request} for words in (one, other)], folder)
 
     def _run(self, requests: list[dict[str, Any]], folder: Path) -> list[Attempt]:
-        (folder / "tmp").mkdir(exist_ok=True)
+        own = folder / "tmp"  # where a test has made one, for files that go again
         environment = {
             "XDG_CACHE_HOME": str(folder / "cache"),
-            "TMPDIR": str(folder / "tmp"),
+            "TMPDIR": str(own if own.is_dir() else self._tmp),
             "ACCELERATE_USE_CPU": "true",
         }
         logs = [Path(f"{self._log}-{number}") for number in range(len(requests))]
@@ -101,3 +105,4 @@ class Server:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+        shutil.rmtree(self._tmp, ignore_errors=True)

@@ -16,6 +16,7 @@ import torch
 from trifocal.clip import hub
 from trifocal.clip.model import Clip
 from trifocal.clip.names import (
+    OPEN_CLIP_PREFIX,
     Architecture,
     canonical_name,
     find_published,
@@ -23,7 +24,6 @@ from trifocal.clip.names import (
     parse_architecture,
     split_pair,
 )
-from trifocal.clip.open_clip_backbone import PREFIX as OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD
 from trifocal.clip.reading import Request, load_folder, load_path, weights_names
 from trifocal.clip.shape import SHAPES

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from trifocal.clip.shape import SHAPES, Activation
 from trifocal.errors import UserError, nearest
 
+OPEN_CLIP_PREFIX = "open_clip:"  # before the name of any model of open_clip
 _INCEPTION = (0.5, 0.5, 0.5)
 
 

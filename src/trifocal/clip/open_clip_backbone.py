@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
+from trifocal.clip.names import OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD, Preprocess
 from trifocal.errors import UserError, nearest
 
-PREFIX = "open_clip:"
 _WHOLE = ("hf-hub:", "local-dir:")  # open_clip's own names for architecture and weights together
 
 
@@ -184,7 +184,7 @@ class OpenClipBackbone(nn.Module):
         raise UserError(
             f"{self.name} offers pooled features only, so it can be tested and carry few-shot "
             "heads, but not be tuned, look at regions or be exported; load a CLIP without "
-            f"'{PREFIX}' for that."
+            f"'{OPEN_CLIP_PREFIX}' for that."
         )
 
 
@@ -200,7 +200,7 @@ def load_open_clip(name: str, *, device: torch.device | str = "cpu") -> OpenClip
         UserError: open_clip cannot be imported, has no such model, or cannot get its weights.
     """
     package = _package()
-    architecture, tag = _parsed(name.removeprefix(PREFIX), package)
+    architecture, tag = _parsed(name.removeprefix(OPEN_CLIP_PREFIX), package)
     try:
         model = package.create_model(architecture, pretrained=tag, device=device)
         tokenizer = package.get_tokenizer(architecture)
@@ -216,7 +216,7 @@ def _package() -> Any:
         return importlib.import_module("open_clip")
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{PREFIX} models need open_clip ({error}); pip install 'trifocal[open-clip]'."
+            f"{OPEN_CLIP_PREFIX} models need open_clip ({error}); pip install 'trifocal[open-clip]'."
         ) from None
     except Exception as error:  # a torchvision that does not fit torch raises anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -243,7 +243,7 @@ def _parsed(text: str, package: Any) -> tuple[str, str | None]:
     if tag.lower().replace("-", "_") not in {each.lower().replace("-", "_") for each in tags}:
         raise UserError(
             f"say which weights of {architecture}, as in "
-            f"'{PREFIX}{architecture}:{tags[0] if tags else 'FILE'}'; open_clip has "
+            f"'{OPEN_CLIP_PREFIX}{architecture}:{tags[0] if tags else 'FILE'}'; open_clip has "
             f"{', '.join(tags) or 'none'}, and there is no file {tag!r}."
         )
     return architecture, tag

@@ -18,10 +18,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trifocal.files.locks import hold
+try:
+    import fcntl
+except ImportError:  # no POSIX system
+    fcntl = None
 
 _LONGEST = 100  # characters of a name that are told; a file system allows 255 bytes
 _FROM_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+_TAKEN = (errno.EAGAIN, errno.EACCES)
+
+
+def hold(descriptor: int, *, wait: bool) -> bool | None:
+    """Lock an open file or folder until it is closed, or its process ends in any way.
+
+    Args:
+        descriptor: Of the open file.
+        wait: Wait while another process has it.
+
+    Returns:
+        Whether it is ours; None where the system or the file system knows no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _TAKEN else None
+    return True
 
 
 @contextmanager

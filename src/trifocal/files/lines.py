@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trifocal.errors import UserError
-from trifocal.files.locks import hold
+from trifocal.files.asides import hold
 
 
 class Lines:

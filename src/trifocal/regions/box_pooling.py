@@ -28,8 +28,6 @@ from trifocal.features.reading import cannot_score, read_ahead
 from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
 
-PATCHES = "patches"  # the variant's name beside those of prompts
-
 
 class BoxPooledEncoder:
     """Embeds regions with a Clip's patches, and texts as they are written."""

@@ -26,11 +26,11 @@ from trifocal.features.embed import encode_texts
 from trifocal.features.reading import Seen, embed_regions
 from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
-from trifocal.regions.box_pooling import PATCHES, BoxPooledEncoder
 from trifocal.regions.prompts import Layout, PromptConfig, prompts
 from trifocal.regions.texts import inference_text
 
 CONVENTION = "regions"  # the key of the prompt's settings among a Clip's conventions
+PATCHES = "patches"  # a variant beside those of prompts: see `regions/box_pooling.py`
 # A model that was never trained on regions knows no stacked pictures: it sees the two apart.
 ZERO_SHOT = PromptConfig(variant="r-ctx", layout="separate", prefix=False, period=False)
 
@@ -163,6 +163,8 @@ def region_encoder(
             raise UserError(
                 f"{model.name} offers no patches; choose another variant, such as r-ctx."
             )
+        from trifocal.regions.box_pooling import BoxPooledEncoder
+
         return BoxPooledEncoder(model)
     prompt = prompt or default_prompt(model)
     return RegionEncoder(

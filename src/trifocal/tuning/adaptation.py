@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from trifocal import config
 from trifocal.clip import Clip, load_clip
-from trifocal.clip.open_clip_backbone import PREFIX, load_open_clip
+from trifocal.clip.names import OPEN_CLIP_PREFIX
 from trifocal.clip.weights import as_floats, read_json, read_tensors
 from trifocal.data.keys import check_facts
 from trifocal.errors import UserError
@@ -88,10 +88,12 @@ def load_model(
     Raises:
         UserError: The folder holds no model, or the base is not the one it was trained on.
     """
-    if str(name).startswith(PREFIX):
+    if str(name).startswith(OPEN_CLIP_PREFIX):
         stated = [option for option, value in options.items() if value is not None]
         if stated:
             raise UserError(f"{name} comes with its own {stated[0]}; leave that out.")
+        from trifocal.clip.open_clip_backbone import load_open_clip
+
         return cast(Clip, load_open_clip(str(name), device=device))
     folder = Path(name)
     if (folder / "model").is_dir() and not (folder / "config.json").exists():

@@ -18,7 +18,7 @@ from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.summary import Summary
 from trifocal.evaluate.records import clip_benchmark_records, read_results
-from trifocal.files import MARKER, check_file, check_folder, kind_of, marker
+from trifocal.files import MARKER, check_file, check_folder, growing, kind_of, marker
 from trifocal.metrics.result import Result
 from trifocal.report.pictures import read_log
 from trifocal.train.build import METHODS
@@ -180,8 +180,8 @@ def _answers() -> list[Seed]:
 
 
 def _read_answers(file: Path) -> set[str]:
-    with file.open("r+b") as handle:
-        return _finished(handle, file, Asked("r", "explain", "others"))
+    with growing(file) as lines:
+        return _finished(lines, file, Asked("r", "explain", "others"))
 
 
 def _read_rows(file: Path) -> list[TableRow]:

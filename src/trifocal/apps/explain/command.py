@@ -15,10 +15,8 @@ from rich.text import Text
 from trifocal.apps.answer_files import check_answers
 from trifocal.apps.device import usable_device
 from trifocal.apps.explain.explanation import Explanation, check_top, explain
-from trifocal.apps.explain.listed import explain_listed
 from trifocal.apps.explain.picture import explained_picture
 from trifocal.apps.region_lists import given_region, read_regions, stated_boxes
-from trifocal.apps.stated import tell_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
@@ -71,6 +69,9 @@ def _single(arguments: argparse.Namespace) -> None:
 
 def _many(arguments: argparse.Namespace) -> None:
     """Explain a list of regions."""
+    from trifocal.apps.explain.listed import explain_listed
+    from trifocal.apps.stated import tell_idle
+
     out = arguments.out
     if arguments.box or arguments.box_format:
         raise UserError(

@@ -94,12 +94,14 @@ def check_effect(
     Raises:
         UserError: one was typed that counts for nothing.
     """
-    of_pictures = "views vocabulary val_from skip_bad device cache activation tokenizer"
+    of_pictures = "views vocabulary val_from skip_bad cache activation tokenizer"
     of_files = "class_text concept_text class_names"
     refuse_idle(
         arguments, f"model {of_pictures}", not pictures,
         "the data sets are files of features, which were made already",
     )  # fmt: skip
+    # It may stand before any command, as a habit.
+    tell_idle(arguments, "device", not pictures, "heads are fitted to ready features on the CPU")
     refuse_idle(
         arguments, of_files, not files, "the data sets are pictures, whose texts a model embeds"
     )

@@ -23,7 +23,7 @@ import numpy as np
 from trifocal.composition.negatives.generator import HardNegatives
 from trifocal.errors import UserError
 from trifocal.files import atomic_write, check_file
-from trifocal.files.locks import hold
+from trifocal.files.asides import hold
 
 _KIND = "table of negatives"
 COLUMNS = ("", "title", "filepath", "neg_caption", "neg_image")
