@@ -25,6 +25,7 @@ from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, l
 from trifocal.clip.half_precision import HalfPrecision
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.weights import hash_weights
 from trifocal.clip.writing import save_pretrained
 from trifocal.errors import UserError
 
@@ -255,10 +256,7 @@ class Clip(nn.Module):
         # A half pixel's rounding does not make another model.
         pictures = replace(self.preprocess, rules="open_clip")
         digest.update(repr((activations, pictures)).encode())
-        for key, value in sorted(self.network.state_dict().items()):
-            digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
-            flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
-            digest.update(memoryview(flat.numpy()))
+        hash_weights(digest, self.network.state_dict())
         return digest.hexdigest()
 
     def save_pretrained(self, folder: str | Path, *, force: bool = False) -> None:

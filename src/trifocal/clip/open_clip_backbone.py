@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
 from trifocal.clip.names import OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD, Preprocess
+from trifocal.clip.weights import hash_weights
 from trifocal.errors import UserError, nearest
 
 _WHOLE = ("hf-hub:", "local-dir:")  # open_clip's own names for architecture and weights together
@@ -153,10 +154,7 @@ class OpenClipBackbone(nn.Module):
     def fingerprint(self) -> str:
         """Return a SHA-256 over weights, structure (with activations) and preprocessing."""
         digest = hashlib.sha256(repr((repr(self.model), self.preprocess)).encode())
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(repr((key, str(value.dtype), tuple(value.shape))).encode())
-            flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
-            digest.update(memoryview(flat.numpy()))
+        hash_weights(digest, self.model.state_dict())
         return digest.hexdigest()
 
     # --- what others look for in a Clip ---------------------------------------------------

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from trifocal.errors import UserError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 INDEX = ".index.json"
@@ -80,6 +83,14 @@ def as_floats(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
                 "take a checkpoint from before training diverged, or fetch the file again."
             )
     return result
+
+
+def hash_weights(digest: Hash, state: Mapping[str, Tensor]) -> None:
+    """Let a digest take in weights: their names in order, types, shapes and bytes."""
+    for name, value in sorted(state.items()):
+        digest.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
+        flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
+        digest.update(flat.numpy().data)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

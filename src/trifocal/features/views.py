@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trifocal.clip import Clip, towers
+from trifocal.clip.weights import hash_weights
 from trifocal.data.samples import PictureSource
 from trifocal.data.shown import Showing
 from trifocal.features.identity import content_hash
@@ -75,8 +76,5 @@ def image_fingerprint(clip: Clip) -> str:
     shape = (config.hidden_act, config.num_attention_heads, config.layer_norm_eps)
     digest = hashlib.sha256(repr((shape, clip.preprocess)).encode())
     for part in (network.vision_model, network.visual_projection):
-        for name, value in sorted(part.state_dict().items()):
-            digest.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
-            flat = value.detach().cpu().contiguous().view(-1).view(torch.uint8)
-            digest.update(memoryview(flat.numpy()))
+        hash_weights(digest, part.state_dict())
     return digest.hexdigest()
