@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,7 +11,8 @@ from PIL import Image
 from tests.regions.support import tiny_clip
 from trifocal.errors import UserError
 from trifocal.evaluate.registry import BENCHMARKS
-from trifocal.regions.benchmarks.coco_regions import CocoRegions, share_within
+from trifocal.metrics.accuracy import correct_at
+from trifocal.regions.benchmarks.coco_regions import CocoRegions
 
 CATEGORIES = ["person", "dog", "cat", "bed", "car", "bus", "cup"]
 # Per photo: category, box and crowd. The small cup is no region, but makes the cups two.
@@ -105,9 +105,9 @@ def test_one_who_sees_no_region_is_at_chance(root):
 
 
 def test_places_are_shared_among_equals():
-    scores = np.array([[1.0, 1, 0], [3, 2, 1], [0, 0, 0]])
-    assert share_within(scores, scores[:, 1], 1) == pytest.approx([1 / 2, 0, 1 / 3])
-    assert share_within(scores, scores[:, 1], 2) == pytest.approx([1, 1, 2 / 3])
+    scores, right = torch.tensor([[1.0, 1, 0], [3, 2, 1], [0, 0, 0]]), torch.tensor([1, 1, 1])
+    assert correct_at(scores, right, 1).tolist() == pytest.approx([1 / 2, 0, 1 / 3])
+    assert correct_at(scores, right, 2).tolist() == pytest.approx([1, 1, 2 / 3])
 
 
 def test_a_clip_is_scored_in_every_way(root):

@@ -23,6 +23,7 @@ from trifocal.data.coco_files import AnnotatedPhoto, Split, in_split, read_coco
 from trifocal.data.coco_regions import LEAST_AREA, TEMPLATE, category_text
 from trifocal.errors import UserError
 from trifocal.features.unreadable import Unreadable
+from trifocal.metrics.accuracy import correct_at, ties_at
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
@@ -177,27 +178,24 @@ class CocoRegions:
         asked += f"; photos: {self.split}{unreadable.note_of('with their boxes')}"
         sheet.protocol = f"{asked}; ties shared; mean over photos"
         found = [(photo, one) for photo, one in zip(items.photos, outcomes) if len(one.gt_box)]
-        rows = []
         if found:
             chance = float(np.mean([1 / len(photo.regions) for photo, _ in found]))
-            marks = [one.gt_box.mean() for _, one in found]
+            marks = torch.tensor([one.gt_box.mean() for _, one in found])
             ties = sum(one.ties[0] for one in outcomes)
-            rows.append(_row(sheet, "localization", "GT-Box", marks, chance, ties))
+            value = float(marks.mean())
+            sheet.add("localization", "GT-Box", value, len(marks), chance, ties, marks)
         count, ties = len(items.categories), sum(one.ties[1] for one in outcomes)
-        for metric, k, marks in (
+        for metric, k, shares in (
             ("acc1", 1, [one.first.mean() for one in outcomes]),
             ("acc5", 5, [one.among_five.mean() for one in outcomes]),
         ):
-            rows.append(
-                _row(sheet, "classification", metric, marks, min(1, k / count), ties * (k == 1))
-            )
+            marks, chance = torch.tensor(shares), min(1, k / count)
+            value, told = float(marks.mean()), ties * (k == 1)
+            sheet.add("classification", metric, value, len(marks), chance, told, marks)
         sheet.protocol = f"{asked}; ties shared; mean over the categories that occur"
         recall = class_recall(items.photos, outcomes)
-        rows.append(
-            sheet.add("classification", "mean_per_class_recall", recall, len(items), 1 / count)
-        )
-        seconds = sheet.done()[-1].seconds
-        return [replace(row, seconds=seconds) for row in rows]
+        sheet.add("classification", "mean_per_class_recall", recall, len(items), 1 / count)
+        return sheet.done()
 
     def _file(self, root: Path) -> Path:
         if self.annotations is not None:
@@ -226,32 +224,18 @@ def answers(
     )
     outcomes = []
     for photo in items.photos if unreadable is None else items.without(unreadable).photos:
-        scores = embedded.matrix(photo.regions, items.texts)  # (B, C)
-        own = scores[np.arange(len(scores)), photo.categories]
-        single = photo.single
-        columns = scores[:, photo.categories[single]].T  # (Q, B)
+        scores = torch.from_numpy(embedded.matrix(photo.regions, items.texts))  # (B, C)
+        categories, single = torch.from_numpy(photo.categories), torch.from_numpy(photo.single)
+        columns = scores[:, categories[single]].T  # (Q, B)
         outcomes.append(
             Outcome(
-                gt_box=share_within(columns, own[single], 1),
-                first=share_within(scores, own, 1),
-                among_five=share_within(scores, own, 5),
-                ties=(_tied(columns, own[single]), _tied(scores, own)),
+                gt_box=correct_at(columns, single).numpy(),
+                first=correct_at(scores, categories).numpy(),
+                among_five=correct_at(scores, categories, 5).numpy(),
+                ties=(ties_at(columns, single), ties_at(scores, categories)),
             )
         )
     return embedded.protocol, outcomes
-
-
-def share_within(scores: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
-    """Return (N,) how likely the right one is among the first k, equal scores in random order.
-
-    Args:
-        scores: (N, M) scores of all candidates.
-        own: (N,) that of the right one, which is among them.
-        k: How many are looked at.
-    """
-    above = (scores > own[:, None]).sum(1)
-    level = (scores == own[:, None]).sum(1)
-    return np.clip((k - above) / level, 0, 1)
 
 
 def class_recall(
@@ -286,17 +270,3 @@ def _questions(
         np.array([number[thing.category] for thing in shown], dtype=int),
         np.array(single if len(shown) > 1 else [], dtype=int),
     )
-
-
-def _row(
-    sheet: Sheet, task: str, metric: str, marks: Sequence[float], chance: float, ties: int
-) -> Result:
-    """Return a row whose value is the mean of the photos' marks."""
-    row = sheet.add(task, metric, float(np.mean(marks)), len(marks), chance, ties)
-    return replace(row, marks=torch.tensor(marks, dtype=torch.float64))
-
-
-def _tied(scores: np.ndarray, own: np.ndarray) -> int:
-    """Return how many rows have no higher score than the right one's, which others have too."""
-    top = (scores <= own[:, None]).all(1)
-    return int((top & ((scores == own[:, None]).sum(1) > 1)).sum())
