@@ -14,14 +14,19 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from trifocal.apps.demo.composition import RECIPE
-from trifocal.clip import load_clip
+from trifocal.clip import Clip, load_clip
 from trifocal.evaluate.benchmarks.world import world_suite
-from trifocal.evaluate.summary import summarize
+from trifocal.evaluate.curve import CurvePoint
+from trifocal.evaluate.price import GAINED, KEPT, at_price
+from trifocal.evaluate.summary import part_of, summarize
+from trifocal.metrics.result import Result
 from trifocal.train.build import METHODS, run
 from trifocal.train.logs import read_lines
 from trifocal.train.recipe import load_recipe
@@ -58,7 +63,7 @@ NARROW = [
     *("--optimizer.name", "adamw", "--batch_size", "64", "--schedule.steps", "150"),
 ]
 
-Point = dict[str, float]  # alpha, composition and what it must not cost, in percent
+Point = dict[str, Any]  # alpha, and the rows of the world's tests
 
 
 def main() -> None:
@@ -70,7 +75,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     record = arguments.folder / "points.jsonl"
     base = load_clip("builtin")
-    start = {"alpha": 0.0, **_numbers(base)}
+    start = {"alpha": 0.0, "rows": _rows(base)}
     for seed in arguments.seeds:
         for name, options in SETTINGS.items():
             if any((one["name"], one["seed"]) == (name, seed) for one in read_lines(record)):
@@ -81,32 +86,30 @@ def main() -> None:
     Console().print(_table(read_lines(record)))
 
 
-def _trained(name: str, options: list[str], seed: int, folder: Path, base) -> list[Point]:
+def _trained(name: str, options: list[str], seed: int, folder: Path, base: Clip) -> list[Point]:
     """Train one setting; return its curve on validation scenes, without the base."""
     own = ["--seed", str(seed), "--name", f"{name.replace(' ', '_')}-{seed}"]
     recipe = load_recipe(RECIPE, [*NARROW, *options, *own, "--output", str(folder)], METHODS)
     run(recipe)
     model = load_model(recipe.folder).eval()
-    return [{"alpha": a, **_numbers(interpolate(base, model, a))} for a in ALPHAS]
+    return [{"alpha": a, "rows": _rows(interpolate(base, model, a))} for a in ALPHAS]
 
 
-def _numbers(model) -> Point:
-    found = summarize(world_suite(model, split="val"))
-    names = ("composition", "zero_shot", "retrieval")
-    return {name: round(100 * found[name], 3) for name in names}
+def _rows(model: Clip) -> list[dict[str, Any]]:
+    return [row.as_dict() for row in world_suite(model, split="val") if part_of(row)]
 
 
-def at_price(points: list[Point], price: float) -> float:
-    """Return the composition where the curve has first lost `price` points, or at its end."""
-    kept = [(point["zero_shot"] + point["retrieval"]) / 2 for point in points]
-    for (before, first), (after, second) in zip(
-        zip(kept, points, strict=True), zip(kept[1:], points[1:], strict=True), strict=False
-    ):
-        limit = kept[0] - price
-        if after < limit <= before:
-            share = (before - limit) / (before - after)
-            return first["composition"] + share * (second["composition"] - first["composition"])
-    return points[-1]["composition"]
+def _curve(points: list[Point]) -> list[CurvePoint]:
+    return [
+        CurvePoint(point["alpha"], tuple(Result(**row) for row in point["rows"]))
+        for point in points
+    ]
+
+
+def _kept(point: CurvePoint) -> float:
+    """Return the mean of zero-shot accuracy and retrieval, in percent."""
+    numbers = summarize(point.rows)
+    return 100 * sum(numbers[name] for name in KEPT) / len(KEPT)
 
 
 def _table(runs: list[dict]) -> Table:
@@ -115,15 +118,11 @@ def _table(runs: list[dict]) -> Table:
         table.add_column(column)
     rows = []
     for name in dict.fromkeys(one["name"] for one in runs):
-        curves = [one["points"] for one in runs if one["name"] == name]
-        bought = [sum(at_price(c, p) for c in curves) / len(curves) for p in PRICES]
-        first, last = curves[0][0], [curve[-1] for curve in curves]
-        costs = [
-            (first["zero_shot"] + first["retrieval"] - one["zero_shot"] - one["retrieval"]) / 2
-            for one in last
-        ]
-        end = sum(one["composition"] for one in last) / len(last)
-        rows.append((bought[2], name, len(curves), bought, end, sum(costs) / len(costs)))
+        curves = [_curve(one["points"]) for one in runs if one["name"] == name]
+        bought = [100 * mean(at_price(c, p / 100) for c in curves) for p in PRICES]
+        end = 100 * mean(summarize(curve[-1].rows)[GAINED] for curve in curves)
+        cost = mean(_kept(curve[0]) - _kept(curve[-1]) for curve in curves)
+        rows.append((bought[2], name, len(curves), bought, end, cost))
     for _, name, count, bought, end, cost in sorted(rows, reverse=True):
         table.add_row(name, str(count), *(f"{b:.1f}" for b in bought), f"{end:.1f}", f"{cost:.1f}")
     return table

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trifocal.evaluate.curve import CurvePoint
-from trifocal.evaluate.summary import summarize
+from trifocal.evaluate.summary import part_of
 from trifocal.metrics.intervals import Difference
 from trifocal.metrics.result import Result
 
@@ -61,7 +61,7 @@ def difference_at_price(
     seeds = rng.multinomial(runs, np.full(runs, 1 / runs), samples)
     drawn: dict[str, np.ndarray] = {}
     for row in one[0][0].rows:
-        if _counts(row):
+        if part_of(row):
             # How often each question is drawn, (samples, n).
             drawn[_name(row)] = rng.multinomial(row.n, np.full(row.n, 1 / row.n), samples)
     found = _read(seeds, one, price, drawn) - _read(seeds, other, price, drawn)
@@ -72,11 +72,6 @@ def difference_at_price(
     # One is added to both counts, as in `paired_bootstrap`.
     below, above = ((1 + int(side.sum())) / (samples + 1) for side in (found <= 0, found >= 0))
     return Difference(float(value), float(low), float(high), min(1.0, 2 * min(below, above)))
-
-
-def _counts(row: Result) -> bool:
-    """Return whether a row is part of the summary."""
-    return bool(summarize([row]))
 
 
 def _name(row: Result) -> str:
@@ -104,7 +99,8 @@ def _summaries(curve: Curve, drawn: dict[str, np.ndarray]) -> tuple[np.ndarray, 
     for point in curve:
         values: dict[str, list[np.ndarray]] = {}
         for row in point.rows:
-            for part in summarize([row]):
+            part = part_of(row)
+            if part:
                 values.setdefault(part, []).append(_value(row, drawn))
         parts = {part: np.mean(found, axis=0) for part, found in values.items()}
         if "i2t" in parts and "t2i" in parts:

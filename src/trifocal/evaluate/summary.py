@@ -17,7 +17,7 @@ def summarize(rows: Iterable[Result]) -> dict[str, float]:
     """
     values: dict[str, list[float]] = {}
     for row in rows:
-        name = _part(row)
+        name = part_of(row)
         if name:
             values.setdefault(name, []).append(row.value)
     summary = {name: sum(found) / len(found) for name, found in values.items()}
@@ -30,7 +30,7 @@ def questions(rows: Iterable[Result]) -> dict[str, int]:
     """Return how many questions stand behind each number of `summarize`."""
     counts: dict[str, int] = {}
     for row in rows:
-        name = _part(row)
+        name = part_of(row)
         if name:
             counts[name] = counts.get(name, 0) + row.n
     if "i2t" in counts and "t2i" in counts:
@@ -38,7 +38,7 @@ def questions(rows: Iterable[Result]) -> dict[str, int]:
     return counts
 
 
-def _part(row: Result) -> str | None:
+def part_of(row: Result) -> str | None:
     """Return which number of the summary a row belongs to."""
     if (row.task, row.metric) == ("mean", "acc"):
         return "composition"

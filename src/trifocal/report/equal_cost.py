@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trifocal.evaluate.price import Curve, at_price, difference_at_price
-from trifocal.evaluate.summary import summarize
+from trifocal.evaluate.summary import part_of, summarize
 from trifocal.metrics.intervals import Difference
 from trifocal.report.contender import Contender
 from trifocal.report.numbers import percent, signed
@@ -66,7 +66,8 @@ def compared(contenders: Sequence[Contender]) -> list[Contender]:
 
 def difference(one: Contender, other: Contender, price: float) -> Difference:
     """Return how much more composition one has than another; no width where marks are missing."""
-    if all(row.marks is not None for each in (one, other) for row in _summed(each.curves)):
+    points = [point for each in (one, other) for curve in each.curves for point in curve]
+    if all(row.marks is not None for point in points for row in point.rows if part_of(row)):
         return difference_at_price(one.curves, other.curves, price)
     means = [np.mean([at_price(c, price) for c in each.curves]) for each in (one, other)]
     value = float(means[0] - means[1])
@@ -76,11 +77,6 @@ def difference(one: Contender, other: Contender, price: float) -> Difference:
 def _whole(curve: Curve) -> bool:
     numbers = summarize(curve[0].rows)
     return curve[0].alpha == 0 and "composition" in numbers and len(numbers) > 1
-
-
-def _summed(curves: Sequence[Curve]):
-    """Yield the rows that the summary is made of."""
-    return (row for curve in curves for point in curve for row in point.rows if summarize([row]))
 
 
 def _entry(value: float, found: Difference | None) -> Entry:
