@@ -9,11 +9,12 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
+from trifocal.clip.trained_on import FILE as TRAINED_ON
 from trifocal.clip.weights import INDEX, shards
 from trifocal.errors import UserError
 
 _ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_SMALL_FILES = ["*.json", "merges.txt", "*.txt.gz"]
+_SMALL_FILES = ["*.json", "merges.txt", "*.txt.gz", TRAINED_ON]
 
 
 def looks_like_id(text: str) -> bool:

@@ -25,6 +25,7 @@ from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding, l
 from trifocal.clip.half_precision import HalfPrecision
 from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.weights import hash_weights
 from trifocal.clip.writing import save_pretrained
 from trifocal.errors import UserError
@@ -40,6 +41,7 @@ class Clip(nn.Module):
         name: how the field calls it ("ViT-B-32:openai", a Hub id, a folder's name).
         conventions: how a focus makes this model's inputs beyond `preprocess`, where its training
             decided so ({"regions": {...}}); plain data, kept with the weights.
+        trained_on: the pictures that it is known to have been trained on, kept with the weights.
     """
 
     network: CLIPModel
@@ -68,6 +70,7 @@ class Clip(nn.Module):
         self.preprocess = preprocess or Preprocess((side, side), rules="transformers")
         self.name = name
         self.conventions: dict[str, Any] = {}
+        self.trained_on = TrainedOn()
         # One pass of the tower for all texts of a batch, however much of it is padding. Processes
         # that share parameters must take the same number of passes.
         self.text_in_one_pass = False

@@ -21,10 +21,12 @@ from torch.nn import functional as F
 from trifocal.clip.embeddings import ImageEmbedding, TextBatch, TextEmbedding
 from trifocal.clip.names import OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD, Preprocess
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.weights import hash_weights
 from trifocal.errors import UserError, nearest
 
-_WHOLE = ("hf-hub:", "local-dir:")  # open_clip's own names for architecture and weights together
+_FOLDER = "local-dir:"
+_WHOLE = ("hf-hub:", _FOLDER)  # open_clip's own names for architecture and weights together
 
 
 class OpenClipBackbone(nn.Module):
@@ -35,6 +37,7 @@ class OpenClipBackbone(nn.Module):
         preprocess: Photos to pixels, as the weights expect them.
         name: How it was asked for, "open_clip:RN50:openai".
         conventions: Empty; see `Clip`.
+        trained_on: See `Clip`; empty unless it was loaded from a folder that says it.
         text_is_causal: False: texts keep their full length, since some towers read the padding.
     """
 
@@ -57,6 +60,7 @@ class OpenClipBackbone(nn.Module):
         self.preprocess = _preprocess(model, name)
         self.name = name
         self.conventions: dict[str, Any] = {}
+        self.trained_on = TrainedOn()
         self.eval()
 
     @property
@@ -205,7 +209,10 @@ def load_open_clip(name: str, *, device: torch.device | str = "cpu") -> OpenClip
     except Exception as error:  # of open_clip, of the Hub, of whatever reads the file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"open_clip cannot load {name!r} ({reason}).") from error
-    return OpenClipBackbone(model, tokenizer, name)
+    backbone = OpenClipBackbone(model, tokenizer, name)
+    if architecture.startswith(_FOLDER):
+        backbone.trained_on = TrainedOn.read(architecture.removeprefix(_FOLDER))
+    return backbone
 
 
 def _package() -> Any:

@@ -16,6 +16,7 @@ from trifocal.clip.image_tower import ImageTower
 from trifocal.clip.model import Clip
 from trifocal.clip.shape import NORM_EPS, Activation
 from trifocal.clip.tokenizer import Tokenizer
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.errors import UserError
 
 
@@ -102,7 +103,9 @@ def build_around(
     _load_vision(
         network, {**tower.state, "visual_projection.weight": projection}, str(tower.folder)
     )
-    return Clip(network.eval(), tokenizer, tower.preprocess, name)
+    clip = Clip(network.eval(), tokenizer, tower.preprocess, name)
+    clip.trained_on = TrainedOn.read(tower.folder)
+    return clip
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from trifocal.clip.preprocessor_config import STRETCHES
 from trifocal.clip.shape import SHAPES, Activation
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.unwrap import unwrap
 from trifocal.clip.vocabulary import find_tokenizer
 from trifocal.clip.weights import INDEX, SUFFIXES, as_floats, read_json, read_tensors
@@ -80,7 +81,10 @@ def load_path(path: Path, request: Request) -> Clip:
     if path.name in TRANSFORMERS_WEIGHTS and (path.parent / "config.json").is_file():
         return load_folder(path.parent, request)
     described = _described(path.with_suffix(".json")) or _described(path.parent / OPEN_CLIP_CONFIG)
-    return _load_open_clip(path, described, request)
+    clip = _load_open_clip(path, described, request)
+    if path.name in OPEN_CLIP_FILES:
+        clip.trained_on = TrainedOn.read(path.parent)
+    return clip
 
 
 def load_folder(folder: Path, request: Request) -> Clip:
@@ -95,8 +99,11 @@ def load_folder(folder: Path, request: Request) -> Clip:
             raise UserError(f"{request.source} is a {kind!r} model, not a CLIP.")
         raise UserError(f"{request.source} is not a CLIP checkpoint: it has no {what}.")
     if names == TRANSFORMERS_WEIGHTS:
-        return _load_transformers(folder, weights, request)
-    return _load_open_clip(weights, _described(folder / OPEN_CLIP_CONFIG), request)
+        clip = _load_transformers(folder, weights, request)
+    else:
+        clip = _load_open_clip(weights, _described(folder / OPEN_CLIP_CONFIG), request)
+    clip.trained_on = TrainedOn.read(folder)
+    return clip
 
 
 def weights_names(folder: Path) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from trifocal.clip.preprocess import Preprocess
 from trifocal.clip.shape import CLIP_VOCABULARY, ClipShape
 from trifocal.clip.tokenizer import Tokenizer
 from trifocal.clip.towers import tower_configs
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write, check_file, check_folder, marker
 
@@ -37,6 +38,7 @@ class Savable(Protocol):
     tokenizer: Tokenizer
     preprocess: Preprocess
     conventions: dict[str, Any]
+    trained_on: TrainedOn
 
 
 def save_pretrained(clip: Savable, folder: str | Path, *, force: bool = False) -> None:
@@ -62,6 +64,7 @@ def save_pretrained(clip: Savable, folder: str | Path, *, force: bool = False) -
         clip.preprocess.save(aside, stretches=clip.preprocess.size != (side, side))
         if clip.conventions:
             _write_json(aside / CONVENTIONS, clip.conventions)
+        clip.trained_on.write(aside)
 
 
 def check_open_clip(path: str | Path, *, force: bool = False) -> None:
@@ -83,7 +86,8 @@ def save_open_clip(clip: Savable, path: str | Path, *, force: bool = False) -> N
         clip: the model.
         path: `NAME.pt` or `NAME.safetensors`; `NAME.json` is written beside it (activation,
             heads, preprocessing, in the form of open_clip's open_clip_config.json). A path
-            without a suffix becomes a folder that open_clip loads as `local-dir:PATH`.
+            without a suffix becomes a folder that open_clip loads as `local-dir:PATH`; it alone
+            has room for what the model was trained on.
         force: replace what is there, if this program wrote it.
 
     Raises:
@@ -102,6 +106,7 @@ def save_open_clip(clip: Savable, path: str | Path, *, force: bool = False) -> N
             _write_json(aside / OPEN_CLIP_CONFIG, described)
             save_file(state, aside / OPEN_CLIP_WEIGHTS, metadata={"format": "pt"})
             clip.tokenizer.save(aside)
+            clip.trained_on.write(aside)
         return
     with (
         atomic_write(path.with_suffix(".json"), OPEN_CLIP, force=force) as beside,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.composition.labclip import LabClip, LabClipConfig
 
@@ -14,4 +15,10 @@ METHODS = {
     "labclip": (LabClipConfig, LabClip),
 }
 
-BENCHMARKS = {SugarCrepe.name: SugarCrepe}
+BENCHMARKS = {
+    one.name: one
+    for one in (
+        SugarCrepe,
+        SugarCrepePlus,
+    )
+}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from trifocal.data.caption_files import CaptionFile, Format, Row, read_rows
+from trifocal.data.file_part import FilePart
 from trifocal.data.images import open_image
 from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
@@ -259,6 +260,10 @@ class CaptionDataset:
     def picture_key(self, index: int) -> bytes:
         """Return what the photo of item `index` is known by on disk."""
         return picture_key(Path(self._images[index]), drafted_part(self.draft))
+
+    def file_part(self, index: int) -> FilePart:
+        """Return where the photo of item `index` lies."""
+        return FilePart(self._images[index])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trifocal.data.file_part import FilePart
 from trifocal.data.images import open_image
 from trifocal.data.picture_keys import drafted_part, picture_key
 

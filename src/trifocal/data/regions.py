@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trifocal.data.file_part import FilePart
 from trifocal.data.images import Stored, open_stored
 
 if TYPE_CHECKING:
@@ -135,6 +136,11 @@ class RegionDataset:
         image, placed = replace(item.region, boxes=(*boxes, *item.proposals)).open(self.draft)
         own, proposals = placed[: len(boxes)], placed[len(boxes) :]
         return RegionSample(item.id, image, own, item.clue, item.inference, proposals)
+
+    def file_part(self, index: int) -> FilePart | None:
+        """Return where the picture of item `index` lies; None where it is open."""
+        image = self.items[index].region.image
+        return FilePart(str(image)) if isinstance(image, str | Path) else None
 
 
 def scaled(boxes: Iterable[Box], frame: tuple[int, int], size: tuple[int, int]) -> tuple[Box, ...]:

@@ -7,7 +7,7 @@ from (seed, epoch, index), so that what is drawn never depends on workers or pro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trifocal.clip.embeddings import ImageEmbedding
+    from trifocal.data.file_part import FilePart
 
 Samples = Literal["captions", "regions", "classes"]  # what a source has, and a method learns from
 
@@ -65,6 +66,17 @@ class PictureSource(Source, Protocol):
 
     def picture_key(self, index: int) -> bytes:
         """Return what the picture of sample `index` is known by on disk; see `picture_keys.py`."""
+        ...
+
+
+@runtime_checkable
+class FromFiles(Protocol):
+    """A source whose pictures lie in files, so that a model can remember them by their content."""
+
+    def __len__(self) -> int: ...
+
+    def file_part(self, index: int) -> FilePart | None:
+        """Return where the picture of sample `index` lies; None for one that is in memory."""
         ...
 
 

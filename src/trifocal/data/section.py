@@ -26,6 +26,8 @@ class DataSection(ABC):
         bad_image_share: The run fails when more than this share of the pictures is unreadable.
         most_left_out: Nor does it begin when more than this share of a source's entries cannot be
             used, such as rows without a caption.
+        remember: Whether the trained model keeps hashes of the picture files, so that a test on
+            any of them says so. They are read once more for it, before the first step.
     """
 
     samples: ClassVar[Samples]
@@ -33,6 +35,7 @@ class DataSection(ABC):
     source: str
     bad_image_share: float = 0.05
     most_left_out: float = MOST_LEFT_OUT
+    remember: bool = True
 
     def __post_init__(self) -> None:
         config.at_least(self, {"bad_image_share": 0, "most_left_out": 0}, "data")

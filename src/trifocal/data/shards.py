@@ -320,6 +320,11 @@ class ShardDataset:
         place = f"{offset} {size} {drafted_part(self.draft)}"
         return picture_key(Path(self.paths[shard]), place)
 
+    def file_part(self, index: int) -> FilePart:
+        """Return where the picture of sample `index` lies."""
+        shard, offset, size, *_ = map(int, self._places[index])
+        return FilePart(self.paths[shard], offset, size)
+
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """Return the caption that `sample` would draw, without decoding the picture."""
         captions = self._texts(index)

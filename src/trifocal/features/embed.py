@@ -19,6 +19,7 @@ from torch import Tensor
 from trifocal.clip import encode
 from trifocal.clip.embeddings import TextBatch
 from trifocal.clip.encoder import Encoder
+from trifocal.data.held import Held
 from trifocal.data.images import BadImage, open_image
 from trifocal.features.identity import Picture, identity
 from trifocal.features.reading import cannot_score, embed_ahead
@@ -171,7 +172,9 @@ def load_pixels(model: Encoder, image: Picture) -> Tensor:
 def _pixels(model: Encoder, image: Picture) -> Tensor:
     if isinstance(image, Tensor):
         return image
-    return model.preprocess(open_image(image) if isinstance(image, str | Path) else image)
+    if isinstance(image, str | Path):
+        image = open_image(image)
+    return model.preprocess(image.show() if isinstance(image, Held) else image)
 
 
 def _distinct(

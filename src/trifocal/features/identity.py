@@ -14,12 +14,16 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-Picture = str | Path | Image.Image | Tensor
+from trifocal.data.held import Held
+
+Picture = str | Path | Image.Image | Tensor | Held
 
 
 def identity(picture: Picture) -> Hashable:
     """Return what is equal for the same picture within a run, as long as the objects live."""
-    return str(picture) if isinstance(picture, str | Path) else id(picture)
+    if isinstance(picture, str | Path):
+        return str(picture)
+    return picture if isinstance(picture, Held) else id(picture)
 
 
 def content_hash(content: bytes, more: str = "") -> bytes:

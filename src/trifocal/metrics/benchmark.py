@@ -107,6 +107,7 @@ class Sheet:
         chance: float | None = None,
         ties: int | None = None,
         marks: Tensor | None = None,
+        blind: float | None = None,
     ) -> Result:
         """Append a row (see `Result`)."""
         row = Result(
@@ -123,6 +124,7 @@ class Sheet:
             account=self.account,
             ties=ties,
             marks=marks,
+            blind=blind,
         )
         self.rows.append(row)
         return row

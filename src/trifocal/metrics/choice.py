@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 PAIR_CHANCE = 1 / 2
@@ -25,50 +24,46 @@ def pair_tied(right: Tensor, wrong: Tensor) -> Tensor:
     return right == wrong
 
 
-def choice_correct(scores: Tensor, answer: Tensor | int = 0, valid: Tensor | None = None) -> Tensor:
-    """Return (N,) bool: the answer scores strictly higher than every other candidate.
-
-    Args:
-        scores: (N, K).
-        answer: (N,) index of the right candidate, or one index for all rows.
-        valid: (N, K) bool, False where a row has fewer than K candidates.
-    """
-    rows = torch.arange(len(scores), device=scores.device)
-    answer = torch.as_tensor(answer, device=scores.device).expand(len(scores))
-    others = torch.ones_like(scores, dtype=torch.bool)
-    others[rows, answer] = False
-    if valid is not None:
-        others &= valid
-    right = scores[rows, answer]
-    # "Not above every other" and not "some other above": a NaN must not count as right.
-    return ((right[:, None] > scores) | ~others).all(dim=1)
-
-
 @dataclass(frozen=True)
-class Groups:
-    """Outcome of N groups of two images and two captions, each (N,) bool."""
+class Outcome:
+    """How N questions ended, each (N,) bool."""
 
-    text: Tensor  # for both images, their own caption scores higher than the other
-    image: Tensor  # for both captions, their own image scores higher than the other
-    group: Tensor  # both
+    right: Tensor  # every comparison is won
+    tied: Tensor  # none is lost, but not all are won
 
-    def scores(self) -> dict[str, float]:
-        """Return the three shares under Winoground's names."""
-        return {
-            "text": float(self.text.double().mean()),
-            "image": float(self.image.double().mean()),
-            "group": float(self.group.double().mean()),
-        }
+    def __and__(self, other: Outcome) -> Outcome:
+        not_lost = (self.right | self.tied) & (other.right | other.tied)
+        right = self.right & other.right
+        return Outcome(right, not_lost & ~right)
 
 
-def group_correct(scores: Tensor) -> Groups:
-    """Score groups in which caption k describes image k.
+def first_wins(scores: Tensor) -> Outcome:
+    """Is the first of K candidates strictly above every other?
 
     Args:
-        scores: (N, 2, 2), element [n, c, i] is the score of caption c with image i.
+        scores: (N, K); -inf stands where a question has fewer candidates.
     """
-    s00, s01 = scores[:, 0, 0], scores[:, 0, 1]
-    s10, s11 = scores[:, 1, 0], scores[:, 1, 1]
-    text = (s00 > s10) & (s11 > s01)
-    image = (s00 > s01) & (s11 > s10)
-    return Groups(text, image, text & image)
+    right, others = scores[:, :1], scores[:, 1:]
+    won = (right > others).all(dim=1)
+    return Outcome(won, (right >= others).all(dim=1) & ~won)
+
+
+def choose_text(scores: Tensor) -> Outcome:
+    """Does the first picture prefer the first text? Scores are (N, I, T)."""
+    return first_wins(scores[:, 0])
+
+
+def choose_image(scores: Tensor) -> Outcome:
+    """Does the first text prefer the first picture? Scores are (N, I, T)."""
+    return first_wins(scores[:, :, 0])
+
+
+def square(scores: Tensor) -> dict[str, Outcome]:
+    """Winoground's three scores (Thrush et al., CVPR 2022, Eq. 1-3) of (N, 2, 2) scores.
+
+    Element [n, i, t] is the score of picture i with text t, and text k describes picture k.
+    """
+    swapped = scores.flip(1, 2)  # the second picture and text stand first
+    text = choose_text(scores) & choose_text(swapped)
+    image = choose_image(scores) & choose_image(swapped)
+    return {"text": text, "image": image, "group": text & image}

@@ -59,6 +59,9 @@ class Result:
     account: dict[str, Any] | None = field(default=None, hash=False)
     # How many of the questions hang on equal scores; None where nobody counted.
     ties: int | None = None
+    # What the same model scores where it does not see the pictures: each of them is the mean of
+    # all. None where that was not asked, or has no meaning.
+    blind: float | None = None
     # (n,) float64, what each question adds to `value`, which is their mean; in memory only, for
     # the benchmarks that keep it. Models can then be compared question by question.
     marks: Tensor | None = field(default=None, compare=False, repr=False)
@@ -92,6 +95,6 @@ class Result:
 
         What not every benchmark counts stands in it only where it was counted.
         """
-        absent = {name for name in ("account", "ties") if getattr(self, name) is None}
+        absent = {name for name in ("account", "ties", "blind") if getattr(self, name) is None}
         names = [one.name for one in fields(self) if one.name not in {"marks", *absent}]
         return {name: getattr(self, name) for name in names}

@@ -1,8 +1,8 @@
 """An adaptation on disk: only what was trained, and the name of what it belongs to.
 
 A folder with `adapter.safetensors` (the trained tensors) and `adapter.json` (format version,
-method, surgery, conventions, base name and fingerprint). It is refused on another base unless forced, since
-the same factors on other weights mean nothing.
+method, surgery, conventions, base name and fingerprint), and the pictures it was trained on. It is
+refused on another base unless forced, since the same factors on other weights mean nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from trifocal import config
 from trifocal.clip import Clip, load_clip
 from trifocal.clip.names import OPEN_CLIP_PREFIX
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.weights import as_floats, read_json, read_tensors
 from trifocal.data.keys import check_facts
 from trifocal.errors import UserError
@@ -61,6 +62,7 @@ def save_adaptation(
     with atomic_folder(folder, "adaptation", force=force, older=_FILES) as aside:
         save_file(tensors, aside / "adapter.safetensors")
         (aside / "adapter.json").write_text(json.dumps(facts, indent=2) + "\n")
+        clip.trained_on.write(aside)
 
 
 def load_model(
@@ -154,5 +156,6 @@ def _load_adaptation(
     merge(clip.network, surgery)
     clip.network.requires_grad_(True)
     clip.conventions = conventions
+    clip.trained_on |= TrainedOn.read(folder)
     clip.name = str(folder)
     return clip.eval()

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from trifocal.clip import Clip, ImageEmbedding, Preprocess, TextBatch, TextEmbedding, Tokenizer
+from trifocal.clip.trained_on import TrainedOn
 
 
 class EmbedsAsClip:
@@ -41,6 +42,11 @@ class EmbedsAsClip:
     def conventions(self) -> dict[str, Any]:
         """See `Clip`."""
         return self.clip.conventions
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """See `Clip`."""
+        return self.clip.trained_on
 
     @property
     def image_size(self) -> tuple[int, int]:

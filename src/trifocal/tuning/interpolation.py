@@ -45,4 +45,5 @@ def interpolate(base: Clip, tuned: Clip, alpha: float) -> Clip:
             exact = {0.0: start, 1.0: value}.get(float(alpha))
             value.copy_(torch.lerp(start.to(value), value, alpha) if exact is None else exact)
     target.name = f"{tuned.name}@{alpha:g}"
+    target.trained_on = base.trained_on | tuned.trained_on
     return target

@@ -1,0 +1,224 @@
+"""What the benchmarks of composition share: a file of questions, photos somewhere, and a rule.
+
+A benchmark says where its files are (`files`), reads them into questions (`read`) and says which
+rule scores them and what means are reported (`rows`). Photos are looked for, a part of the data may
+be asked for, and what is missing, broken or cut is counted here, alike for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from trifocal.clip.encoder import Encoder
+from trifocal.data.held import Held
+from trifocal.errors import UserError
+from trifocal.features.identity import Picture
+from trifocal.features.questions import Question, Scored, score_questions
+from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.result import Result, model_name
+from trifocal.progress import Progress
+from trifocal.tally import MOST_LEFT_OUT
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions that are asked, and how many there are in the files."""
+
+    items: Sequence[Question]
+    of: int  # questions of the benchmark
+    absent: int = 0  # questions left out because a picture of theirs is not there
+    limited: bool = False  # whether only the first so many were asked for
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass
+class Suite:
+    """A benchmark of questions; the base of those in this folder.
+
+    Attributes:
+        images: Folder of the photos, or of the folders of photos; by default those of the usual
+            names below the root and beside it.
+        available_only: Score the questions whose pictures are there instead of requiring all of them.
+            The row says how many there were.
+        limit: Ask only the first so many questions of each part; the row says so.
+        official: Add rows under the authors' own rule for ties, where it differs.
+        most_left_out: The largest share of the pictures that may turn out broken.
+        batch_size: Pictures in one pass.
+    """
+
+    images: str | Path | None = None
+    available_only: bool = False
+    limit: int | None = None
+    official: bool = False
+    most_left_out: float = MOST_LEFT_OUT
+    batch_size: int = 128
+
+    name: ClassVar[str]
+    source: ClassVar[str]  # where the data come from, and their licence
+    version: ClassVar[int] = 1
+    protocol: ClassVar[str]  # how it is measured, in words
+    headline: ClassVar[tuple[str, str]]  # task and metric of the row that stands for all of it
+    photos_from: ClassVar[str]  # where the pictures are to be had, as a sentence
+    between_texts: ClassVar[bool] = False  # whether texts are compared with each other
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"limit must be 1 or more, not {self.limit}")
+
+    # --- what a benchmark says of itself ------------------------------------------------------
+
+    def files(self, root: Path) -> list[Missing]:
+        """Return the annotation files it needs, there or not, with where each is to be had."""
+        raise NotImplementedError
+
+    def read(self, root: Path) -> list[Question]:
+        """Return all its questions, in the order of the files, whether pictures are there or not.
+
+        Raises:
+            UserError: A file is not in the benchmark's format.
+        """
+        raise NotImplementedError
+
+    def rows(self, sheet: Sheet, scored: Scored) -> None:
+        """Append the rows of scored questions."""
+        raise NotImplementedError
+
+    # --- what is alike for all ----------------------------------------------------------------
+
+    def check(self, root: str | Path) -> list[Missing]:
+        """Return what is missing: annotation files, then pictures (one entry with their count)."""
+        root = Path(root).expanduser()
+        lacking = [entry for entry in self.files(root) if not Path(entry.path).exists()]
+        return lacking or self._absent(self.read(root))
+
+    def items(self, root: str | Path) -> Questions:
+        """Read the questions.
+
+        Raises:
+            UserError: Files are missing or not in the benchmark's format.
+        """
+        root = Path(root).expanduser()
+        require([entry for entry in self.files(root) if not Path(entry.path).exists()], self.name)
+        every = self.read(root)
+        require(self._absent(every), self.name)
+        asked = every if self.limit is None else _first_of_each(every, self.limit)
+        there = _Present()
+        found = [one for one in asked if all(map(there, one.images))]
+        absent = len(asked) - len(found)
+        return Questions(found, len(every), absent, len(asked) < len(every))
+
+    def score(
+        self, model: Encoder, items: Questions, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Return the rows of a Clip or a method."""
+        protocol = self.protocol
+        if items.limited:
+            protocol += f"; the first {self.limit} of each part"
+        if items.absent:
+            asked = len(items) + items.absent
+            protocol += f"; {len(items)} of {asked} items, whose pictures are present"
+        sheet = Sheet(self.name, model_name(model), protocol, version=self.version)
+        scored = score_questions(
+            model,
+            items.items,
+            name=self.name,
+            most_left_out=self.most_left_out,
+            batch_size=self.batch_size,
+            between_texts=self.between_texts,
+            progress=progress,
+        )
+        sheet.protocol += scored.note
+        sheet.account = scored.account
+        self.rows(sheet, scored)
+        return sheet.done()
+
+    def _absent(self, questions: Sequence[Question]) -> list[Missing]:
+        """Return the pictures that are not there, if that is too many to run."""
+        there = _Present()
+        names = dict.fromkeys(str(_file(one)) for each in questions for one in each.images)
+        absent = sorted(name for name in names if not there(Path(name)))
+        if not absent:
+            return []
+        if self.available_only and any(all(map(there, one.images)) for one in questions):
+            return []
+        option = "" if self.available_only else ", or set available_only to score the rest"
+        return [Missing(absent[0], self.photos_from + option, len(absent))]
+
+    def photos(self, root: Path, *names: str) -> PhotoFolders:
+        """Return where photos are looked for: `images`, or folders of the usual names."""
+        return PhotoFolders.of(root, self.images, names)
+
+
+@dataclass(frozen=True)
+class PhotoFolders:
+    """Folders in which photos of one collection may lie."""
+
+    folders: tuple[Path, ...]
+    usual: Path  # where a photo is said to belong if it is in none of them
+
+    @classmethod
+    def of(cls, root: Path, images: str | Path | None, names: Sequence[str]) -> PhotoFolders:
+        """Return the folders that there are.
+
+        Args:
+            root: Folder of the benchmark's data; photos that several benchmarks share may lie beside
+                it.
+            images: Folder that a user gave: of the photos themselves, or of folders of these names.
+            names: What the field calls the folder, the usual name first.
+        """
+        if images is not None:
+            given = Path(images).expanduser()
+            bases, usual = (given,), given
+        else:
+            bases, usual = (
+                (root, root / "images", root.parent, root.parent / "images"),
+                root / names[0],
+            )
+        inner = [base / name for base in bases for name in names]
+        found = [folder for folder in (*inner, *bases) if folder.is_dir()]
+        return cls(tuple(dict.fromkeys(found)), usual)
+
+    def find(self, file: str) -> Path:
+        """Return a photo by its name (or its path below a folder); where it belongs if it is absent."""
+        for folder in self.folders:
+            if (folder / file).is_file():
+                return folder / file
+        return self.usual / file
+
+
+class _Present:
+    """Asks of every file once whether it is there."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, bool] = {}
+
+    def __call__(self, picture: Picture) -> bool:
+        path = _file(picture)
+        if path is None:
+            return True
+        if path not in self._known:
+            self._known[path] = path.is_file()
+        return self._known[path]
+
+
+def _file(picture: Picture) -> Path | None:
+    """Return the file that holds a picture; None for one that is open."""
+    if isinstance(picture, Held):
+        return picture.path
+    return Path(picture) if isinstance(picture, str | Path) else None
+
+
+def _first_of_each(questions: Sequence[Question], limit: int) -> list[Question]:
+    """Return the first `limit` questions of each part."""
+    count: dict[str, int] = {}
+    chosen = []
+    for one in questions:
+        count[one.part] = count.get(one.part, 0) + 1
+        if count[one.part] <= limit:
+            chosen.append(one)
+    return chosen
