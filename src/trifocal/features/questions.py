@@ -34,6 +34,7 @@ class Question:
     images: tuple[Picture, ...]  # I pictures, or where they are
     texts: tuple[str, ...]  # T texts
     id: str = ""  # what the benchmark's file calls it
+    tags: tuple[str, ...] = ()  # sub-sets it is in, which may overlap
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Scored:
         kept: (M,) bool, which of the questions that were asked for these are.
         note: What a protocol says of texts that were cut and pictures that cannot be read.
         account: What a row says of pictures that cannot be read.
+        pool: The pictures and the texts of all questions, (N * I, D) and (N * T, D) unit
+            embeddings, if they were asked for (and every question has as many).
     """
 
     questions: Sequence[Question]
@@ -57,6 +60,7 @@ class Scored:
     kept: Tensor
     note: str
     account: dict | None
+    pool: tuple[Tensor, Tensor] | None = None
 
     def chance(self, *, images: bool = False) -> Tensor:
         """Return (N,) float64: one over the number of texts (or pictures) of each question."""
@@ -79,6 +83,7 @@ def score_questions(
     most_left_out: float,
     batch_size: int = 128,
     between_texts: bool = False,
+    pooled: bool = False,
     progress: Progress | None = None,
 ) -> Scored:
     """Score questions with a Clip, a method, or what embeds as one does.
@@ -90,6 +95,7 @@ def score_questions(
         most_left_out: The largest share of the pictures that may be broken.
         batch_size: Pictures in one pass; texts take twice as many.
         between_texts: Whether texts are compared with each other, too.
+        pooled: Whether the embeddings are returned, for retrieval among all of them.
         progress: Told of every distinct picture and text.
 
     Raises:
@@ -119,6 +125,7 @@ def score_questions(
         kept,
         tokenized.note + unreadable.note_of("with their items"),
         unreadable.account(),
+        (images[image_place.flatten()], texts[text_place.flatten()]) if pooled else None,
     )
 
 

@@ -31,6 +31,7 @@ class Questions:
     of: int  # questions of the benchmark
     absent: int = 0  # questions left out because a picture of theirs is not there
     limited: bool = False  # whether only the first so many were asked for
+    form: str = ""  # what a protocol says of the form that the data are in
 
     def __len__(self) -> int:
         return len(self.items)
@@ -65,6 +66,7 @@ class Suite:
     headline: ClassVar[tuple[str, str]]  # task and metric of the row that stands for all of it
     photos_from: ClassVar[str]  # where the pictures are to be had, as a sentence
     between_texts: ClassVar[bool] = False  # whether texts are compared with each other
+    pooled: ClassVar[bool] = False  # whether there is retrieval among all of them, too
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -88,6 +90,10 @@ class Suite:
         """Append the rows of scored questions."""
         raise NotImplementedError
 
+    def form(self, root: Path) -> str:
+        """Return what a protocol says of the form that the data are in; "" if there is only one."""
+        return ""
+
     # --- what is alike for all ----------------------------------------------------------------
 
     def check(self, root: str | Path) -> list[Missing]:
@@ -110,13 +116,14 @@ class Suite:
         there = _Present()
         found = [one for one in asked if all(map(there, one.images))]
         absent = len(asked) - len(found)
-        return Questions(found, len(every), absent, len(asked) < len(every))
+        limited = len(asked) < len(every)
+        return Questions(found, len(every), absent, limited, self.form(root))
 
     def score(
         self, model: Encoder, items: Questions, *, progress: Progress | None = None
     ) -> list[Result]:
         """Return the rows of a Clip or a method."""
-        protocol = self.protocol
+        protocol = self.protocol + (items.form and f"; {items.form}")
         if items.limited:
             protocol += f"; the first {self.limit} of each part"
         if items.absent:
@@ -130,6 +137,7 @@ class Suite:
             most_left_out=self.most_left_out,
             batch_size=self.batch_size,
             between_texts=self.between_texts,
+            pooled=self.pooled,
             progress=progress,
         )
         sheet.protocol += scored.note
