@@ -124,6 +124,20 @@ def parquet_table(path: Path, columns: list[str] | None = None) -> Any:
         raise UserError(f"{path} is not a parquet file ({error}); get it again.") from None
 
 
+def parquet_columns(path: Path) -> list[str]:
+    """Return the names of a parquet file's columns.
+
+    Raises:
+        UserError: pyarrow is absent, or the file is no parquet file.
+    """
+    try:
+        return _pyarrow().ParquetFile(path).schema_arrow.names
+    except UserError:
+        raise
+    except Exception as error:  # pyarrow's own kinds are many
+        raise UserError(f"{path} is not a parquet file ({error}); get it again.") from None
+
+
 def parquet_cell(path: Path, row: int, column: str) -> Any:
     """Return one cell of a parquet file; a group of rows at a time is read and kept."""
     with _READING:  # an open parquet file is not for several threads at once

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from trifocal.data.held import parquet_columns, parquet_table
 from trifocal.errors import UserError
 
 
@@ -72,6 +73,46 @@ def read_csv(path: Path, columns: Sequence[str], what: str) -> Iterator[dict[str
                 yield row
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is not {what} ({error}); get it again.") from None
+
+
+def split_tables(root: Path, split: str = "test") -> list[Path]:
+    """Return the parquet files of a split in order, in any layout that the Hub keeps; [] if none.
+
+    A data set's own (`data/test-00000-of-00003.parquet`), or what the Hub made of it
+    (`default/test/0000.parquet`).
+    """
+    layouts = (f"{split}-*", f"data/{split}-*", f"{split}/*", f"default/{split}/*")
+    found = (sorted(root.glob(f"{layout}.parquet")) for layout in layouts)
+    return next(filter(None, found), [])
+
+
+def table_rows(
+    path: Path, what: str, texts: Sequence[str], pictures: Sequence[str], more: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows of a parquet file without its pictures.
+
+    Args:
+        path: The file.
+        what: What it should be, for an error.
+        texts: Columns that are read; each cell must hold a text.
+        pictures: Columns that must be there and are not read (`InTable` does).
+        more: Columns that are read if they are there, whatever they hold.
+
+    Raises:
+        UserError: It is no parquet file, lacks a column, or a cell holds no text.
+    """
+    there = parquet_columns(path)
+    for name in (*texts, *pictures):
+        if name not in there:
+            raise UserError(
+                f"{path} is not {what}: it has no column {name!r}, only {', '.join(there)}; get it "
+                "again."
+            )
+    columns = [*texts, *(name for name in more if name in there)]
+    rows = parquet_table(path, columns).to_pylist()
+    for number, row in enumerate(rows):
+        strings(row, texts, path, number, what)
+    return rows
 
 
 def strings(entry: Any, fields: Sequence[str], path: Path, where: object, what: str) -> list[str]:
