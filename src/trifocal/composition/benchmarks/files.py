@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trifocal.data.held import parquet_columns, parquet_table
+from trifocal.data.held import InTable, parquet_columns, parquet_table
 from trifocal.errors import UserError
 
 
@@ -86,33 +86,37 @@ def split_tables(root: Path, split: str = "test") -> list[Path]:
     return next(filter(None, found), [])
 
 
-def table_rows(
-    path: Path, what: str, texts: Sequence[str], pictures: Sequence[str], more: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Return the rows of a parquet file without its pictures.
+def table_entries(
+    paths: Iterable[Path],
+    what: str,
+    texts: Sequence[str],
+    pictures: Sequence[str],
+    more: Sequence[str] = (),
+) -> Iterator[tuple[dict[str, Any], tuple[InTable, ...]]]:
+    """Yield each row of parquet files, and where its pictures are.
 
     Args:
-        path: The file.
-        what: What it should be, for an error.
+        paths: The files.
+        what: What they should be, for an error.
         texts: Columns that are read; each cell must hold a text.
-        pictures: Columns that must be there and are not read (`InTable` does).
+        pictures: Columns that must be there; their cells are opened when they are looked at.
         more: Columns that are read if they are there, whatever they hold.
 
     Raises:
-        UserError: It is no parquet file, lacks a column, or a cell holds no text.
+        UserError: One is no parquet file, lacks a column, or a cell holds no text.
     """
-    there = parquet_columns(path)
-    for name in (*texts, *pictures):
-        if name not in there:
-            raise UserError(
-                f"{path} is not {what}: it has no column {name!r}, only {', '.join(there)}; get it "
-                "again."
-            )
-    columns = [*texts, *(name for name in more if name in there)]
-    rows = parquet_table(path, columns).to_pylist()
-    for number, row in enumerate(rows):
-        strings(row, texts, path, number, what)
-    return rows
+    for path in paths:
+        there = parquet_columns(path)
+        for name in (*texts, *pictures):
+            if name not in there:
+                raise UserError(
+                    f"{path} is not {what}: it has no column {name!r}, only {', '.join(there)}; get "
+                    "it again."
+                )
+        columns = [*texts, *(name for name in more if name in there)]
+        for number, row in enumerate(parquet_table(path, columns).to_pylist()):
+            strings(row, texts, path, number, what)
+            yield row, tuple(InTable(path, number, name) for name in pictures)
 
 
 def strings(entry: Any, fields: Sequence[str], path: Path, where: object, what: str) -> list[str]:
