@@ -5,6 +5,7 @@ from __future__ import annotations
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
+from trifocal.composition.benchmarks.vl_checklist import VlChecklist
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.composition.labclip import LabClip, LabClipConfig
 
@@ -20,5 +21,6 @@ BENCHMARKS = {
     for one in (
         SugarCrepe,
         SugarCrepePlus,
+        VlChecklist,
     )
 }
