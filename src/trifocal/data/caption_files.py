@@ -8,10 +8,8 @@ folder of pictures with a text file of the same name beside each. What cannot be
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any, Literal
 
 from trifocal.data.classes import files_below, pictures
 from trifocal.data.tables import not_text, open_text, table_records
+from trifocal.data.written_lists import written_list
 from trifocal.errors import UserError, nearest
 from trifocal.tally import Tally
 
@@ -150,8 +149,8 @@ def _negatives(record: Mapping[str, Any], file: Path) -> tuple[str, ...]:
         return ()
     if isinstance(cell, str):
         try:
-            cell = _list_in(cell) or []
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            cell = written_list(cell) or []
+        except ValueError:
             raise UserError(
                 f"{file} has a {NEGATIVE_COLUMN} that is no list ({cell[:60]!r}); "
                 "write ['first', 'second']."
@@ -159,23 +158,13 @@ def _negatives(record: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     return _captions(cell, "")[0]
 
 
-def _list_in(cell: str) -> list[Any] | None:
-    """Return the constants of a list that is written out; it is only read, never run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of "\\s" in a text, which is no code
-        tree = ast.parse(cell.strip(), mode="eval").body
-    if not isinstance(tree, ast.List):
-        return None
-    return [node.value for node in tree.elts if isinstance(node, ast.Constant)]
-
-
 def _unlisted(cell: Any) -> Any:
     """Return the captions of a cell that holds a written list of texts, else the cell."""
     if not isinstance(cell, str) or not cell.strip().startswith(("['", '["')):
         return cell
     try:
-        return _list_in(cell) or cell
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return written_list(cell) or cell
+    except ValueError:
         return cell
 
 

@@ -35,6 +35,7 @@ class Question:
     texts: tuple[str, ...]  # T texts
     id: str = ""  # what the benchmark's file calls it
     tags: tuple[str, ...] = ()  # sub-sets it is in, which may overlap
+    holds: bool = True  # whether the text is true of the picture, where that is asked
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,12 @@ class Answers:
         """Return the outcome under a rule that counts an equality as right."""
         return replace(self, right=self.right | self.tied, tied=torch.zeros_like(self.tied))
 
-    def of_part(self, name: str) -> Tensor:
-        """Return (N,) float64 weights of the mean over one part (zeros where it has no question)."""
-        member = torch.tensor([one == name for one in self.part], dtype=torch.float64)
+    def of_part(self, *names: str) -> Tensor:
+        """Return (N,) float64 weights of the mean over the questions of a part, or of several (micro).
+
+        Zeros where there is no such question.
+        """
+        member = torch.tensor([one in names for one in self.part], dtype=torch.float64)
         return member / member.sum().clamp_min(1)
 
     def micro(self) -> Tensor:

@@ -191,12 +191,17 @@ class PhotoFolders:
         found = [folder for folder in (*inner, *bases) if folder.is_dir()]
         return cls(tuple(dict.fromkeys(found)), usual)
 
-    def find(self, file: str) -> Path:
-        """Return a photo by its name (or its path below a folder); where it belongs if it is absent."""
+    def find(self, *files: str) -> Path:
+        """Return a photo; where it belongs if it is absent.
+
+        Args:
+            files: Its name (or its path below a folder); then others that it may have.
+        """
         for folder in self.folders:
-            if (folder / file).is_file():
-                return folder / file
-        return self.usual / file
+            for file in files:
+                if (folder / file).is_file():
+                    return folder / file
+        return self.usual / files[0]
 
 
 class _Present:
