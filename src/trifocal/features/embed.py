@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from trifocal.clip import encode
 from trifocal.clip.embeddings import TextBatch
@@ -23,8 +24,9 @@ from trifocal.data.held import Held
 from trifocal.data.images import BadImage, open_image
 from trifocal.features.identity import Picture, identity
 from trifocal.features.reading import cannot_score, embed_ahead
+from trifocal.features.sharing import Embedded, in_files, shared_with
 from trifocal.features.unreadable import Unreadable, spread
-from trifocal.progress import Progress, Quiet
+from trifocal.progress import Onward, Progress, Quiet
 
 Item = TypeVar("Item")
 
@@ -99,8 +101,17 @@ def encode_texts(
         if not texts:
             raise ValueError("there is no text to encode")
         texts = tokenize(model, texts)
-    made = encode.encode_texts(model, texts.batch, batch_size=batch_size, progress=progress)
-    return made.float().cpu()[texts.place]
+    progress = progress or Quiet()
+    progress.start("texts", len(texts.batch))
+
+    def embed(some: TextBatch) -> Tensor:
+        onward = Onward(progress)
+        return encode.encode_texts(model, some, batch_size=batch_size, progress=onward)
+
+    shared = shared_with(model)
+    if shared is None:
+        return embed(texts.batch).float().cpu()[texts.place]
+    return shared.texts(texts.batch, embed, progress)[texts.place]
 
 
 def encode_images(
@@ -131,30 +142,55 @@ def encode_images(
     distinct, place = _distinct(images, identity)
     progress = progress or Quiet()
     progress.start("pictures", len(distinct))
-    ready = all(isinstance(image, Tensor) for image in distinct)
 
-    def show(image: Picture) -> list[Tensor]:
+    def embed(some: Sequence[Picture]) -> Embedded:
+        return _embed_pictures(model, some, batch_size, threads, progress)
+
+    shared = shared_with(model) if in_files(distinct) else None
+    made = embed(distinct) if shared is None else shared.pictures(distinct, embed, progress)
+    features, broken = made
+    for number, error in broken.items():
+        if unreadable is None:
+            raise cannot_score(distinct[number], "its rows", error) from error
+        unreadable.note(distinct[number], error)
+    # A model without features that are not normalized gives unit vectors in their place.
+    unit = getattr(model, "image_features", None) is None
+    embedded = features if unit else normalize(features, dim=-1)
+    if unreadable is not None:
+        unreadable.close(model, distinct)
+        embedded = spread(embedded, unreadable.readable(distinct))
+    return embedded[place]
+
+
+def _embed_pictures(
+    model: Encoder,
+    pictures: Sequence[Picture],
+    batch_size: int,
+    threads: int,
+    progress: Progress,
+) -> Embedded:
+    """Return the features (n, D) of those of some pictures that can be read, and the others."""
+    broken: dict[int, Exception] = {}
+
+    def show(number: int) -> list[Tensor]:
         try:
-            return [_pixels(model, image)[None]]
+            return [_pixels(model, pictures[number])[None]]
         except (BadImage, OSError) as error:
-            if unreadable is None:
-                raise cannot_score(image, "its rows", error) from error
-            unreadable.note(image, error)
+            broken[number] = error
             return [torch.empty(0, 3, 0, 0)]
 
-    embedded, _ = embed_ahead(
+    ready = all(isinstance(picture, Tensor) for picture in pictures)
+    features, _ = embed_ahead(
         model,
-        distinct,
+        range(len(pictures)),
         show,
+        embed=encode.image_features,
         batch_size=batch_size,
         threads=0 if ready else max(1, threads),
         pictures=1,
         progress=progress,
     )
-    if unreadable is not None:
-        unreadable.close(len(distinct))
-        embedded = spread(embedded, unreadable.readable(distinct))
-    return embedded[place]
+    return features, broken
 
 
 def load_pixels(model: Encoder, image: Picture) -> Tensor:

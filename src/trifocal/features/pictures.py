@@ -56,7 +56,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class _Views:
+class Views:
     """Which views are taken of a picture.
 
     Attributes:
@@ -65,9 +65,9 @@ class _Views:
         seed: Of the draws.
     """
 
-    count: int
-    scale: tuple[float, float]
-    seed: int
+    count: int = 0
+    scale: tuple[float, float] = (0.5, 1.0)
+    seed: int = 1
 
     def facts(self) -> dict[str, Any]:
         """Return what decides a view, as plain data."""
@@ -138,8 +138,10 @@ def image_features(
     """
     if not len(files) or views < 0 or on_bad not in ("raise", "skip"):
         raise ValueError(f"{len(files)} files, {views} views and on_bad={on_bad!r} do not go")
-    plan, progress = _Views(views, view_scale, seed), progress or Quiet()
-    store = _store(model, cache, plan, projected, fingerprint)
+    plan, progress = Views(views, view_scale, seed), progress or Quiet()
+    store = None
+    if cache is not None:
+        store = picture_store(model, cache, plan, projected=projected, fingerprint=fingerprint)
     keys = [picture_key(Path(file)) for file in files]
     numbers: dict[bytes, list[int]] = {}
     for number, key in enumerate(keys):
@@ -190,12 +192,23 @@ def image_features(
     return Features(_gathered([rows[keys[i]] for i in kept]), kept, left_out)
 
 
-def _store(
-    model: Encoder, cache: Path | None, plan: _Views, projected: bool, fingerprint: str | None
+def picture_store(
+    model: Encoder,
+    cache: Path,
+    views: Views | None = None,
+    *,
+    projected: bool = True,
+    fingerprint: str | None = None,
 ) -> FeatureStore | None:
-    """Return where the features are kept, if they are."""
-    if cache is None:
-        return None
+    """Return where a model's features of pictures are kept; None for one without a fingerprint.
+
+    Args:
+        model: A Clip, or what embeds as one does.
+        cache: The folder of all stores.
+        views: Which views of a picture; by default the one that is evaluated on.
+        projected: False for features from before the projection.
+        fingerprint: Of the model, where it is known.
+    """
     if fingerprint is None:
         compute = getattr(model, "fingerprint", None)
         if compute is None:
@@ -207,7 +220,7 @@ def _store(
         "transform": repr(model.preprocess),
         "projected": projected,
         "dtype": "float32",
-        **plan.facts(),
+        **(views or Views()).facts(),
     }
     return FeatureStore(Path(cache), facts, {"backbone": getattr(model, "name", "")})
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from trifocal.clip.encoder import Encoder
-from trifocal.errors import UserError
 from trifocal.features.embed import encode_images, encode_texts, tokenize
 from trifocal.features.identity import Picture
 from trifocal.features.unreadable import Unreadable
@@ -100,7 +99,7 @@ def score_questions(
         progress: Told of every distinct picture and text.
 
     Raises:
-        UserError: More pictures are broken than may be, or an embedding is not finite.
+        UserError: More pictures are broken than may be.
     """
     pictures = [picture for question in questions for picture in question.images]
     unreadable = Unreadable(name, most_left_out)
@@ -110,8 +109,6 @@ def score_questions(
     tokenized = tokenize(model, [text for question in questions for text in question.texts])
     texts = encode_texts(model, tokenized, batch_size=2 * batch_size, progress=progress)
     good = unreadable.readable(pictures)
-    check_finite(images[good], "image")
-    check_finite(texts, "text")
     image_place = _places([len(question.images) for question in questions])
     text_place = _places([len(question.texts) for question in questions])
     kept = (good[image_place.clamp_min(0)] | (image_place < 0)).all(dim=1)
@@ -128,19 +125,6 @@ def score_questions(
         unreadable.account(),
         (images[image_place.flatten()], texts[text_place.flatten()]) if pooled else None,
     )
-
-
-def check_finite(embedded: Tensor, tower: str) -> None:
-    """Refuse embeddings of which a comparison would be meaningless.
-
-    Raises:
-        UserError: One holds NaN or infinity.
-    """
-    if not bool(torch.isfinite(embedded).all()):
-        raise UserError(
-            f"an embedding of the {tower} tower holds NaN or infinity, so nothing can be "
-            "compared: the checkpoint is damaged or its training diverged; use an earlier one."
-        )
 
 
 def _places(counts: Sequence[int]) -> Tensor:

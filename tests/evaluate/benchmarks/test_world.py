@@ -73,14 +73,14 @@ def test_other_tasks_can_be_classified(tiny_clip):
 
 def test_each_picture_is_encoded_once(tiny_clip, monkeypatch):
     count = 0
-    encode = type(tiny_clip).encode_image
+    encode = type(tiny_clip).image_features
 
     def counted(self, pixels, **options):
         nonlocal count
         count += len(pixels)
         return encode(self, pixels, **options)
 
-    monkeypatch.setattr(type(tiny_clip), "encode_image", counted)
+    monkeypatch.setattr(type(tiny_clip), "image_features", counted)
     world = World(**SMALL)
     items = world.items()
     world.score(tiny_clip, items)
