@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
+from trifocal.composition.benchmarks.negbench import NegBench
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
 from trifocal.composition.benchmarks.vl_checklist import VlChecklist
@@ -22,5 +23,6 @@ BENCHMARKS = {
         SugarCrepe,
         SugarCrepePlus,
         VlChecklist,
+        NegBench,
     )
 }
