@@ -65,7 +65,7 @@ def test_names_do_not_depend_on_threads() -> None:
     broken = Unreadable("photos", 1.0)
     for name in "cbad":
         broken.note(name, BadImage(name, "empty"))
-    broken.close(9)
+    broken.close(object(), "abcdefghi")
     account = broken.account()
     assert account == {"unreadable": {"of": 9, "left_out": {"empty": 4}, "first": ["a", "b", "c"]}}
     assert Unreadable("photos").account() is None

@@ -41,6 +41,14 @@ class Held:
         """
         raise NotImplementedError
 
+    def content(self) -> bytes:
+        """Return the bytes of the picture file that it is, or is a part of.
+
+        Raises:
+            BadImage: they cannot be read.
+        """
+        return read_image_file(self.path)
+
 
 @dataclass(frozen=True)
 class Cropped(Held):
@@ -74,11 +82,15 @@ class InTable(Held):
 
     def show(self) -> Image.Image:
         """Return the picture in the cell."""
+        return open_image(self.content(), name=str(self))
+
+    def content(self) -> bytes:
+        """Return the bytes in the cell."""
         cell = parquet_cell(self.path, self.row, self.column)
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(content, bytes):
             raise BadImage(str(self), "no picture in the cell")
-        return open_image(content, name=str(self))
+        return content
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class InArray(Held):
         import numpy as np
         from PIL import Image
 
-        content = read_image_file(self.path)
+        content = self.content()
         try:
             array = np.load(io.BytesIO(content), allow_pickle=False)
         except (ValueError, OSError, EOFError, MemoryError) as error:

@@ -83,3 +83,7 @@ class LabeledPictures:
     def picture_key(self, index: int) -> bytes:
         """Return what picture `index` is known by on disk."""
         return picture_key(self.files[index], drafted_part(self.draft))
+
+    def file_part(self, index: int) -> FilePart:
+        """Return where picture `index` lies."""
+        return FilePart(str(self.files[index]))

@@ -57,6 +57,16 @@ class Order:
         """Return the (count,) sample indices in the order of `epoch`."""
         return np.random.default_rng((_ORDER, self.seed, epoch)).permutation(self.count)
 
+    def drawn(self, batches: int) -> np.ndarray:
+        """Return the indices, in order, of the samples that the first `batches` batches draw."""
+        found = np.zeros(self.count, dtype=bool)
+        for epoch in range(-(-batches // self.batches)):
+            left = min(batches - epoch * self.batches, self.batches)
+            found[self.permutation(epoch)[: left * self.batch_size]] = True
+            if found.all():
+                break
+        return np.flatnonzero(found)
+
     def generator(self, epoch: int, index: int) -> np.random.Generator:
         """Return the generator that serves sample `index` in `epoch`."""
         return np.random.default_rng((_SAMPLE, self.seed, epoch, index))

@@ -28,6 +28,7 @@ import numpy as np
 
 from trifocal.data.captions import CaptionItem
 from trifocal.data.classes import natural
+from trifocal.data.file_part import FilePart
 from trifocal.data.images import EXTENSIONS, MAX_BYTES, NOT_READ, BadImage, open_image
 from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample

@@ -168,7 +168,7 @@ def embed_regions(
         progress=progress,
     )
     if unreadable is not None:
-        unreadable.close(len({identity(region.image) for region in regions}))
+        unreadable.close(model, [region.image for region in regions])
     parts = rows.split([layout.numel() for layout in layouts])
     return [part.unflatten(0, layout) for part, layout in zip(parts, layouts)]
 

@@ -1,9 +1,10 @@
-"""Pictures that turn out broken while they are embedded: left out of a score, counted and named."""
+"""What turns out about the pictures of a score while they are embedded: some are broken, which are left
+out, counted and named; some were in the model's training, which is counted and said."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trifocal.features.identity import Picture, identity
+from trifocal.features.in_training import NOTHING, InTraining, in_training
 from trifocal.tally import MOST_LEFT_OUT, Tally
 
 _NAMED = 3  # pictures that a row names
@@ -28,12 +30,14 @@ class Unreadable:
         most_left_out: The largest share of its pictures that may be broken.
         found: The broken pictures, and why they are.
         pictures: How many distinct ones were looked at, once they are embedded.
+        training: What the model remembers of them, from then on.
     """
 
     source: str
     most_left_out: float = MOST_LEFT_OUT
     found: dict[Hashable, str] = field(default_factory=dict)
     pictures: int = 0
+    training: InTraining = NOTHING
 
     def __contains__(self, picture: Picture) -> bool:
         return bool(self.found) and identity(picture) in self.found
@@ -42,19 +46,22 @@ class Unreadable:
         """Note a picture that cannot be read; may be called in threads."""
         self.found[identity(picture)] = str(getattr(error, "reason", error))
 
-    def close(self, pictures: int) -> None:
-        """Say in one line what is left out, once so many distinct pictures were looked at.
+    def close(self, model: object, pictures: Iterable[Picture]) -> None:
+        """Say in one line what is left out, once pictures were shown to a model, and in another
+        which of them it was trained on.
 
         Raises:
-            UserError: it is more than may be, or every picture.
+            UserError: more is left out than may be, or every picture.
         """
-        self.pictures = pictures
+        distinct = {identity(picture): picture for picture in pictures}
+        self.pictures = len(distinct)
         remedy = "restore the files, or allow for more with the option most_left_out"
-        used = pictures - len(self.found)
+        used = self.pictures - len(self.found)
         tally = Tally(self.source, self.most_left_out, remedy, used=used, entries="pictures")
         for name, reason in self._sorted():
             tally.leave_out(reason, name)
         tally.close()
+        self.training = in_training(model, distinct.values(), self.source)
 
     def readable(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
         """Return (N,) bool: which of N pictures were read."""
@@ -63,9 +70,10 @@ class Unreadable:
         return torch.tensor([picture not in self for picture in pictures], dtype=torch.bool)
 
     def account(self, read: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """Return a row's account: that of what was read before, and the broken pictures."""
+        """Return a row's account: that of what was read before, and what turned out."""
+        read = self.training.account(read)
         if not self.found:
-            return None if read is None else dict(read)
+            return read
         found = self._sorted()
         broken = {
             "of": self.pictures,
@@ -75,15 +83,16 @@ class Unreadable:
         return {**(read or {}), "unreadable": broken}
 
     def note_of(self, what: str = "") -> str:
-        """Return what a protocol says of them; empty where every picture could be read.
+        """Return what a protocol says of broken pictures and of those in training; empty for none.
 
         Args:
-            what: That goes with a picture, such as "with their captions".
+            what: That goes with a broken picture, such as "with their captions".
         """
         if not self.found:
-            return ""
+            return self.training.note
         count = f"{len(self.found):,} of {self.pictures:,} pictures"
-        return f"; {count} cannot be read and are left out{what and ' ' + what}"
+        left = f"; {count} cannot be read and are left out{what and ' ' + what}"
+        return left + self.training.note
 
     def _sorted(self) -> list[tuple[str, str]]:
         """Return names and reasons in an order that does not depend on threads."""

@@ -81,7 +81,7 @@ class BoxPooledEncoder:
         pictures = [region.image for region in regions]
         if unreadable is None:
             return finite(torch.cat(made), self.clip, "regions")
-        unreadable.close(len({identity(picture) for picture in pictures}))
+        unreadable.close(self.clip, pictures)
         return spread(finite(torch.cat(made), self.clip, "regions"), unreadable.readable(pictures))
 
     def encode_inferences(

@@ -38,6 +38,7 @@ from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, CutTexts, Window
 from trifocal.train.optimizer import make_optimizer
 from trifocal.train.recipe import HARMLESS, Methods, Recipe, saved_recipe
+from trifocal.train.remember import remember
 from trifocal.train.run_folder import Resume, check_new, check_run_folder, set_aside
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
@@ -170,11 +171,14 @@ class _Run:
             compile_blocks(self.module)
         self.module.to(accelerator.device)
         self.frozen = frozen_digest(self.module)
+        waiting = Stoppable(self.progress, signals, self._made(), str(self.folder))
+        if recipe.data.remember:
+            drawn = self.order.drawn(self.total * recipe.accumulation)
+            remember(self.method.clip, self.maker.source, drawn, accelerator, waiting)
         if recipe.embeddings is not None:
             self.maker.source = use_embeddings(
                 recipe.embeddings, cast(TunedClip, self.method), self.maker.source,
-                self.maker.batching, accelerator,
-                Stoppable(self.progress, signals, self._made(), str(self.folder)),
+                self.maker.batching, accelerator, waiting,
             )  # fmt: skip
         self.stores: list[str] = getattr(self.maker.source, "stores", [])
         if recipe.sharding == "full" and accelerator.num_processes > 1:

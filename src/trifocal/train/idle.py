@@ -122,6 +122,8 @@ def _of_regions(options: Any) -> Idle:
 
 def _of_data(recipe: Recipe) -> Idle:
     data: Any = recipe.data
+    if data.source.startswith("world"):
+        yield "data.remember", "the world's pictures are drawn, and lie in no file"
     if data.source == "world":
         yield "data.crop", "the world draws pictures at the model's size"
         if data.single_share == 1:

@@ -169,7 +169,7 @@ HARMLESS = frozenset(
     {
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
         "monitor", "monitor_mode", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
-        "sharding", "gradient_checkpointing", "compile", "negatives.cache",
+        "data.remember", "sharding", "gradient_checkpointing", "compile", "negatives.cache",
         "embeddings.cache", "embeddings.max_gb", "embeddings.texts_gb",
     }
 )  # fmt: skip
