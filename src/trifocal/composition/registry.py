@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
 from trifocal.composition.benchmarks.negbench import NegBench
+from trifocal.composition.benchmarks.bivlc import BiVlc
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
+from trifocal.composition.benchmarks.winoground import Winoground
 from trifocal.composition.benchmarks.vl_checklist import VlChecklist
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.composition.labclip import LabClip, LabClipConfig
@@ -22,6 +24,8 @@ BENCHMARKS = {
     for one in (
         SugarCrepe,
         SugarCrepePlus,
+        Winoground,
+        BiVlc,
         VlChecklist,
         NegBench,
     )
