@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trifocal.composition.registry import BENCHMARKS as COMPOSITION
+from trifocal.evaluate.benchmarks.negbench_retrieval import NegBenchRetrieval
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
@@ -16,6 +17,14 @@ BENCHMARKS: dict[str, type[Any]] = {
     WorldRegions.name: WorldRegions,
     ZeroShot.name: ZeroShot,
     Retrieval.name: Retrieval,
+    NegBenchRetrieval.name: NegBenchRetrieval,
     **COMPOSITION,
     **REGIONS,
+}
+
+# What the command line runs under one name: of each of these whatever has its data.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "composition": tuple(COMPOSITION),
+    "regions": tuple(REGIONS),
+    "all": (*COMPOSITION, NegBenchRetrieval.name, ZeroShot.name, Retrieval.name, *REGIONS),
 }
