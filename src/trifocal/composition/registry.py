@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
-from trifocal.composition.benchmarks.negbench import NegBench
 from trifocal.composition.benchmarks.bivlc import BiVlc
+from trifocal.composition.benchmarks.coco_counterfactuals import CocoCounterfactuals
+from trifocal.composition.benchmarks.colorswap import ColorSwap
+from trifocal.composition.benchmarks.eqben import EqBen
+from trifocal.composition.benchmarks.mmvp_vlm import MmvpVlm
+from trifocal.composition.benchmarks.negbench import NegBench
+from trifocal.composition.benchmarks.spec import Spec
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
-from trifocal.composition.benchmarks.winoground import Winoground
 from trifocal.composition.benchmarks.vl_checklist import VlChecklist
+from trifocal.composition.benchmarks.winoground import Winoground
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
 from trifocal.composition.labclip import LabClip, LabClipConfig
 
@@ -26,6 +31,11 @@ BENCHMARKS = {
         SugarCrepePlus,
         Winoground,
         BiVlc,
+        ColorSwap,
+        MmvpVlm,
+        EqBen,
+        CocoCounterfactuals,
+        Spec,
         VlChecklist,
         NegBench,
     )
