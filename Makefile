@@ -21,7 +21,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/pyright
 
 check: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/.installed-dev
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done

@@ -9,6 +9,7 @@ batch is in `trifocal/composition/fsc_clip.py`; for photos of your own,
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
 
@@ -28,7 +29,7 @@ def measure(model: Clip | FscClip) -> dict[str, float]:
     return summarize(world_suite(model, classification=256, retrieval=250, composition=100))
 
 
-def main() -> None:
+def main(steps: int = STEPS) -> None:
     """Measure, train, measure again."""
     torch.manual_seed(0)
     clip = load_clip("builtin")
@@ -40,18 +41,18 @@ def main() -> None:
     method = FscClip(copy.deepcopy(clip), config).train()
 
     # Scenes are drawn, and captions distorted, when a batch is made.
-    scenes = WorldCaptions("train", size=STEPS * BATCH, image_size=clip.image_size, seed=1)
+    scenes = WorldCaptions("train", size=steps * BATCH, image_size=clip.image_size, seed=1)
     batching = method.batching(negatives=HardNegatives(config.negatives, parser="textblob"))
     maker = BatchMaker(scenes, Order(len(scenes), BATCH, seed=0), batching)
 
     optimizer = torch.optim.AdamW(method.param_groups(weight_decay=0.1), lr=RATE)
-    for step, batch in enumerate(batches(maker, 0, STEPS)):
+    for step, batch in enumerate(batches(maker, 0, steps)):
         terms = method.loss(batch)  # L = L_clip + λ_g · L_g + λ_l · L_l
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if step % 20 == 0 or step == STEPS - 1:
+        if step % 20 == 0 or step == steps - 1:
             print(f"step {step:3d}  " + "  ".join(f"{k} {v.item():.3f}" for k, v in terms.items()))
 
     after = measure(method.eval())
@@ -61,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))  # a number is that of the steps

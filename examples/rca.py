@@ -9,6 +9,7 @@ Sherlock's photos, `trifocal train rca-sherlock-ViT-B-16` is the same with check
 from __future__ import annotations
 
 import copy
+import sys
 
 import torch
 
@@ -30,7 +31,7 @@ def measure(encoder: RegionEncoder) -> dict[str, float]:
     return {row.metric: row.value for row in world_regions(encoder, scenes=40)}
 
 
-def main() -> None:
+def main(steps: int = STEPS) -> None:
     """Measure, train, measure again."""
     torch.manual_seed(0)
     clip = load_clip("builtin")
@@ -46,18 +47,18 @@ def main() -> None:
     )
     method = Rca(copy.deepcopy(clip), config).train()
 
-    scenes = WorldAbduction("train", size=STEPS * BATCH, image_size=clip.image_size, seed=1)
+    scenes = WorldAbduction("train", size=steps * BATCH, image_size=clip.image_size, seed=1)
     maker = BatchMaker(scenes, Order(len(scenes), BATCH, seed=0), method.batching())
 
     groups = [{"lr": g.pop("base_lr", 3e-3), **g} for g in method.param_groups(weight_decay=0.1)]
     optimizer = torch.optim.AdamW(groups)
-    for step, batch in enumerate(batches(maker, 0, STEPS)):
+    for step, batch in enumerate(batches(maker, 0, steps)):
         terms = method.loss(batch)  # the picture with its clue, the picture with its inference
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if step % 10 == 0 or step == STEPS - 1:
+        if step % 10 == 0 or step == steps - 1:
             print(f"step {step:3d}  " + "  ".join(f"{k} {v.item():.3f}" for k, v in terms.items()))
 
     after = measure(region_encoder(method.eval()))
@@ -67,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))  # a number is that of the steps

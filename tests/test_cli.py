@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests import forked
 from trifocal.cli import main
 
 
@@ -88,12 +89,8 @@ def test_print_shows_the_resolved_recipe(tmp_path, capsys) -> None:
 
 def test_quiet_leaves_results_alone() -> None:
     words = ["eval", "builtin", "world", "--option", "composition=4", "--device", "cpu"]
-    loud = subprocess.run(
-        [sys.executable, "-m", "trifocal", *words], capture_output=True, text=True
-    )
-    quiet = subprocess.run(
-        [sys.executable, "-m", "trifocal", *words, "--quiet"], capture_output=True, text=True
-    )
+    loud = forked.run([sys.executable, "-m", "trifocal", *words])
+    quiet = forked.run([sys.executable, "-m", "trifocal", *words, "--quiet"])
     assert "scoring world" in loud.stderr
     assert not quiet.stderr
     assert quiet.stdout == loud.stdout

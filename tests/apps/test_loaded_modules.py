@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests import forked
 from trifocal.clip import load_clip, save_pretrained
 
-_RUN = """
-import json, sys
-from trifocal.cli import main
-for words in json.loads(sys.argv[1]):
-    assert main(words) == 0, words
-print(json.dumps([name for name in sys.modules if name.split(".")[0] == "trifocal"]))
-"""
+_RUN = str(Path(__file__).with_name("loading.py"))
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(folder: Path, *commands: str) -> dict[str, list[str]]:
     """Return the modules of ours that commands load, by the part of the house they are in."""
     words = json.dumps([command.split() for command in commands])
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, words],
-        cwd=folder,
-        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
-        capture_output=True,
-        text=True,
-    )
+    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    done = forked.run([sys.executable, _RUN, words], cwd=folder, env={**os.environ, **cache})
     assert done.returncode == 0, done.stderr
     parts: dict[str, list[str]] = {}
     for name in json.loads(done.stdout.splitlines()[-1]):

@@ -16,6 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests import forked
+from tests.forked import Forked
 from tests.train import worker
 from trifocal.train.checkpoints import Checkpoints
 from trifocal.train.logs import read_lines
@@ -128,7 +130,7 @@ def test_two_processes_equal_one(pairs, name):
 def test_a_new_process_goes_on_bit_by_bit(tmp_path, one_thread):
     changes = {"method": "fsc_clip", "steps": 20, "workers": 1}
     assert worker.run(tmp_path / "straight", changes) == 0
-    process = subprocess.Popen(command((tmp_path / "cut", changes)), env=ENVIRONMENT)
+    process = Forked(command((tmp_path / "cut", changes)), env=ENVIRONMENT)
     log = tmp_path / "cut" / "t" / "metrics.jsonl"
     deadline = time.monotonic() + 300
     while sum(r["event"] == "train" for r in read_lines(log)) < 5 and time.monotonic() < deadline:
@@ -137,7 +139,8 @@ def test_a_new_process_goes_on_bit_by_bit(tmp_path, one_thread):
     assert process.wait(timeout=300) in (143, 0)
     stopped = Checkpoints(tmp_path / "cut" / "t").steps()[-1]
     assert stopped >= 5
-    launch(command((tmp_path / "cut", changes)))
+    done = forked.run(command((tmp_path / "cut", changes)), env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
     for kind in ("model", "optimizer"):
         assert gap(final(tmp_path / "straight", kind), final(tmp_path / "cut", kind)) == 0
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from rich.console import Console
 
+from tests.forked import Forked
 from trifocal.apps.classify.classifier import load_classifier
-from trifocal.apps.demo import composition, concepts, concepts_reasons, regions
+from trifocal.apps.demo import composition, concepts, concepts_reasons, regions, side_by_side
 from trifocal.apps.demo.command import run_demo
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.apps.few_shot import sources as few_shot_sources
@@ -22,6 +25,13 @@ from trifocal.apps.region_lists import GivenRegion
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.report.concepts import NAMELESS, TITLES
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs need not import what this process has; a test below starts true ones."""
+    popen = SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr(side_by_side, "subprocess", popen)
 
 
 @pytest.fixture
@@ -44,6 +54,7 @@ def test_an_unknown_chapter_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_the_tour_ends_in_a_report(short: Path, tmp_path: Path) -> None:
     report = run_demo(["composition"], str(tmp_path / "tour"))
     page = report.read_text(encoding="utf-8")
@@ -59,6 +70,7 @@ def test_the_tour_ends_in_a_report(short: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = yaml.safe_load(regions.RECIPE.read_text())
     recipe["schedule"] = {"warmup_steps": 1, "steps": 3}
@@ -67,6 +79,8 @@ def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_text(yaml.safe_dump(recipe))
     monkeypatch.setattr(regions, "RECIPE", path)
     monkeypatch.setattr(regions, "_SCENES", 20)
+    few = {"classification": 32, "retrieval": 32, "composition": 1}
+    monkeypatch.setattr(regions, "_WHOLE", few)
     page = run_demo(["regions"], str(tmp_path / "tour")).read_text(encoding="utf-8")
     for said in (
         *regions.RUNS,
@@ -125,6 +139,7 @@ def test_a_run_that_fails_says_why(short: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_it_stops_its_runs_when_it_is_stopped(short: Path, tmp_path: Path) -> None:
     long = ["--method", "finetune", "--schedule.steps", "1000000"]
     log = tmp_path / "long" / "metrics.jsonl"
