@@ -13,6 +13,7 @@ from trifocal.regions.baselines import (
     RegionPromptsConfig,
 )
 from trifocal.regions.benchmarks.coco_regions import CocoRegions
+from trifocal.regions.benchmarks.fg_ovd import FgOvd
 from trifocal.regions.benchmarks.refcoco import RefCoco
 from trifocal.regions.benchmarks.sherlock import Sherlock
 from trifocal.regions.rca import Rca, RcaConfig
@@ -25,4 +26,4 @@ METHODS = {
     "region_prompts": (RegionPromptsConfig, RegionPrompts),
 }
 
-BENCHMARKS = {Sherlock.name: Sherlock, RefCoco.name: RefCoco, CocoRegions.name: CocoRegions}
+BENCHMARKS = {one.name: one for one in (Sherlock, RefCoco, CocoRegions, FgOvd)}

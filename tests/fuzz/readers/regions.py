@@ -17,10 +17,11 @@ from tests.fuzz.readers.pictures import picture
 from trifocal.apps.region_lists import ListedRegion, read_regions
 from trifocal.data.boxes import clip_box, parse_box
 from trifocal.data.coco_files import AnnotatedPhotos, read_coco
-from trifocal.data.regions import Box
+from trifocal.data.regions import Box, Region
 from trifocal.data.sherlock_files import ImageRoots, Instance, read_instances, write_instances
 from trifocal.errors import UserError
 from trifocal.regions.bank import read_bank
+from trifocal.regions.benchmarks.fg_ovd_files import BoxTexts, read_part
 from trifocal.regions.benchmarks.leaderboard import Task, read_task
 from trifocal.regions.benchmarks.pool import Pool
 from trifocal.regions.benchmarks.refcoco import RefCoco, RefItems
@@ -279,6 +280,33 @@ def _submissions() -> list[Seed]:
 _SIZES = {"comparison": 3, "retrieval_0": 4}
 
 
+def _fg_ovd() -> list[Seed]:
+    coco = {
+        "images": [{"id": 7, "file_name": "a.png", "width": 80, "height": 60}],
+        "annotations": [
+            {"image_id": 7, "bbox": [10, 5, 30, 40], "category_id": 1, "neg_category_ids": [2, 3]}
+        ],
+        "categories": [{"id": k, "name": name} for k, name in enumerate("abcd")],
+    }
+    line = {"img_path": "b.jpg", "bbox": [1, 1, 20, 9.5]}
+    texts = {"pos_expression": ["a hat"], "neg_expression": ["a cap", "a coat"]}
+    return [
+        Seed({"color.json": json.dumps(coco).encode()}, _PHOTOS),
+        Seed({"color_llava.jsonl": lines({**line, **texts}, {**line, **texts})}, _PHOTOS),
+    ]
+
+
+def _there(region: Region) -> bool:
+    """Return whether a changed name still leads to a photo; a benchmark asks that first."""
+    return Path(str(region.image)).is_file()
+
+
+def _check_fg_ovd(found: list[BoxTexts]) -> None:
+    for one in found:
+        assert len(one.texts) > 1
+        one.region.open()
+
+
 READERS: dict[str, Reader] = {
     "sherlock annotations": Reader(_annotations, _read_annotations, _check_annotations),
     "sherlock, read back": Reader(_annotations, _read_back, after=("written.json",)),
@@ -286,6 +314,13 @@ READERS: dict[str, Reader] = {
     "leaderboard": Reader(_leaderboard, _read_task, _check_task),
     "submissions": Reader(_submissions, lambda file: check_submission(file, _SIZES)),
     "objects in COCO's layout": Reader(_objects, read_coco, _check_objects),
+    "fg_ovd": Reader(
+        _fg_ovd,
+        lambda file: [
+            one for one in read_part(file, lambda name: file.parent / name) if _there(one.region)
+        ],
+        _check_fg_ovd,
+    ),
     "refcoco": Reader(_refcoco, _read_refcoco, _check_refcoco),
     "refcoco detections": Reader(
         lambda: [Seed({"d.json": seed.files["detections.json"]}) for seed in _refcoco()],
