@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, NegClipConfig
+from trifocal.composition.benchmarks.aro import Aro
 from trifocal.composition.benchmarks.bivlc import BiVlc
 from trifocal.composition.benchmarks.coco_counterfactuals import CocoCounterfactuals
 from trifocal.composition.benchmarks.colorswap import ColorSwap
@@ -39,6 +40,7 @@ BENCHMARKS = {
         EqBen,
         CocoCounterfactuals,
         Spec,
+        Aro,
         VlChecklist,
         NegBench,
         Valse,
