@@ -20,10 +20,11 @@ from trifocal.composition.benchmarks.sugarcrepe import PairItem, PairItems, Suga
 from trifocal.concepts.prompts import class_text
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
+from trifocal.evaluate.benchmarks.class_rows import add_accuracies
 from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems
 from trifocal.evaluate.benchmarks.world import World
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
-from trifocal.evaluate.benchmarks.zero_shot import ClassItems, ZeroShot, add_accuracies
+from trifocal.evaluate.benchmarks.zero_shot import ClassItems, ZeroShot
 from trifocal.features.embed import encode_images, encode_texts, tokenize
 from trifocal.features.files import read_feature_file
 from trifocal.features.list_cache import ListCache

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from trifocal.clip.encoder import Encoder
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, add_rows
+from trifocal.evaluate.benchmarks.class_rows import add_accuracies
 from trifocal.evaluate.benchmarks.retrieval import add_recalls, retrieval_protocol
-from trifocal.evaluate.benchmarks.zero_shot import add_accuracies, prompt_classifier
+from trifocal.evaluate.benchmarks.zero_shot import prompt_classifier
 from trifocal.evaluate.names import WORLD
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.metrics.benchmark import Missing, Sheet

@@ -8,7 +8,6 @@ CLIP_benchmark's files, or from the folders' own names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,32 +20,36 @@ from torch.nn.functional import normalize
 from trifocal.clip.encoder import Encoder
 from trifocal.concepts.class_tuned import trained_template
 from trifocal.concepts.datasets.dataset import ImageClasses
-from trifocal.concepts.datasets.split_files import check_names
-from trifocal.data.classes import (
-    class_folders,
-    named_wnids,
-    pictures,
-    prompts,
-    readable,
-    say_pairs,
-    warn_of_wnids,
-)
+from trifocal.data.classes import class_folders, pictures, prompts
 from trifocal.data.copies import copies
-from trifocal.data.tables import not_text
+from trifocal.data.reshaped import Stretched, WithoutBorder, reshapable
 from trifocal.errors import UserError, nearest
-from trifocal.evaluate.names import ZERO_SHOT
+from trifocal.evaluate.benchmarks.class_rows import (
+    add_accuracies,
+    add_average_precisions,
+    add_roc_auc,
+)
+from trifocal.evaluate.benchmarks.fitted_names import (
+    find_names,
+    names_of_folders,
+    names_of_numbers,
+)
+from trifocal.evaluate.benchmarks.named_sets import FAMILIES, NamedSet, find_set
+from trifocal.evaluate.benchmarks.prompt_files import (
+    DEFAULT_TEMPLATES,
+    find_prompts,
+    whose_prompts,
+)
+from trifocal.evaluate.labeled.objectnet import read_objectnet
+from trifocal.evaluate.labeled.parquet import read_parquet
+from trifocal.evaluate.labeled.pictures import Labeled
+from trifocal.evaluate.labeled.shards import read_shards
 from trifocal.features.embed import Picture, encode_images, encode_texts
 from trifocal.features.unreadable import Unreadable
-from trifocal.metrics.accuracy import accuracy, correct_at, mean_per_class_recall, ties_at
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.tally import MOST_LEFT_OUT, Tally
-
-DEFAULT_TEMPLATES = ("a photo of a {c}.",)
-CLASSNAMES_FILE = "classnames.txt"
-TEMPLATES_FILE = "zeroshot_classification_templates.txt"
-_IMAGENET = 1000  # classes
 
 
 def zero_shot_classifier(
@@ -88,31 +91,42 @@ class ClassItems:
 
     dataset: str  # name under which results are filed
     images: Sequence[Picture] | Tensor  # N pictures or their paths
-    labels: Sequence[int]  # N class indices
+    labels: Sequence[int]  # N class indices; empty where a picture may have several
     classnames: Sequence[str]  # C names, as the prompts say them
     templates: Sequence[str]  # the prompts
     # What became of the pictures in the folders (see `Tally.facts`), and how many of them
     # "occur_again" under another name.
     account: Mapping[str, Any] | None = None
+    # (N, C) bool, which classes each picture has, where it may have several.
+    positives: Tensor | None = None
+    named: NamedSet | None = (
+        None  # whose metric and rules hold, where the set was asked for by name
+    )
+    whose: str = ""  # whose the prompts of a named set are
+    part: str = "test"  # what the publisher calls these pictures
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 @dataclass
 class ZeroShot:
-    """The benchmark over a folder of class folders.
+    """The benchmark over pictures with classes: folders of them, `wds_*` shards, or parquet files.
+
+    A data set that is asked for by name (`NAMED_SETS`) has its own metric and rules besides.
 
     Attributes:
         dataset: Its name, by default the root folder's; also the key in CLIP_benchmark's files.
         classnames: Names in the order of the class folders (sorted, 2 before 10), or a mapping from
             folder to name, or a file with either: text (a name a line, or "n01440764 tench"), or
             JSON (that, or CLIP_benchmark's mapping from data set to names). By default
-            `classnames.txt` at the root or beside it, or else the folders' names.
+            `classnames.txt` at the root or beside it, or else the names that the data have.
         templates: Prompts, or a file of them in the same forms; by default
             `zeroshot_classification_templates.txt`, or else "a photo of a {c}.". A model that was
             trained on classes keeps to its own prompt unless some are given here.
-        split: Subfolder that holds the class folders, used if it exists.
+        family: Whose prompts and names to take, where files of both are there: "clip_benchmark" or
+            "elevater" (its `prompts.py`).
+        split: Part to test on; a folder of it is used if it exists.
         most_left_out: The largest share of the pictures that may be left out.
         batch_size: Pictures in one pass.
     """
@@ -120,19 +134,41 @@ class ZeroShot:
     dataset: str = ""
     classnames: Sequence[str] | Mapping[str, str] | str | Path | None = None
     templates: Sequence[str] | str | Path | None = None
+    family: str = ""
     split: str = "test"
     most_left_out: float = MOST_LEFT_OUT
     batch_size: int = 128
     name = "zero_shot"
-    source = "any folder of class folders, or a data set of CLIP_benchmark (MIT) unpacked so"
+    source = (
+        "any folder of class folders, or a data set of CLIP_benchmark (MIT): unpacked so, or the "
+        "Hub's clip-benchmark/wds_*"
+    )
     version = 1
+
+    def __post_init__(self) -> None:
+        if self.family and self.family not in FAMILIES:
+            raise UserError(
+                f"there are no prompts of {self.family!r}; family is one of {', '.join(FAMILIES)}."
+                f"{nearest(self.family, FAMILIES)}"
+            )
+
+    @property
+    def named(self) -> NamedSet | None:
+        """The set whose name was asked for, if it has one."""
+        return find_set(self.dataset) if self.dataset else None
 
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the folder, or pictures in a class folder."""
-        folder = self._folder(Path(root).expanduser())
+        root = self._root(Path(root).expanduser())
+        if self._published(root) is not None:
+            return []
+        folder = self._folder(root)
         classes = class_folders(folder)
         if len(classes) < 2:
             remedy = "put one folder per class there, with JPEG, PNG or WebP pictures in each"
+            if self.named is not None:
+                hub = f"clip-benchmark/wds_{self.named.name}"
+                remedy += f", or CLIP_benchmark's shards (the Hub's {hub} or the like)"
             return [Missing(str(folder), remedy)]
         remedy = "put its pictures (JPEG, PNG or WebP) there, or remove the folder"
         return [Missing(str(path), remedy) for path in classes if not pictures(path)]
@@ -143,8 +179,64 @@ class ZeroShot:
         Raises:
             UserError: Files are missing, or names and folders do not fit together.
         """
-        require(self.check(root), self.name)
-        root = Path(root).expanduser()
+        root = self._root(Path(root).expanduser())
+        named = self.named
+        dataset = named.name if named else self.dataset or root.resolve().name
+        given = find_names(self.classnames, root, dataset, self.family)
+        found = self._published(root)
+        if found is None:
+            require(self.check(root), self.name)
+            found, folders, account = self._listed(root)
+            names = names_of_folders(given, folders, root)
+        else:
+            account, names = None, names_of_numbers(given, found, root)
+        prompts = find_prompts(self.templates, root, dataset, self.family)
+        return ClassItems(
+            dataset,
+            found.images,
+            found.labels,
+            names,
+            prompts.templates,
+            account,
+            found.positives,
+            named,
+            whose_prompts(prompts, named) if named else "",
+            found.part,
+        )
+
+    def score(
+        self, model: Encoder, items: ClassItems, *, progress: Progress | None = None
+    ) -> list[Result]:
+        """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`.
+
+        A named set of two classes that ELEVATER counts so has `roc_auc` besides. Pictures with
+        several classes have `mean_average_precision` and `11_point_mAP` instead.
+        """
+        if self.templates is None:
+            items = as_trained(model, items)
+        most = self.most_left_out
+        return score_classes(
+            model, items, batch_size=self.batch_size, most_left_out=most, progress=progress
+        )
+
+    def _root(self, root: Path) -> Path:
+        """Return the folder of a named set under a common root, whichever of its names it has."""
+        names = () if self.named is None else (self.dataset, *self.named.names)
+        return next((root / one for one in names if one and (root / one).is_dir()), root)
+
+    def _published(self, root: Path) -> Labeled | None:
+        """Return what is published in another form than class folders; None for these."""
+        if self.named is not None and self.named.name == "objectnet":
+            found = read_objectnet(root, self.split)
+            if found is not None:
+                return found
+        classes = class_folders(self._folder(root))
+        if len(classes) > 1 and any(map(pictures, classes)):
+            return None
+        return read_shards(root, self.split) or read_parquet(root, self.split)
+
+    def _listed(self, root: Path) -> tuple[Labeled, list[str], dict[str, Any]]:
+        """Return the pictures of class folders, the folders' names, and the account of them."""
         remedy = "convert or remove them, or allow for more with the option most_left_out"
         tally = Tally(str(self._folder(root)), self.most_left_out, remedy)
         folders = class_folders(self._folder(root), tally)
@@ -159,21 +251,7 @@ class ZeroShot:
         again = sum(len(group) - 1 for group in copies(images, str(root)))
         if again:
             account["occur_again"] = again
-        dataset = self.dataset or root.resolve().name
-        names = self._names(root, dataset, [folder.name for folder in folders])
-        templates = self._templates(root, dataset)
-        return ClassItems(dataset, images, labels, names, templates, account)
-
-    def score(
-        self, model: Encoder, items: ClassItems, *, progress: Progress | None = None
-    ) -> list[Result]:
-        """Return `acc1`, `acc5` (from six classes on) and `mean_per_class_recall`."""
-        if self.templates is None:
-            items = as_trained(model, items)
-        most = self.most_left_out
-        return score_classes(
-            model, items, batch_size=self.batch_size, most_left_out=most, progress=progress
-        )
+        return Labeled(images, labels), [folder.name for folder in folders], account
 
     def _folder(self, root: Path) -> Path:
         inner = root / self.split
@@ -184,54 +262,13 @@ class ZeroShot:
             )
         return inner if self.split and inner.is_dir() else root
 
-    def _names(self, root: Path, dataset: str, folders: list[str]) -> list[str]:
-        """Return the classes' names.
-
-        Raises:
-            UserError: They do not fit the folders, or two classes have the same.
-        """
-        given = self.classnames
-        if given is None:
-            given = _beside(root, CLASSNAMES_FILE)
-        if given is None:
-            names = [readable(name) for name in folders]
-            warn_of_wnids(names, str(root))
-            check_names(names, folders)
-            return names
-        source = f"{given}: " if isinstance(given, str | Path) else ""
-        listed = _load(Path(given), dataset) if isinstance(given, str | Path) else given
-        listed = listed if isinstance(listed, Mapping) else named_wnids(listed) or listed
-        if isinstance(listed, Mapping):
-            absent = [folder for folder in folders if folder not in listed]
-            if absent:
-                hint = nearest(absent[0], listed)
-                raise UserError(f"{source}no class name for the folder {absent[0]!r}.{hint}")
-            names = [listed[folder] for folder in folders]
-        elif len(listed) != len(folders):
-            raise UserError(
-                f"{source}{len(listed)} class names for {len(folders)} class folders; give one "
-                "name per folder in sorted order, or a mapping from folder to name"
-            )
-        else:
-            names = list(listed)
-            say_pairs(folders, names, str(given) if source else "classnames")
-        if len(folders) < _IMAGENET:  # in the field's list for ImageNet, two names occur twice
-            check_names(names, folders)
-        return names
-
-    def _templates(self, root: Path, dataset: str) -> list[str]:
-        given = self.templates
-        if given is None:
-            given = _beside(root, TEMPLATES_FILE)
-        if given is None:
-            return list(DEFAULT_TEMPLATES)
-        return list(_load(Path(given), dataset) if isinstance(given, str | Path) else given)
-
 
 def as_trained(model: Encoder, items: ClassItems) -> ClassItems:
     """Return the items with the prompt that a model's classes were trained with, if they were."""
     template = trained_template(model)
-    return items if template is None else replace(items, templates=[template])
+    if template is None:
+        return items
+    return replace(items, templates=[template], whose="the prompt of its training")
 
 
 def items_to_test(dataset: ImageClasses) -> ClassItems:
@@ -264,6 +301,7 @@ def score_classes(
     """
     classes, count = len(items.classnames), len(items.templates)
     protocol = f"{classes} classes, {count} prompt{'s' * (count != 1)} each, mean of prompts"
+    protocol += _note(items)
     again = (items.account or {}).get("occur_again", 0)
     if again:
         protocol += f"; {again} of the pictures are copies of others"
@@ -272,57 +310,45 @@ def score_classes(
         model, items.classnames, items.templates, batch_size=2 * batch_size, progress=progress
     )
     unreadable = Unreadable(items.dataset, most_left_out)
+    shown = as_ruled(model, items)
     images = encode_images(
-        model, items.images, batch_size=batch_size, progress=progress, unreadable=unreadable
+        model, shown, batch_size=batch_size, progress=progress, unreadable=unreadable
     )
-    good = unreadable.readable(items.images)
+    good = unreadable.readable(shown)
     sheet.protocol += unreadable.note_of()
     sheet.account = unreadable.account(items.account)
-    add_accuracies(sheet, images[good] @ classifier.T, torch.tensor(list(items.labels))[good])
+    logits = images[good] @ classifier.T
+    if items.positives is not None:
+        add_average_precisions(sheet, logits, items.positives[good])
+        return sheet.done()
+    labels = torch.tensor(list(items.labels))[good]
+    add_accuracies(sheet, logits, labels)
+    if items.named is not None and items.named.metric == "roc_auc" and classes == 2:
+        add_roc_auc(sheet, logits, labels)
     return sheet.done()
 
 
-def add_accuracies(sheet: Sheet, logits: Tensor, labels: Tensor) -> None:
-    """Append the field's three rows of (N, C) logits and (N,) labels."""
-    n, classes = logits.shape
-    ties, marks = ties_at(logits, labels), correct_at(logits, labels)
-    sheet.add(ZERO_SHOT, "acc1", accuracy(logits, labels), n, 1 / classes, ties, marks)
-    if classes > 5:
-        at_5 = ties_at(logits, labels, 5)
-        sheet.add(ZERO_SHOT, "acc5", accuracy(logits, labels, 5), n, 5 / classes, at_5)
-    recall = mean_per_class_recall(logits, labels)
-    sheet.add(ZERO_SHOT, "mean_per_class_recall", recall, n, 1 / classes, ties)
+def as_ruled(model: Encoder, items: ClassItems) -> Sequence[Picture] | Tensor:
+    """Return the pictures as the rules of a named set have them shown."""
+    named = items.named
+    if named is None or not (named.border or named.whole):
+        return items.images
+    found = [reshapable(one) for one in items.images]
+    if named.border:
+        return [WithoutBorder.around(one, named.border) for one in found]
+    return [Stretched.to(one, model.image_size) for one in found]
 
 
-def _beside(root: Path, name: str) -> Path | None:
-    """Return a file at the root or in the folder above it, if there is one."""
-    found = [folder / name for folder in (root, root.resolve().parent) if (folder / name).is_file()]
-    return found[0] if found else None
-
-
-def _load(path: Path, dataset: str) -> list[str] | dict[str, str]:
-    """Read names or templates: a text file, a JSON list or mapping, or CLIP_benchmark's JSON."""
-    path = path.expanduser()
-    if not path.is_file():
-        raise UserError(f"{path} not found; it should hold class names or templates")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise not_text(path) from None
-    if path.suffix.lower() != ".json":
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error})") from error
-    if isinstance(content, dict) and any(isinstance(value, list) for value in content.values()):
-        if dataset not in content:
-            raise UserError(
-                f"{path} has no data set {dataset!r}.{nearest(dataset, content)} "
-                "Name one of its data sets."
-            )
-        content = content[dataset]
-    strings = content.values() if isinstance(content, dict) else content
-    if not isinstance(content, dict | list) or not all(isinstance(x, str) for x in strings):
-        raise UserError(f"{path} must hold a list of texts, or one for each data set")
-    return content
+def _note(items: ClassItems) -> str:
+    """Return what the protocol of a named set says besides, and of another part than usual."""
+    words = [f"part {items.part}"] if items.part != ZeroShot.split else []
+    named = items.named
+    if named is not None:
+        words.append(items.whose)
+        if len(items.classnames) != named.classes:
+            words.append(f"the published set has {named.classes} classes")
+        if named.border:
+            words.append(f"pictures without a border of {named.border} pixels")
+        if named.whole:
+            words.append("whole pictures, stretched")
+    return "".join(f"; {one}" for one in words)
