@@ -6,16 +6,20 @@ from trifocal.composition.baselines import Finetune, FinetuneConfig, NegClip, Ne
 from trifocal.composition.benchmarks.aro import Aro
 from trifocal.composition.benchmarks.bivlc import BiVlc
 from trifocal.composition.benchmarks.coco_counterfactuals import CocoCounterfactuals
+from trifocal.composition.benchmarks.cola import Cola
 from trifocal.composition.benchmarks.colorswap import ColorSwap
 from trifocal.composition.benchmarks.crepe import Crepe
 from trifocal.composition.benchmarks.eqben import EqBen
+from trifocal.composition.benchmarks.imagecode import ImageCode
 from trifocal.composition.benchmarks.mmvp_vlm import MmvpVlm
 from trifocal.composition.benchmarks.negbench import NegBench
 from trifocal.composition.benchmarks.spec import Spec
 from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import SugarCrepePlus
+from trifocal.composition.benchmarks.svo_probes import SvoProbes
 from trifocal.composition.benchmarks.valse import Valse
 from trifocal.composition.benchmarks.vl_checklist import VlChecklist
+from trifocal.composition.benchmarks.vsr import Vsr
 from trifocal.composition.benchmarks.whatsup import WhatsUp
 from trifocal.composition.benchmarks.winoground import Winoground
 from trifocal.composition.fsc_clip import FscClip, FscClipConfig
@@ -46,5 +50,9 @@ BENCHMARKS = {
         Valse,
         WhatsUp,
         Crepe,
+        Vsr,
+        ImageCode,
+        SvoProbes,
+        Cola,
     )
 }
