@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from trifocal.data.images import BadImage, open_image, read_image_file
+from trifocal.data.images import MAX_PIXELS, BadImage, open_image, read_image_file
 from trifocal.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Cropped(Held):
     def show(self) -> Image.Image:
         """Return the pixels of the box; those of it outside the photo are black."""
         left, top, width, height = self.box
-        if not all(map(math.isfinite, self.box)) or width < 1 or height < 1:
+        good = all(map(math.isfinite, self.box)) and width >= 1 and height >= 1
+        if not good or width * height > MAX_PIXELS:
             raise BadImage(str(self.path), f"a box of {width:g} x {height:g} pixels")
         image = open_image(self.path)
         if left >= image.width or top >= image.height or left + width <= 0 or top + height <= 0:
