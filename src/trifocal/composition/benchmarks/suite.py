@@ -7,6 +7,7 @@ be asked for, and what is missing, broken or cut is counted here, alike for all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,7 +200,7 @@ class PhotoFolders:
         """
         for folder in self.folders:
             for file in files:
-                if (folder / file).is_file():
+                if os.path.isfile(folder / file):  # false, too, of a name that no disk can have
                     return folder / file
         return self.usual / files[0]
 
@@ -215,7 +216,7 @@ class _Present:
         if path is None:
             return True
         if path not in self._known:
-            self._known[path] = path.is_file()
+            self._known[path] = os.path.isfile(path)
         return self._known[path]
 
 
