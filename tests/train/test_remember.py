@@ -122,7 +122,8 @@ def test_an_adaptation_knows_its_own_and_those_of_its_base(
 
 
 def test_a_run_that_is_taken_up_knows_the_same(photos: list[Path], tmp_path: Path) -> None:
-    source, saving = CaptionDataset(items(photos[:6])), {"checkpoint_every": 2, "keep": 2}
+    source = CaptionDataset(items(photos[:6]))
+    saving: dict[str, Any] = {"checkpoint_every": 2, "keep": 2}
     model = trained(tmp_path, source, steps=3, **saving)
     shutil.rmtree(model)
     shutil.rmtree(tmp_path / "t" / "checkpoints" / "step-00000003")

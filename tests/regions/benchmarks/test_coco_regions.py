@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from tests.regions.support import tiny_clip
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.errors import UserError
 from trifocal.evaluate.registry import BENCHMARKS
+from trifocal.features.identity import content_hash
 from trifocal.metrics.accuracy import correct_at
 from trifocal.regions.benchmarks.coco_regions import CocoRegions
 
@@ -137,3 +139,13 @@ def test_real_photos(real_data):
     items = CocoRegions(annotations="images/coco.json").items(real_data)
     assert (len(items), len(items.photos), len(items.categories)) == (832, 191, 80)
     assert sum(len(photo.single) for photo in items.photos) == 288
+
+
+@pytest.mark.parametrize("variant", [None, "patches"])
+def test_photos_of_the_training_are_counted(root, variant):
+    model, benchmark = tiny_clip(), CocoRegions(variant=variant)
+    photo = (root / "a.png").read_bytes()  # all four have the same bytes
+    model.trained_on = TrainedOn.of([content_hash(photo)])
+    for row in benchmark.score(model, benchmark.items(root)):
+        assert row.account == {"seen_in_training": 4}
+        assert "; 4 of the 4 pictures were in training" in row.protocol

@@ -103,6 +103,8 @@ def embed(
         good = unreadable.readable([region.image for region in pool.regions]).numpy()
     else:
         regions = encoder.encode_regions(pool.regions, batch_size=batch_size, progress=progress)
+        if unreadable is not None:  # none of them was, or the encoder had said so
+            unreadable.close(model, [region.image for region in pool.regions])
         good = np.ones(len(pool.regions), dtype=bool)
     texts = encoder.encode_inferences(pool.texts, batch_size=2 * batch_size, progress=progress)
     arrays = []

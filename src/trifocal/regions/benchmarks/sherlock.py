@@ -21,6 +21,7 @@ from trifocal.data.json_stream import json_mapping
 from trifocal.data.regions import Box
 from trifocal.data.sherlock_files import Instance, read_instances
 from trifocal.errors import UserError
+from trifocal.features.in_training import in_training
 from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.benchmark import Missing, Sheet, require
 from trifocal.metrics.result import Result, model_name
@@ -182,12 +183,15 @@ class Sherlock:
             progress=progress,
             unreadable=unreadable,
         )
-        if unreadable is not None:
+        if unreadable is None:
+            shown = (region.image for region in items.pool.regions)
+            training = in_training(model, shown, self.name)
+            sheet.account, note = training.account(), training.note
+        else:
             items = items.without(unreadable)
             sheet.account = unreadable.account()
-            embedded = replace(
-                embedded, protocol=embedded.protocol + unreadable.note_of("with their instances")
-            )
+            note = unreadable.note_of("with their instances")
+        embedded = replace(embedded, protocol=embedded.protocol + note)
         handed_in = self._score_tasks(sheet, items.tasks, embedded)
         if self.submission is not None:
             write_submission(self.submission, handed_in)
