@@ -20,12 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trifocal.clip import Clip
-from trifocal.composition.benchmarks.sugarcrepe import PairItem, SugarCrepe, add_rows, pair_texts
+from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe, add_rows
 from trifocal.composition.negatives import HardNegatives
 from trifocal.data.classes import prompts
 from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems, add_recalls
 from trifocal.evaluate.benchmarks.zero_shot import ClassItems, ZeroShot, add_accuracies
 from trifocal.features.embed import encode_images, encode_texts
+from trifocal.features.questions import Question
 from trifocal.features.views import image_fingerprint
 from trifocal.files import atomic_write
 from trifocal.metrics.benchmark import Sheet
@@ -136,14 +137,14 @@ class Photos:
         """Return the questions that choose the settings; none of a test's photos is in them."""
         retrieval, rng = self._retrieval("dev", 2), np.random.default_rng(0)
         make = HardNegatives(store=self.out / "dev-parses.sqlite")
-        pairs = list[PairItem]()
+        pairs = list[Question]()
         seen = set[int]()
         for text, owner in zip(retrieval.texts, retrieval.owner, strict=True):
             if owner in seen:
                 continue  # one caption a photo
             seen.add(owner)
             pairs += [
-                PairItem(f"{owner}", kind, retrieval.images[owner], text, negative)
+                Question(kind, (retrieval.images[owner],), (text, negative), f"{owner}")
                 for kind, negative in make(text, rng).items()
                 if negative is not None
             ]
@@ -164,7 +165,7 @@ class Exam:
 
     part: str
     retrieval: RetrievalItems
-    pairs: Sequence[PairItem]
+    pairs: Sequence[Question]
     classes: Sequence[ClassItems]
     out: Path
 
@@ -189,7 +190,7 @@ class Exam:
 
     def _told_apart(self, model: Clip, both: Tensor) -> list[Result]:
         """Return the rows of pairs: SugarCrepe's, or of negatives that were made up."""
-        kinds = [pair.subset for pair in self.pairs]
+        kinds = [pair.part for pair in self.pairs]
         sheet = Sheet("sugarcrepe" if self.part == "test" else _MADE, model.name, "")
         if self.part == "test":
             add_rows(sheet, kinds, both[0], both[1])
@@ -203,7 +204,10 @@ class Exam:
 
     @cached_property
     def _texts(self):
-        texts = [*self.retrieval.texts, *pair_texts(self.pairs)]
+        texts = [
+            *self.retrieval.texts,
+            *(pair.texts[side] for side in (0, 1) for pair in self.pairs),
+        ]
         for items in self.classes:
             texts += [one for name in items.classnames for one in prompts(name, TEMPLATES)]
         return texts
@@ -212,7 +216,10 @@ class Exam:
         """Return the embeddings of all photos, from the disk where this tower has made them."""
         file = self.out / "embedded" / f"{self.part}-{image_fingerprint(model)[:16]}.safetensors"
         if not file.exists():
-            groups = {"retrieval": self.retrieval.images, "pairs": [p.image for p in self.pairs]}
+            groups = {
+                "retrieval": self.retrieval.images,
+                "pairs": [p.images[0] for p in self.pairs],
+            }
             groups |= {items.dataset: items.images for items in self.classes}
             every = [image for images in groups.values() for image in images]
             made = encode_images(model, every).split([len(images) for images in groups.values()])

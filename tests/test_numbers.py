@@ -16,7 +16,8 @@ from torch import Tensor
 
 from trifocal.cli import main
 from trifocal.clip import Clip, image_features, text_features
-from trifocal.composition.benchmarks.sugarcrepe import PairItem, PairItems, SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe import SugarCrepe
+from trifocal.composition.benchmarks.suite import Questions
 from trifocal.concepts.prompts import class_text
 from trifocal.data.regions import Region
 from trifocal.errors import UserError
@@ -29,6 +30,7 @@ from trifocal.features.embed import encode_images, encode_texts, tokenize
 from trifocal.features.files import read_feature_file
 from trifocal.features.list_cache import ListCache
 from trifocal.features.pictures import image_features as stored_features
+from trifocal.features.questions import Question
 from trifocal.metrics.benchmark import Sheet
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result
@@ -65,7 +67,7 @@ QUESTIONS = {
     "retrieval": (Retrieval(), RetrievalItems("a", photos(2), ["a ball", "a box"], [0, 1])),
     "sugarcrepe": (
         SugarCrepe(),
-        PairItems([PairItem("0", "swap_obj", photos(1)[0], "a ball", "a box")], 1),
+        Questions([Question("swap_obj", (photos(1)[0],), ("a ball", "a box"))], 1),
     ),
     "world": (small := World(classification=6, retrieval=6, composition=1), small.items()),
     "world_regions": (few := WorldRegions(scenes=2), few.items()),
@@ -198,11 +200,11 @@ def test_exactly_as_long_as_it_may_be_is_not_cut(tiny_clip: Clip) -> None:
 def test_questions_that_became_equal_are_ties(tiny_clip: Clip) -> None:
     long = "a red ball to the left of a blue box " * 4
     items = [
-        PairItem(str(i), "swap_obj", photos(4)[i], f"{long} {i}", f"{long} other {i}")
+        Question("swap_obj", (photos(4)[i],), (f"{long} {i}", f"{long} other {i}"))
         for i in range(3)
     ]
-    items.append(PairItem("3", "swap_obj", photos(4)[3], "a ball", "a box"))
-    row = SugarCrepe().score(tiny_clip, PairItems(items, 4))[0]
+    items.append(Question("swap_obj", (photos(4)[3],), ("a ball", "a box")))
+    row = SugarCrepe().score(tiny_clip, Questions(items, 4))[0]
     assert row.ties == 3
     assert row.value in (0.0, 0.25)
     assert "6 of 8 texts cut" in row.protocol

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem, SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World, world_suite
 from trifocal.evaluate.curve import CurvePoint
+from trifocal.features.questions import Question
 from trifocal.metrics.result import Result
 from trifocal.report.composition import composition_chapter, results_report
 from trifocal.report.contender import Contender
@@ -230,10 +231,10 @@ def test_photos_are_shown_once(tmp_path):
     paths = [tmp_path / f"{n}.png" for n in range(2)]
     for path in paths:
         Image.new("RGB", (40, 20)).save(path)
-    items = [PairItem(str(n), "swap_obj", paths[n // 2], "a horse", "a cart") for n in range(4)]
+    items = [Question("swap_obj", (paths[n // 2],), ("a horse", "a cart")) for n in range(4)]
     assert len(photos_shown(items, each=3)) == 2
     with pytest.raises(TypeError, match="from files"):
-        photos_shown([replace(items[0], image=Image.new("RGB", (2, 2)))])
+        photos_shown([replace(items[0], images=(Image.new("RGB", (2, 2)),))])
 
 
 def test_a_report_on_real_photos(real_data, tmp_path, tiny_clips):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItem, SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
 from trifocal.data.images import BadImage, open_image
 from trifocal.evaluate.benchmarks.world import World
-from trifocal.features.embed import Picture
+from trifocal.features.identity import Picture
+from trifocal.features.questions import Question
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.world import composition_items, draw, make_scene, to_tensor
 from trifocal.world.vocabulary import COLOR_NAMES, KINDS, MARKED_TEXTURES
@@ -84,22 +85,23 @@ def world_shown(
     return found
 
 
-def photos_shown(items: Iterable[PairItem], *, each: int = 1) -> list[Shown]:
+def photos_shown(questions: Iterable[Question], *, each: int = 1) -> list[Shown]:
     """Return the first `each` of every subset of SugarCrepe, with their photo files, none twice."""
     found: list[Shown] = []
     count, used = dict.fromkeys(SUBSETS, 0), set()
-    for item in items:
-        if not isinstance(item.image, str | Path):
+    for one in questions:
+        (image,), (caption, negative) = one.images, one.texts
+        if not isinstance(image, str | Path):
             raise TypeError("photos are shown from files")
-        if count[item.subset] < each and str(item.image) not in used:
-            used.add(str(item.image))
+        if count[one.part] < each and str(image) not in used:
+            used.add(str(image))
             try:
-                photo = open_image(item.image)
+                photo = open_image(image)
             except BadImage:  # the score tells of it
                 continue
-            count[item.subset] += 1
-            texts = _TITLES[item.subset], item.caption, item.negative
-            found.append(Shown(photo, photo, *texts, telling_words(item.caption)))
+            count[one.part] += 1
+            texts = _TITLES[one.part], caption, negative
+            found.append(Shown(photo, photo, *texts, telling_words(caption)))
     return found
 
 

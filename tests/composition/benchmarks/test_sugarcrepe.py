@@ -8,11 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from tests.composition.benchmarks.color_model import COLORS, ColorModel
-from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, SugarCrepe, pair_scores
+from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS, SugarCrepe
 from trifocal.composition.registry import BENCHMARKS
 from trifocal.errors import UserError
 from trifocal.metrics.benchmark import Benchmark
@@ -86,14 +85,24 @@ def test_each_picture_and_each_text_is_encoded_once(miniature):
     benchmark = SugarCrepe(batch_size=2)
     items = benchmark.items(miniature)
     benchmark.score(model, items)
-    texts = {text for item in items.items for text in (item.caption, item.negative)}
+    texts = {text for item in items.items for text in item.texts}
     assert model.calls == {"opened": 3, "images": 3, "texts": len(texts)}
 
 
 def test_batches_do_not_change_scores(miniature):
-    items = SugarCrepe().items(miniature).items
-    one, many = pair_scores(ColorModel(), items, batch_size=1), pair_scores(ColorModel(), items)
-    assert torch.allclose(one, many, atol=1e-6)
+    items = SugarCrepe().items(miniature)
+    one, many = (SugarCrepe(batch_size=size).score(ColorModel(), items) for size in (1, 128))
+    assert values(one) == values(many)
+
+
+def test_what_a_model_gets_right_without_pictures(miniature):
+    # Eight of ten pictures are red, so that the mean of all of them prefers red, whatever is asked.
+    rows = SugarCrepe().score(ColorModel(), SugarCrepe().items(miniature))
+    blind = {row.task: row.blind for row in rows}
+    assert blind["swap_att"] == pytest.approx(1 / 3)
+    assert blind["add_obj"] == pytest.approx(1 / 2)
+    assert blind["swap"] == pytest.approx(2 / 4)
+    assert blind["mean"] == pytest.approx((1 + 2 / 4 + 2 / 3) / 3)
 
 
 def test_missing_photos_are_named(miniature):
@@ -162,6 +171,6 @@ def test_published_files(real_data, tmp_path):
     items = SugarCrepe(images=photos, available_only=True).items(tmp_path)
     assert items.of == 7511
     assert len(items) == 399
-    counts = Counter(item.subset for item in items.items)
+    counts = Counter(item.part for item in items.items)
     assert counts["replace_obj"] == 86
     assert counts["swap_obj"] == 12

@@ -15,7 +15,8 @@ from PIL import Image
 
 from tests.fuzz.reader import Reader, Seed, lines
 from tests.fuzz.readers.pictures import odd_pictures, picture
-from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, PairItems, SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
+from trifocal.composition.benchmarks.suite import Questions
 from trifocal.data.captions import CaptionDataset, CaptionItem, read_captions
 from trifocal.data.images import BadImage, Stored, open_stored
 from trifocal.data.shards import _INDEX_VERSION, ShardDataset
@@ -176,10 +177,10 @@ def _sugarcrepe() -> list[Seed]:
     return [Seed(files, fixed, tuple(files)[:2])]
 
 
-def _check_pairs(found: PairItems) -> None:
+def _check_pairs(found: Questions) -> None:
     assert len(found.items) <= found.of
     for item in found.items:
-        assert isinstance(item.caption + item.negative, str)
+        assert all(isinstance(text, str) for text in item.texts)
 
 
 READERS: dict[str, Reader] = {

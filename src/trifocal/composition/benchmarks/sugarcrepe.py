@@ -9,24 +9,22 @@ are averaged over items (micro), and the benchmark's number is the mean of the t
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from trifocal.clip.encoder import Encoder
+from trifocal.composition.benchmarks.files import first_there
+from trifocal.composition.benchmarks.photo_places import coco
+from trifocal.composition.benchmarks.suite import Suite
 from trifocal.errors import UserError
-from trifocal.features.embed import Picture, Tokenized, encode_images, encode_texts, tokenize
-from trifocal.features.unreadable import Unreadable
-from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.features.questions import Question, Scored
+from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.choice import PAIR_CHANCE, pair_correct, pair_tied
-from trifocal.metrics.result import Result, model_name
-from trifocal.progress import Progress
-from trifocal.tally import MOST_LEFT_OUT
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "replace": ("replace_obj", "replace_att", "replace_rel"),
@@ -36,180 +34,88 @@ GROUPS: dict[str, tuple[str, ...]] = {
 SUBSETS = tuple(subset for members in GROUPS.values() for subset in members)
 _FIELDS = ("filename", "caption", "negative_caption")
 _ANNOTATIONS = "get it from github.com/RAIVNLab/sugar-crepe (MIT), folder data/"
-_PHOTOS = "get COCO's val2017 photos (cocodataset.org, val2017.zip, 1 GB)"
-
-
-@dataclass(frozen=True)
-class PairItem:
-    """One question: which of two captions describes the picture?"""
-
-    id: str  # name within its subset
-    subset: str  # one of `SUBSETS`
-    image: Picture  # the picture, or where it is
-    caption: str  # the true sentence
-    negative: str  # the false one
-
-
-@dataclass(frozen=True)
-class PairItems:
-    """Questions, and how many were asked for."""
-
-    items: list[PairItem]
-    of: int
-
-    def __len__(self) -> int:
-        return len(self.items)
 
 
 @dataclass
-class SugarCrepe:
-    """The benchmark over files in their published form.
+class SugarCrepe(Suite):
+    """The benchmark over files in their published form (see `Suite` for its options)."""
 
-    Attributes:
-        images: Folder of the photos; by default `images`, `val2017`, `coco/val2017` or
-            `coco/images/val2017` below the root, whichever exists.
-        available_only: Score the items whose photo is present instead of requiring them all. The
-            row says how many there were.
-        most_left_out: The largest share of the photos that may turn out broken; they are left out.
-        batch_size: Pictures or texts in one pass.
-    """
-
-    images: str | Path | None = None
-    available_only: bool = False
-    most_left_out: float = MOST_LEFT_OUT
-    batch_size: int = 128
-    name = "sugarcrepe"
-    source = (
+    name: ClassVar[str] = "sugarcrepe"
+    source: ClassVar[str] = (
         "github.com/RAIVNLab/sugar-crepe (MIT); photos: COCO val2017 (CC BY 4.0 and Flickr terms)"
     )
-    version = 1
-
-    def check(self, root: str | Path) -> list[Missing]:
-        """Return what is missing: annotation files, then photos (one entry with their count)."""
-        folder = _annotation_folder(Path(root))
-        missing = [
-            Missing(str(folder / f"{subset}.json"), _ANNOTATIONS)
-            for subset in SUBSETS
-            if not (folder / f"{subset}.json").is_file()
-        ]
-        if missing:
-            return missing
-        photos = self._photos(Path(root))
-        names = {item["filename"] for items in _read(folder).values() for item in items.values()}
-        absent = sorted(name for name in names if not os.path.isfile(photos / name))
-        if absent and not (self.available_only and len(absent) < len(names)):
-            option = "" if self.available_only else ", or set available_only to score the rest"
-            return [Missing(str(photos / absent[0]), _PHOTOS + option, len(absent))]
-        return []
-
-    def items(self, root: str | Path) -> PairItems:
-        """Read the questions, in the order of the files.
-
-        Raises:
-            UserError: Files are missing or not in SugarCrepe's format.
-        """
-        require(self.check(root), self.name)
-        photos, found, total = self._photos(Path(root)), [], 0
-        for subset, entries in _read(_annotation_folder(Path(root))).items():
-            total += len(entries)
-            for number, entry in entries.items():
-                photo = photos / entry["filename"]
-                if os.path.isfile(photo):
-                    found.append(
-                        PairItem(number, subset, photo, entry["caption"], entry["negative_caption"])
-                    )
-        return PairItems(found, total)
-
-    def score(
-        self, model: Encoder, items: PairItems, *, progress: Progress | None = None
-    ) -> list[Result]:
-        """Return accuracy of the subsets, the groups, and their mean, of a Clip or a method."""
-        protocol = "image to text, 2 choices, ties are errors; groups micro, mean of groups"
-        if len(items) < items.of:
-            protocol += f"; {len(items)} of {items.of} items, whose photos are present"
-        sheet = Sheet(self.name, model_name(model), protocol, version=self.version)
-        texts = tokenize(model, pair_texts(items.items))
-        sheet.protocol += texts.note
-        unreadable = Unreadable(self.name, self.most_left_out)
-        scores = pair_scores(
-            model,
-            items.items,
-            texts=texts,
-            batch_size=self.batch_size,
-            progress=progress,
-            unreadable=unreadable,
-        )
-        sheet.protocol += unreadable.note_of("with their items")
-        sheet.account = unreadable.account()
-        subsets = [item.subset for item in items.items if item.image not in unreadable]
-        scores = scores[unreadable.readable([item.image for item in items.items])]
-        add_rows(sheet, subsets, scores[:, 0], scores[:, 1])
-        return sheet.done()
-
-    def _photos(self, root: Path) -> Path:
-        if self.images is not None:
-            return Path(self.images)
-        below = ("val2017", "images", "images/val2017", "coco/val2017", "coco/images/val2017")
-        found = [root / name for name in below if (root / name).is_dir()]
-        return found[0] if found else root / below[0]
-
-
-def pair_scores(
-    model: Encoder,
-    items: Sequence[PairItem],
-    *,
-    texts: Tokenized | None = None,
-    batch_size: int = 128,
-    progress: Progress | None = None,
-    unreadable: Unreadable | None = None,
-) -> Tensor:
-    """Return (N, 2) cosines of each picture with its caption and with its negative.
-
-    Each distinct picture and each distinct text is encoded once; `texts` are the items'
-    `pair_texts`, if they are tokenized already. Pictures that `unreadable` notes have NaN.
-    """
-    images = encode_images(
-        model,
-        [item.image for item in items],
-        batch_size=batch_size,
-        progress=progress,
-        unreadable=unreadable,
+    protocol: ClassVar[str] = (
+        "image to text, 2 choices, ties are errors; groups micro, mean of groups"
     )
-    asked = pair_texts(items) if texts is None else texts
-    embedded = encode_texts(model, asked, batch_size=2 * batch_size, progress=progress)
-    both = embedded.reshape(2, len(items), -1)
-    return (both * images).sum(dim=2).T
+    headline: ClassVar[tuple[str, str]] = ("mean", "acc")
+    photos_from: ClassVar[str] = "get COCO's val2017 photos (cocodataset.org, val2017.zip, 1 GB)"
+
+    def files(self, root: Path) -> list[Missing]:
+        """Return the seven files: in the root, or in the folder that the repository uses."""
+        first = f"{SUBSETS[0]}.json"
+        folder = first_there(root, first, f"sugarcrepe/{first}", f"data/{first}").parent
+        return [Missing(str(folder / f"{subset}.json"), _ANNOTATIONS) for subset in SUBSETS]
+
+    def read(self, root: Path) -> list[Question]:
+        """Read them; the texts of a question are the caption and its negative."""
+        photos = self.photos(root, *coco("val2017"))
+        return [
+            Question(
+                subset,
+                (photos.find(entry["filename"]),),
+                (entry["caption"], entry["negative_caption"]),
+                number,
+            )
+            for subset, file in zip(SUBSETS, self.files(root), strict=True)
+            for number, entry in _read(Path(file.path)).items()
+        ]
+
+    def rows(self, sheet: Sheet, scored: Scored) -> None:
+        """Append the rows of subsets, groups and mean."""
+        subsets = [question.part for question in scored.questions]
+        own, other = scored.scores[:, 0].unbind(dim=1)
+        add_rows(sheet, subsets, own, other, pair_correct(*scored.blind[:, 0].unbind(dim=1)))
 
 
-def pair_texts(items: Sequence[PairItem]) -> list[str]:
-    """Return the captions of questions, and behind them their negatives."""
-    return [item.caption for item in items] + [item.negative for item in items]
-
-
-def add_rows(sheet: Sheet, subsets: Sequence[str], own: Tensor, other: Tensor) -> None:
+def add_rows(
+    sheet: Sheet, subsets: Sequence[str], own: Tensor, other: Tensor, blind: Tensor | None = None
+) -> None:
     """Append the rows of subsets, groups and mean, as far as there are items.
-
-    Each of N items has a subset (one of `SUBSETS`), and scores of its caption and its negative.
 
     A group without items (possible when few photos are present) has no row, and the mean exists
     only over all three.
+
+    Args:
+        sheet: Takes them.
+        subsets: Of each of N items, one of `SUBSETS`.
+        own, other: (N,) scores of its caption and of its negative.
+        blind: (N,) bool, what is right where pictures are not seen, if that is asked.
     """
     asked = Counter(subsets)
     correct = _counted(subsets, pair_correct(own, other))
     tied = _counted(subsets, pair_tied(own, other))
-    for subset in SUBSETS:
-        if asked[subset]:
-            share = correct[subset] / asked[subset]
-            sheet.add(subset, "acc", share, asked[subset], PAIR_CHANCE, tied[subset])
+    values = means(correct, asked)
+    unseen = {} if blind is None else means(_counted(subsets, blind), asked)
+    for name, value in values.items():
+        members = [one for one in SUBSETS if name in (one, *_above(one))]
+        n, ties = (sum(count[one] for one in members) for count in (asked, tied))
+        marks = _marks(subsets, pair_correct(own, other), asked) if name == "mean" else None
+        sheet.add(name, "acc", value, n, PAIR_CHANCE, ties, marks, unseen.get(name))
+
+
+def _above(subset: str) -> tuple[str, str]:
+    """Return the means that a subset is in: its group, and the mean."""
+    return next(group for group, members in GROUPS.items() if subset in members), "mean"
+
+
+def means(correct: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, float]:
+    """Return the share of right answers in each subset and group that has items, and their mean."""
+    found = {one: correct.get(one, 0) / asked[one] for one in SUBSETS if asked.get(one)}
     groups = group_means(correct, asked)
-    for group, value in groups.items():
-        n = sum(asked[subset] for subset in GROUPS[group])
-        ties = sum(tied[subset] for subset in GROUPS[group])
-        sheet.add(group, "acc", value, n, PAIR_CHANCE, ties)
+    found |= groups
     if len(groups) == len(GROUPS):
-        mean = sum(groups.values()) / len(groups)
-        marks = _marks(subsets, pair_correct(own, other), asked)
-        sheet.add("mean", "acc", mean, len(subsets), PAIR_CHANCE, tied.total(), marks)
+        found["mean"] = sum(groups.values()) / len(groups)
+    return found
 
 
 def _marks(subsets: Sequence[str], correct: Tensor, asked: Mapping[str, int]) -> Tensor:
@@ -238,34 +144,22 @@ def group_means(correct: Mapping[str, float], asked: Mapping[str, int]) -> dict[
     return means
 
 
-def _annotation_folder(root: Path) -> Path:
-    """Return where the seven files lie: the root, or the folder that the repository uses."""
-    for folder in (root, root / "sugarcrepe", root / "data"):
-        if (folder / f"{SUBSETS[0]}.json").is_file():
-            return folder
-    return root
-
-
-def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Return the content of the seven files.
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    """Return the content of one of the seven files.
 
     Raises:
-        UserError: A file is not in SugarCrepe's format.
+        UserError: It is not in SugarCrepe's format.
     """
-    content = {}
-    for subset in SUBSETS:
-        path = folder / f"{subset}.json"
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8-sig"))
-            good = isinstance(entries, dict) and all(
-                isinstance(entry[field], str) for entry in entries.values() for field in _FIELDS
-            )
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            entries, good = {}, False
-        if not good:
-            raise UserError(
-                f"{path} is not a SugarCrepe file: it must map item numbers to "
-                f"{', '.join(_FIELDS)}; {_ANNOTATIONS}"
-            )
-        content[subset] = entries
-    return content
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        good = isinstance(entries, dict) and all(
+            isinstance(entry[field], str) for entry in entries.values() for field in _FIELDS
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        entries, good = {}, False
+    if not good:
+        raise UserError(
+            f"{path} is not a SugarCrepe file: it must map item numbers to "
+            f"{', '.join(_FIELDS)}; {_ANNOTATIONS}"
+        )
+    return entries
