@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.concepts.miniatures import make_dataset, make_folder, picture
 from trifocal.clip import Clip, encode_images, load_clip
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts.datasets.coop import read_dataset
 from trifocal.concepts.datasets.dataset import ImageClasses, LabeledImage
 from trifocal.concepts.datasets.imagenet_shifts import ShiftedTest
@@ -22,6 +23,8 @@ from trifocal.concepts.tasks.sampling import sample_few_shot
 from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.images import open_image
 from trifocal.errors import UserError
+from trifocal.features.identity import content_hash
+from trifocal.features.in_training import NOTHING, InTraining
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +269,14 @@ def test_a_model_with_pooled_features_only(clip: Clip, dataset: ImageClasses) ->
     assert task.scale == 100
     with pytest.raises(UserError, match="pooled offers pooled features only"):
         source.task(1, 1, "none", before_projection=True)
+
+
+def test_what_the_backbone_remembers_of_the_test_pictures(
+    clip: Clip, dataset: ImageClasses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert PictureSource(dataset, clip).task(1, 1, "none").tests["test"].training == NOTHING
+    tested = dataset.files(dataset.test)
+    known = TrainedOn.of(content_hash(file.read_bytes()) for file in tested[:2])
+    monkeypatch.setattr(clip, "trained_on", known)
+    training = PictureSource(dataset, clip).task(1, 1, "none").tests["test"].training
+    assert training == InTraining(2, len(tested))

@@ -18,8 +18,10 @@ from trifocal.concepts.support import Support
 from trifocal.concepts.tasks.task import FewShotTask, TestSet
 from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.methods import few_shot_methods
+from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.records import read_results
+from trifocal.features.in_training import InTraining
 from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
 from trifocal.metrics.result import Result
 
@@ -385,3 +387,20 @@ def test_a_head_may_be_any_callable_that_makes_one():
 
     rows = run_few_shot([Source()], few_shot_methods(["m"], {"m": make}), (1,), (1,))
     assert rows[0].model == "m"
+
+
+def test_rows_say_which_test_pictures_were_in_training():
+    @dataclass
+    class Trained(Source):
+        def tests(self) -> Mapping[str, TestSet]:
+            tests = super().tests()
+            return {"test": replace(tests["test"], training=InTraining(3, 20))}
+
+    rows = run_few_shot([Trained()], methods("mean"), (1,), (1,), "none")
+    about = [row for row in rows if row.metric in ("acc1", "mean_per_class_recall")]
+    assert {row.protocol.rpartition("; ")[2] for row in about} == {
+        "3 of the 20 pictures were in training"
+    }
+    assert all(row.account == {"seen_in_training": 3} for row in about)
+    assert all(row.account is None for row in rows if row not in about)
+    assert [one.method for one in told_apart(rows)] == ["mean"] * len(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from trifocal.concepts.tasks.task import VAL_MODES, FewShotTask, TestSet, ValMod
 from trifocal.concepts.vocabulary import Vocabulary, concept_text
 from trifocal.data.classes import class_folders, readable
 from trifocal.errors import UserError
+from trifocal.features.in_training import in_training
 from trifocal.features.pictures import OnBad, image_features
 from trifocal.progress import Progress
 
@@ -162,18 +163,23 @@ class PictureSource:
         if not test:
             raise UserError(f"{self.name} has no test pictures; add a test part.")
         if self.base_to_new:
-            base = self._part("base", folder, restrict(test, self._base), before)
-            new = self._part("new", folder, restrict(test, self._new), before)
-            return {
-                "base": TestSet(*base),
-                "new": TestSet(*new, new_text=self._class_text(self._new)),
-            }
-        tests = {"test": TestSet(*self._part("test", folder, test, before))}
+            base = self._test("base", folder, restrict(test, self._base), before)
+            new = self._test("new", folder, restrict(test, self._new), before)
+            return {"base": base, "new": replace(new, new_text=self._class_text(self._new))}
+        tests = {"test": self._test("test", folder, test, before)}
         for shift in self.shifts:
-            rows = self._part(f"shift {shift.name}", shift.images, shift.test, before)
+            found = self._test(f"shift {shift.name}", shift.images, shift.test, before)
             among = None if shift.candidates is None else torch.tensor(shift.candidates)
-            tests[shift.name] = TestSet(*rows, candidates=among)
+            tests[shift.name] = replace(found, candidates=among)
         return tests
+
+    def _test(self, key: str, folder: Path, items: Iterable[LabeledImage], before: bool) -> TestSet:
+        listed = list(items)
+        if ("training", key) not in self._known:
+            files = [folder / one.path for one in listed]
+            self._known["training", key] = in_training(self.model, files, f"{self.name}, {key}")
+        training = self._known["training", key]
+        return TestSet(*self._part(key, folder, listed, before), training=training)
 
     def _val(self, mode: ValMode, few: Sequence[LabeledImage], before: bool) -> Labeled | None:
         if mode == "none":

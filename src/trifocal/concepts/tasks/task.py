@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from trifocal.features.in_training import InTraining
 
 ValMode = Literal["none", "few", "full"]
 VAL_MODES: tuple[ValMode, ...] = ("none", "few", "full")
@@ -26,6 +29,8 @@ class TestSet:
     candidates: Tensor | None = None
     # (D', d) texts of classes that are not in the support (base-to-new).
     new_text: Tensor | None = None
+    # What the backbone remembers of the pictures, where these were embedded here.
+    training: InTraining | None = None
 
     __test__ = False  # not a test of pytest's
 

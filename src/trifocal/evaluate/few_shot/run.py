@@ -234,6 +234,7 @@ def _planned(
 
     def plan(test: str, metric: str, n: int, chance: float | None = None) -> None:
         place = Place(task.dataset, task.shots, test)
+        training = task.tests[test].training if metric in (ACC, RECALL) else None
         planned[test, metric] = Result(
             benchmark=place.benchmark,
             task=place.task,
@@ -242,9 +243,10 @@ def _planned(
             n=n,
             chance=chance,
             seed=task.seed,
-            protocol=protocol,
+            protocol=protocol + (training.note if training else ""),
             model=label,
             version=task_version(head.version),
+            account=training.account() if training else None,
         )
 
     for name, test in task.tests.items():
