@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from trifocal.composition.benchmarks.files import malformed, read_list, strings
 from trifocal.composition.benchmarks.suite import PhotoFolders
+from trifocal.data.box_formats import is_number
 from trifocal.data.held import Cropped
 from trifocal.data.regions import Box
 from trifocal.features.questions import Question
@@ -47,9 +47,11 @@ def box_questions(part: str, path: Path, photos: PhotoFolders, least: int) -> li
 
 
 def _box(entry: Mapping[str, Any]) -> Box | None:
-    sides = [entry.get(side) for side in _BOX]
-    numbers = [float(one) for one in sides if isinstance(one, int | float) and math.isfinite(one)]
-    return (*numbers,) if len(numbers) == len(_BOX) else None  # type: ignore[return-value]
+    sides: list[Any] = [entry.get(side) for side in _BOX]
+    if not all(map(is_number, sides)):
+        return None
+    left, top, width, height = map(float, sides)
+    return left, top, width, height
 
 
 def _kind(entry: Mapping[str, Any]) -> str | None:

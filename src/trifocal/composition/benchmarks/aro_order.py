@@ -34,7 +34,8 @@ def order_choices(caption: str, parser: str, seed: int) -> tuple[str, ...]:
         parser: What finds words, nouns and adjectives (see `make_parser`).
         seed: Seed of the shuffles.
     """
-    parse, random = _parser(parser).parse(caption), Random(f"{seed} {caption}")
+    parse = _parser(parser).parse(caption)
+    random = Random(f"{seed} {caption}".encode("utf-8", "surrogatepass"))
     words = [token.text for token in parse.tokens]
     nouns, adjectives = _tagged(parse, "NN"), _tagged(parse, "JJ")
     others = [place for place in range(len(words)) if place not in {*nouns, *adjectives}]

@@ -74,5 +74,5 @@ def _first(caption: Any) -> Any:
 
 def _picture(photos: PhotoFolders, name: str) -> Picture:
     """Return where a picture is: in an array of YouCook2, a PNG, or the light JPEG of one."""
-    file = photos.find(name, str(Path(name).with_suffix(".jpg")))
+    file = photos.find(name, f"{name.removesuffix('.png')}.jpg")
     return InArray(file) if file.suffix == ".npy" else file

@@ -46,9 +46,10 @@ class MmvpVlm(SquareSuite):
         photos = self.photos(root, "MLLM_VLM Images", "MMVP_VLM_Images", "MMVP_VLM/MLLM_VLM Images")
         asked: dict[int, dict[str, str]] = {}
         for line, row in enumerate(read_csv(path, _COLUMNS, _WHAT), start=1):
-            if not row[_ID].strip().isdecimal():
+            number = row[_ID].strip()
+            if not number.isdecimal() or len(number) > 9:
                 raise malformed(path, line, _WHAT, f"a number as {_ID}")
-            asked[int(row[_ID])] = row
+            asked[int(number)] = row
         found = []
         for odd in sorted({number - 1 + number % 2 for number in asked}):
             pair = [asked.get(odd, {}), asked.get(odd + 1, {})]
