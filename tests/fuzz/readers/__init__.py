@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz.reader import Reader
-from tests.fuzz.readers import captions, classes, features, models, records, regions
+from tests.fuzz.readers import captions, classes, features, models, records, regions, squares
 
 READERS: dict[str, Reader] = {
     **captions.READERS,
@@ -12,4 +12,5 @@ READERS: dict[str, Reader] = {
     **records.READERS,
     **features.READERS,
     **models.READERS,
+    **squares.READERS,
 }
