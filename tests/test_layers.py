@@ -14,7 +14,7 @@ import trifocal
 PACKAGE = Path(trifocal.__file__).parent
 FLOORS = (
     ("errors", "version"),
-    ("files", "config", "progress", "tally", "recipes"),
+    ("files", "config", "processes", "progress", "tally", "recipes"),
     ("clip",),
     ("metrics", "losses"),
     ("data",),

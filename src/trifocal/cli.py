@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from trifocal.apps.classify import options as classify
+from trifocal.apps.compare import options as compare
 from trifocal.apps.completion import options as completion
 from trifocal.apps.data import options as data
 from trifocal.apps.demo import options as demo
@@ -32,7 +33,7 @@ from trifocal.version import __version__
 
 APPS = {
     "start here": (demo, listing),
-    "train and measure": (train, evaluate, few_shot),
+    "train and measure": (train, evaluate, few_shot, compare),
     "put a model to use": (explain, classify, export),
     "help with": (data, completion),
 }

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
+from trifocal.composition.benchmarks.sugarcrepe_pp import PARTS
 from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
 from trifocal.evaluate.records import read_results
 from trifocal.evaluate.registry import BENCHMARKS
-from trifocal.evaluate.runner import Job, check_effect, evaluate, make_job
+from trifocal.evaluate.runner import Job, check_effect, evaluate, make_job, make_plan, members
 from trifocal.metrics.benchmark import Benchmark, Missing, require
 from trifocal.metrics.result import Result
 
@@ -146,6 +149,34 @@ def test_real_sugarcrepe_rows_whose_photos_are_present(real_data, tmp_path, tiny
 
 def test_a_setting_that_has_no_effect_is_refused_or_said(caplog):
     with pytest.raises(UserError, match="captions has no effect on world, sugarcrepe"):
-        check_effect(["world", "sugarcrepe"], ["captions"])
-    check_effect(["retrieval", "zero_shot:dtd"], ["captions"])
-    assert "captions is not read by zero_shot:dtd" in caplog.text
+        check_effect([make_job("world"), make_job("sugarcrepe")], ["captions"])
+    check_effect([make_job("retrieval"), make_job("zero_shot:dtd")], ["captions"])
+    assert "captions is not read by zero_shot" in caplog.text
+
+
+def test_of_a_group_what_has_its_data_is_run(tmp_path, caplog):
+    for subset in PARTS:
+        entry = {"filename": "a.png", "caption": "a", "caption2": "b", "negative_caption": "c"}
+        (tmp_path / "sugarcrepe_pp").mkdir(exist_ok=True)
+        (tmp_path / "sugarcrepe_pp" / f"{subset}.json").write_text(json.dumps([entry]))
+    (tmp_path / "sugarcrepe_pp" / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "sugarcrepe_pp" / "images" / "a.png")
+    plan = make_plan(["composition"], tmp_path)
+    assert [job.benchmark.name for job in plan.jobs] == ["sugarcrepe_pp"]
+    assert "sugarcrepe" in plan.absent
+    plan.tell()
+    assert "not run: sugarcrepe (" in caplog.text
+    with pytest.raises(UserError, match="no benchmark of regions has its data"):
+        make_plan(["regions"], tmp_path)
+    with pytest.raises(UserError, match="sugarcrepe cannot run"):
+        evaluate("m", make_plan(["sugarcrepe", "composition"], tmp_path).jobs)
+
+
+def test_sets_of_a_group_are_the_folders_below_theirs(tmp_path):
+    for name in ("zero_shot/pets", "zero_shot/.hidden", "retrieval/flickr"):
+        (tmp_path / name).mkdir(parents=True)
+    found = members("all", tmp_path)
+    assert "zero_shot:pets" in found
+    assert "retrieval:flickr" in found
+    assert not any("hidden" in name for name in found)
+    assert make_job("zero_shot:pets", tmp_path).root == tmp_path / "zero_shot" / "pets"

@@ -185,12 +185,12 @@ def _row(line: str, where: str) -> Result:
 
 def _suits(name: str, value: object) -> bool:
     """Return whether a field of a row may have a value: texts, numbers (finite ones), an account."""
-    if name in ("benchmark", "task", "metric", "protocol", "model", "version"):
+    if name in ("benchmark", "task", "metric", "protocol", "model", "version", "asked"):
         return isinstance(value, str)
     if name == "account":
         return value is None or isinstance(value, dict)
     if value is None:
-        return name in ("chance", "seed", "ties")
+        return name in ("chance", "seed", "ties", "blind")
     whole = isinstance(value, int) and not isinstance(value, bool)
     if name in ("n", "seed", "ties"):
         return whole

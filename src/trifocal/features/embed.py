@@ -24,7 +24,7 @@ from trifocal.data.held import Held
 from trifocal.data.images import BadImage, open_image
 from trifocal.features.identity import Picture, identity
 from trifocal.features.reading import cannot_score, embed_ahead
-from trifocal.features.sharing import Embedded, in_files, shared_with
+from trifocal.features.shared import Embedded, in_files, shared_with
 from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Onward, Progress, Quiet
 

@@ -51,7 +51,9 @@ class InTraining:
 NOTHING = InTraining()
 
 
-def in_training(model: object, pictures: Iterable[Picture], source: str) -> InTraining:
+def in_training(
+    model: object, pictures: Iterable[Picture], source: str, also: TrainedOn | None = None
+) -> InTraining:
     """Return what a model remembers of pictures, and say it where there are any.
 
     Their files are read for it, unless the model remembers nothing. A picture that cannot be read is
@@ -61,8 +63,9 @@ def in_training(model: object, pictures: Iterable[Picture], source: str) -> InTr
         model: An encoder; one without `trained_on` remembers nothing.
         pictures: Of the test, in any order; equal paths count once.
         source: What is tested, as a sentence calls it.
+        also: What was trained beside the model, such as a head on it, was trained on.
     """
-    known: TrainedOn | None = getattr(model, "trained_on", None)
+    known = getattr(model, "trained_on", TrainedOn()) | (also or TrainedOn())
     if not known:
         return NOTHING
     reads = {identity(one): read for one in pictures if (read := _reader(one)) is not None}

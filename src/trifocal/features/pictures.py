@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "trifocal-features-1"
 CHUNK = 4096  # embeddings in one file of the store; an interrupted run loses no more
-OnBad = Literal["raise", "skip"]
+OnBad = Literal["raise", "skip", "return"]
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,15 @@ def image_features(
         threads: How many pictures are opened at a time.
         progress: Told of every picture, if any has to be embedded.
         on_bad: What pictures that cannot be read do: "raise" once the others are embedded (and
-            kept), or "skip" with a warning.
+            kept), "skip" with a warning, or "return" for the caller to tell of.
         fingerprint: Of the model, where it is known: hashing a large one takes a second.
         seen: Called with every picture that had to be opened.
 
     Raises:
-        UserError: A picture cannot be read (or, with "skip", none can), or the model has no
+        UserError: A picture cannot be read (or, unless "raise", none can), or the model has no
             features from before its projection.
     """
-    if not len(files) or views < 0 or on_bad not in ("raise", "skip"):
+    if not len(files) or views < 0 or on_bad not in get_args(OnBad):
         raise ValueError(f"{len(files)} files, {views} views and on_bad={on_bad!r} do not go")
     plan, progress = Views(views, view_scale, seed), progress or Quiet()
     store = None
@@ -256,4 +256,5 @@ def _tell(bad: Sequence[BadImage], total: int, kept: int, on_bad: OnBad) -> None
             f"{total - kept} of {total} pictures cannot be used: {shown}; restore them, or take them "
             "out of the list."
         )
-    logger.warning("%d of %d pictures are left out: %s", total - kept, total, shown)
+    if on_bad == "skip":
+        logger.warning("%d of %d pictures are left out: %s", total - kept, total, shown)

@@ -147,6 +147,8 @@ def embed_regions(
             try:
                 image, boxes = (region if image is None else replace(region, image=image)).open()
             except (BadImage, OSError) as error:
+                if unreadable is None and isinstance(error, UserError):
+                    raise  # what a user listed says itself where that is
                 if unreadable is None:
                     raise cannot_score(region.image, "its regions", error) from error
                 unreadable.note(region.image, error)

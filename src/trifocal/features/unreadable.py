@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.features.identity import Picture, identity
 from trifocal.features.in_training import NOTHING, InTraining, in_training
 from trifocal.tally import MOST_LEFT_OUT, Tally
@@ -28,6 +29,7 @@ class Unreadable:
     Attributes:
         source: What is scored, as a sentence calls it.
         most_left_out: The largest share of its pictures that may be broken.
+        also: Pictures that were trained on beside those that the model remembers.
         found: The broken pictures, and why they are.
         pictures: How many distinct ones were looked at, once they are embedded.
         training: What the model remembers of them, from then on.
@@ -35,6 +37,7 @@ class Unreadable:
 
     source: str
     most_left_out: float = MOST_LEFT_OUT
+    also: TrainedOn | None = None
     found: dict[Hashable, str] = field(default_factory=dict)
     pictures: int = 0
     training: InTraining = NOTHING
@@ -61,7 +64,7 @@ class Unreadable:
         for name, reason in self._sorted():
             tally.leave_out(reason, name)
         tally.close()
-        self.training = in_training(model, distinct.values(), self.source)
+        self.training = in_training(model, distinct.values(), self.source, self.also)
 
     def readable(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
         """Return (N,) bool: which of N pictures were read."""

@@ -25,8 +25,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trifocal.losses.distributed import gather_rows, row_counts, sum_over_ranks, world_size
+from trifocal.losses.distributed import gather_rows, row_counts, sum_over_ranks
 from trifocal.losses.precision import no_autocast, widen
+from trifocal.processes import world_size
 
 
 class Layout(NamedTuple):

@@ -21,10 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-
-def world_size() -> int:
-    """Return the number of processes, 1 where no process group is initialized."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+from trifocal.processes import world_size
 
 
 def row_counts(count: int, device: torch.device) -> list[int]:

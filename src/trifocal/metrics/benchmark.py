@@ -7,6 +7,7 @@ only the folder and the model.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -95,6 +96,7 @@ class Sheet:
     seed: int | None = None  # seed of what was drawn, if anything
     version: int = 1  # the benchmark's own version number
     account: dict[str, Any] | None = None  # what became of the entries of its data
+    asked: str = ""  # digest of the questions (see `digest_of`)
     rows: list[Result] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
 
@@ -125,6 +127,7 @@ class Sheet:
             ties=ties,
             marks=marks,
             blind=blind,
+            asked=self.asked,
         )
         self.rows.append(row)
         return row
@@ -133,6 +136,17 @@ class Sheet:
         """Return the rows, each with the seconds since the sheet was begun."""
         seconds = round(time.perf_counter() - self._start, 3)
         return [replace(row, seconds=seconds) for row in self.rows]
+
+
+def digest_of(questions: Iterable[Sequence[object]]) -> str:
+    """Return a short digest of questions: texts, and names of pictures without their folders."""
+    digest = hashlib.sha256()
+    for question in questions:
+        for part in question:
+            name = part.name if isinstance(part, Path) else str(part)
+            digest.update(f"{name}\0".encode("utf-8", "surrogatepass"))
+        digest.update(b"\1")
+    return digest.hexdigest()[:12]
 
 
 def find(rows: Iterable[Result], benchmark: str, task: str, metric: str) -> Result:

@@ -59,6 +59,9 @@ class Result:
     account: dict[str, Any] | None = field(default=None, hash=False)
     # How many of the questions hang on equal scores; None where nobody counted.
     ties: int | None = None
+    # Digest of the questions: rows that have the same were measured on the same ones. Empty where
+    # nobody took it.
+    asked: str = ""
     # What the same model scores where it does not see the pictures: each of them is the mean of
     # all. None where that was not asked, or has no meaning.
     blind: float | None = None
@@ -96,5 +99,6 @@ class Result:
         What not every benchmark counts stands in it only where it was counted.
         """
         absent = {name for name in ("account", "ties", "blind") if getattr(self, name) is None}
+        absent |= set() if self.asked else {"asked"}
         names = [one.name for one in fields(self) if one.name not in {"marks", *absent}]
         return {name: getattr(self, name) for name in names}

@@ -101,8 +101,12 @@ def seeds_note(runs: int) -> str:
 def comparison_table(
     rows: Sequence[Result], *, reference: str | None = None, title: str = ""
 ) -> Table:
-    """Return the table of all measures, in parts by benchmark, by models; see `compare`."""
+    """Return the table of all measures, in parts by benchmark, by models; see `compare`.
+
+    The column "blind", where it is known, is the first model's: what it scores unseeing.
+    """
     models = list(dict.fromkeys(row.model for row in rows))
+    blind = any(row.blind is not None for row in rows)
     body: list[Row] = []
     benchmark = None
     for cells in compare(rows, reference).values():
@@ -112,8 +116,10 @@ def comparison_table(
             body.append(Row(benchmark))
         entries = [_with_spread(cells.get(model)) for model in models]
         counts = [Entry(str(first.n)), Entry(chance_of(first), tone="flat")]
-        body.append(Row(f"  {_measure(first)}", [*counts, *entries]))
-    columns = [Column(name) for name in ("n", "chance", *models)]
+        if blind:
+            counts.append(Entry(blind_of(first), tone="flat"))
+        body.append(Row(f"  {measure_of(first)}", [*counts, *entries]))
+    columns = [Column(name) for name in ("n", "chance", *(["blind"] if blind else []), *models)]
     return Table(title, "measure", columns, body)
 
 
@@ -130,7 +136,12 @@ def chance_of(row: Result) -> str:
     return "" if row.chance is None else replace(row, value=row.chance).shown()
 
 
-def _measure(row: Result) -> str:
+def blind_of(row: Result) -> str:
+    """Return what the model scores without seeing the pictures, as tables print it."""
+    return "" if row.blind is None else replace(row, value=row.blind).shown()
+
+
+def measure_of(row: Result) -> str:
     """Return task and metric without what goes without saying."""
     if row.task.startswith("zeroshot_"):
         return row.metric

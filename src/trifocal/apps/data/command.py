@@ -1,27 +1,27 @@
-"""`trifocal data`: what a benchmark is missing, and data written in the field's formats."""
+"""`trifocal data`: what a benchmark is missing, data fetched, and data written in the field's formats."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from trifocal.apps.settings import parse_settings
+from trifocal.apps.data.checking import check, few_shot_sets
 from trifocal.apps.stated import refuse_idle
 from trifocal.apps.terminal import ProgressBars
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import check_table, prepare_table
 from trifocal.composition.negatives.wordnet_files import get_wordnet
-from trifocal.concepts.datasets.coop import DATASETS, check_dataset, read_dataset
 from trifocal.data.captions import read_captions
+from trifocal.data.getting.get import get_data
+from trifocal.data.getting.origins import find_origin
 from trifocal.data.shards import check_shards, write_shards
 from trifocal.errors import UserError
-from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
-from trifocal.evaluate.runner import check_effect, make_job
 from trifocal.features.sentences import SentenceEncoder
 from trifocal.features.text_table import check_text_table, save_text_table
 from trifocal.progress import counted
 from trifocal.world.export import ExportConfig, export_world
+
+WORDNET = "wordnet"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,65 +31,16 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: there is no such benchmark, or a file cannot be read or written.
     """
     if arguments.action == "check":
-        few_shot = _few_shot(arguments.benchmark)
+        few_shot = few_shot_sets(arguments.benchmark)
         refuse_idle(
             arguments, "images option", bool(few_shot), "few-shot data sets have their own layout"
         )
         return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
     actions = {
         "negatives": negatives, "shards": shards, "teacher": teacher, "world": world,
-        "wordnet": wordnet,
     }  # fmt: skip
-    actions[arguments.what](arguments)
+    (get if arguments.action == "get" else actions[arguments.what])(arguments)
     return 0
-
-
-def check(benchmark: str, root: str, images: str | None, options: Sequence[str] = ()) -> int:
-    """Print what is missing for a benchmark; return 0 where nothing is, else 1.
-
-    Args:
-        benchmark: Its name; or a few-shot data set's, or "few_shot" for all of these.
-        root: Folder of its data.
-        images: Folder of the photos, where it is not in the root.
-        options: Other settings of the benchmark, each as "key=value".
-    """
-    few_shot = _few_shot(benchmark)
-    if few_shot:
-        return check_few_shot(few_shot, root)
-    settings = parse_settings(options)
-    if images:
-        settings["images"] = str(Path(images).resolve())
-    job = make_job(benchmark, root, **settings)
-    check_effect([benchmark], settings)
-    missing = job.benchmark.check(job.root)
-    for item in missing:
-        print(f"missing: {item}")
-    if not missing:
-        print(f"{benchmark}: everything is there ({len(job.benchmark.items(job.root))} items)")
-    return 1 if missing else 0
-
-
-def _few_shot(benchmark: str) -> Sequence[str]:
-    """Return the few-shot data sets that a name stands for; none where it is a benchmark's."""
-    kind, _, dataset = benchmark.partition(":")
-    if benchmark == FEW_SHOT:
-        return list(DATASETS)
-    return [dataset or benchmark] if kind == FEW_SHOT or benchmark in DATASETS else []
-
-
-def check_few_shot(datasets: Iterable[str], root: str) -> int:
-    """Print what is missing of few-shot data sets; return 0 where nothing is, else 1."""
-    lacking = 0
-    for name in datasets:
-        missing = check_dataset(name, root)
-        for item in missing:
-            print(f"{name}: missing: {item}")
-        if not missing:
-            parts = read_dataset(name, root)
-            sizes = f"{len(parts.train)} / {len(parts.val)} / {len(parts.test)}"
-            print(f"{name}: everything is there ({sizes} pictures for training, val, test)")
-        lacking += bool(missing)
-    return 1 if lacking else 0
 
 
 def negatives(arguments: argparse.Namespace) -> None:
@@ -157,10 +108,24 @@ def world(arguments: argparse.Namespace) -> None:
     )
 
 
-def wordnet(_: argparse.Namespace) -> None:
-    """Say where WordNet is; fetch it first where it is nowhere."""
-    place, fetched = get_wordnet()
-    print(f"WordNet {'has been fetched to' if fetched else 'is there already:'} {place}")
+def get(arguments: argparse.Namespace) -> None:
+    """Fetch the data of a benchmark; or say where WordNet is, fetching it where it is nowhere."""
+    if arguments.what == WORDNET:
+        refuse_idle(arguments, "root revision", True, "WordNet goes into NLTK's folder")
+        place, fetched = get_wordnet()
+        print(f"WordNet {'has been fetched to' if fetched else 'is there already:'} {place}")
+        return
+    origin = find_origin(arguments.what)
+    with ProgressBars(quiet=arguments.quiet) as bars:
+        done = get_data(
+            origin, Path(arguments.root).expanduser(), revision=arguments.revision, progress=bars
+        )
+    print(done)
+    print(f"licence: {origin.licence}")
+    for photos in origin.photos:
+        print(f"its photos: trifocal data get {photos} --root {arguments.root}")
+    if origin.by_hand:
+        print(f"not fetched: {origin.by_hand}")
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trifocal.apps.device import pick_device
+from trifocal.apps.processes import first_of_all, join_processes
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle
 from trifocal.apps.terminal import ProgressBars
@@ -23,9 +24,11 @@ from trifocal.evaluate.records import (
     export_clip_benchmark,
     read_results,
 )
-from trifocal.evaluate.runner import Job, check_effect, evaluate, make_job
+from trifocal.evaluate.runner import Job, check_effect, evaluate, make_plan
+from trifocal.features.store import default_cache
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
+from trifocal.report.exported import check_export, write_export
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
@@ -50,20 +53,27 @@ def run(arguments: argparse.Namespace) -> int:
         settings["captions"] = str(Path(arguments.captions).resolve())
     if arguments.available_only:
         settings["available_only"] = True
+    if arguments.limit is not None:
+        settings["limit"] = arguments.limit
     drawn = all(name.partition(":")[0] in DRAWN for name in arguments.benchmarks)
     refuse_idle(arguments, "root", drawn, "the world is drawn")
-    jobs = [make_job(name, arguments.root, **settings) for name in arguments.benchmarks]
-    check_effect(arguments.benchmarks, settings)
+    plan = make_plan(arguments.benchmarks, arguments.root, **settings)
+    jobs = plan.jobs
+    check_effect(jobs, settings)
+    device = join_processes(pick_device(arguments.device))
+    if first_of_all():
+        plan.tell()
+    cache = Path(arguments.cache).expanduser() if arguments.cache else default_cache()
     rows: list[Result] = []
     curves: dict[str, list[CurvePoint]] = {}
     pictured: dict[str, Clip] = {}  # the first, what it started from, and the last: for the report
     names = _names(arguments)
     with ProgressBars(quiet=arguments.quiet) as bars:
         for name in names:
-            model = _load(name, arguments)
+            model = _load(name, arguments, device)
             if arguments.interpolate:
                 start = arguments.base or _base_of(name)
-                base = _load(start, arguments)
+                base = _load(start, arguments, device)
                 if name == names[0]:
                     pictured[start] = base
                 curve = wise_ft_curve(
@@ -74,10 +84,17 @@ def run(arguments: argparse.Namespace) -> int:
                 curves[name] = curve
                 rows += [row for point in curve for row in point.rows]
             else:
-                rows += evaluate(model, jobs, name=name, results=arguments.out, progress=bars)
+                rows += evaluate(
+                    model, jobs, name=name, results=arguments.out, cache=cache, progress=bars
+                )
             if name in (names[0], names[-1]):
                 pictured[name] = model
-    Console().print(terminal_table(comparison_table([*compared, *rows])))
+    if not first_of_all():
+        return 0
+    table = comparison_table([*compared, *rows])
+    Console().print(terminal_table(table))
+    if arguments.table:
+        write_export(arguments.table, table, [*compared, *rows])
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
@@ -89,6 +106,8 @@ def _check_targets(arguments: argparse.Namespace) -> None:
     """Refuse, before anything is computed, what must not or cannot be written."""
     if arguments.out is not None:
         check_results(arguments.out)
+    if arguments.table is not None:
+        check_export(arguments.table)
     if arguments.clip_benchmark is not None:
         check_records(arguments.clip_benchmark)
     if arguments.report is not None:
@@ -138,10 +157,10 @@ def _names(arguments: argparse.Namespace) -> list[str]:
     return names
 
 
-def _load(name: str, arguments: argparse.Namespace) -> Clip:
+def _load(name: str, arguments: argparse.Namespace, device: str) -> Clip:
     return load_model(
         name,
-        device=pick_device(arguments.device),
+        device=device,
         activation=arguments.activation,
         tokenizer=arguments.tokenizer,
     ).eval()

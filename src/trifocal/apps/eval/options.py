@@ -11,6 +11,7 @@ EXAMPLES = """\
 examples:
   trifocal eval builtin world
   trifocal eval runs/mine sugarcrepe --root sugarcrepe --images coco/val2017 --base ViT-B-32:openai
+  trifocal eval ViT-B-32:openai,runs/mine composition --root data --out all.jsonl --table all.tex
   trifocal eval runs/mine world --interpolate 0,0.1,...,1 --report curve.html
 
 `trifocal list benchmarks` names the benchmarks, `trifocal data check` says what one of them is
@@ -22,13 +23,21 @@ def add_options(parser: Parser) -> None:
     """Add what an evaluation can be told."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a name, a file, a folder or a run; several with commas")
-    add("benchmarks", nargs="+", metavar="BENCHMARK", help="what to score on")
+    add(
+        "benchmarks",
+        nargs="+",
+        metavar="BENCHMARK",
+        help="what to score on; or composition, regions, all: of those what has its data",
+    )
     add("--root", help="folder that holds the data")
     add("--images", help="folder of the photos, where it is not in the root")
     add("--captions", help="caption file of the retrieval benchmark")
     add("--available-only", action="store_true", help="score the rows whose photos are there")
+    add("--limit", type=int, metavar="N", help="ask the first N items of each part alone")
     add_settings(parser)
     add("--out", help="results file (JSON lines) to add the rows to")
+    add("--table", metavar="FILE", help="write the table as .md or .tex, or the rows as .csv")
+    add("--cache", metavar="DIR", help="where embeddings are kept (default: a cache of the user's)")
     add("--compare", nargs="*", default=[], help="results files to set beside")
     add("--report", help="write a report.html here")
     add("--base", default=None, help="the model that training started from")

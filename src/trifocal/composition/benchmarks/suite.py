@@ -18,7 +18,7 @@ from trifocal.data.held import Held
 from trifocal.errors import UserError
 from trifocal.features.identity import Picture
 from trifocal.features.questions import Question, Scored, score_questions
-from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.benchmark import Missing, Sheet, digest_of, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.tally import MOST_LEFT_OUT
@@ -143,6 +143,9 @@ class Suite:
         )
         sheet.protocol += scored.note
         sheet.account = scored.account
+        sheet.asked = digest_of(
+            (one.part, one.id, *one.texts, *map(_name, one.images)) for one in scored.questions
+        )
         self.rows(sheet, scored)
         return sheet.done()
 
@@ -225,6 +228,13 @@ def _file(picture: Picture) -> Path | None:
     if isinstance(picture, Held):
         return picture.path
     return Path(picture) if isinstance(picture, str | Path) else None
+
+
+def _name(picture: Picture) -> str:
+    """Return a name of a picture that does not depend on where the data lie."""
+    file = _file(picture)
+    inside = str(picture)[len(str(file)) :] if isinstance(picture, Held) else ""
+    return f"{file.name}{inside}" if file is not None else ""
 
 
 def _first_of_each(questions: Sequence[Question], limit: int) -> list[Question]:

@@ -11,7 +11,8 @@ from PIL import Image
 from trifocal.data.held import Cropped
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_images, encode_texts
-from trifocal.features.sharing import sharing, shared_with
+from trifocal.features.shared import shared_with
+from trifocal.features.sharing import sharing
 from trifocal.features.unreadable import Unreadable
 
 
@@ -98,7 +99,7 @@ def test_a_broken_picture_is_noted_by_every_benchmark(tiny_clip, photos, counted
             rows = encode_images(tiny_clip, photos, unreadable=noted)
             assert photos[1] in noted
             assert rows.isnan().any(dim=1).tolist() == [False, True, False]
-        with pytest.raises(UserError, match="1.png"):
+        with pytest.raises(UserError, match=r"1\.png"):
             encode_images(tiny_clip, photos)
     assert counted["pictures"] == 2
 

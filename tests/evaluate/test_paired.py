@@ -1,0 +1,113 @@
+"""Two results files question by question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trifocal.cli import main
+from trifocal.errors import UserError
+from trifocal.evaluate.marks import keep_marks, marks_file, read_marks
+from trifocal.evaluate.paired import compare_files, holm
+from trifocal.evaluate.records import append_results
+from trifocal.metrics.result import Result
+from trifocal.report.paired import paired_table
+
+
+def row(right: list[float], **more: object) -> Result:
+    marks = torch.tensor(right, dtype=torch.float64)
+    facts = {"benchmark": "b", "task": "t", "metric": "acc", "model": "m", "asked": "same"} | more
+    return Result(value=float(marks.mean()), n=len(right), marks=marks, **facts)  # type: ignore[arg-type]
+
+
+def write(path, *rows: Result):
+    append_results(path, rows)
+    keep_marks(path, rows)
+    return path
+
+
+WORSE, BETTER = [0.0] * 60 + [1.0] * 40, [1.0] * 90 + [0.0] * 10
+
+
+def test_a_difference_and_its_interval(tmp_path):
+    one = write(tmp_path / "a.jsonl", row(WORSE), row(WORSE, task="u"))
+    other = write(tmp_path / "b.jsonl", row(BETTER, model="x"), row(WORSE, task="u", model="x"))
+    real, none = compare_files(one, other)
+    assert real.difference is not None
+    assert real.difference.value == pytest.approx(0.5)
+    assert real.difference.low < 0.5 < real.difference.high
+    assert real.real
+    assert not none.real
+    assert none.difference is not None
+    assert none.difference.value == 0
+    shown = paired_table([real, none])
+    assert [entry.value for entry in shown.rows[1].entries][:4] == ["100", "40.0", "90.0", "+50.0"]
+    assert shown.rows[2].entries[-1].value == "noise"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"asked": "others"}, "other questions"),
+        ({"version": "2@0"}, "other version"),
+        ({"chance": 0.5}, "other questions"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(tmp_path, change, why):
+    one = write(tmp_path / "a.jsonl", row(WORSE, version="1@0"))
+    other = write(tmp_path / "b.jsonl", row(BETTER, **{"version": "1@0", **change}))
+    (found,) = compare_files(one, other)
+    assert found.difference is None
+    assert found.why == why
+    assert "+50.0" in [entry.value for entry in paired_table([found]).rows[1].entries]
+
+
+def test_marks_of_another_measurement_are_not_used(tmp_path):
+    path = write(tmp_path / "a.jsonl", row(WORSE))
+    assert read_marks(path, row(WORSE)) is not None
+    assert read_marks(path, row(BETTER)) is None
+    marks_file(path, row(WORSE)).write_bytes(b"broken")
+    assert read_marks(path, row(WORSE)) is None
+    (found,) = compare_files(path, path)
+    assert found.why == "answers not kept"
+
+
+def test_models_of_one_file(tmp_path):
+    path = write(tmp_path / "a.jsonl", row(WORSE), row(BETTER, model="x"))
+    (found,) = compare_files(path, path)
+    assert (found.before.model, found.after.model) == ("m", "x")
+    (found,) = compare_files(path, path, ("x", "m"))
+    assert found.difference is not None
+    assert found.difference.value < 0
+    other = write(tmp_path / "b.jsonl", row(WORSE, model="y"))
+    with pytest.raises(UserError, match="several models; name one of m, x"):
+        compare_files(path, other)
+    with pytest.raises(UserError, match="no model 'z'"):
+        compare_files(other, path, (None, "z"))
+    strange = write(tmp_path / "c.jsonl", replace(row(WORSE), task="else"))
+    with pytest.raises(UserError, match="no measure in common"):
+        compare_files(other, strange)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_equals_its_definition(p):
+    found = holm(p)
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    for place, number in enumerate(order):
+        steps = [(len(p) - k) * p[order[k]] for k in range(place + 1)]
+        assert found[number] == pytest.approx(min(1.0, max(steps)))
+
+
+def test_the_command(tmp_path, capsys):
+    one = str(write(tmp_path / "a.jsonl", row(WORSE)))
+    other = str(write(tmp_path / "b.jsonl", row(BETTER, model="x")))
+    assert main(["compare", one, other, "--table", str(tmp_path / "t.tex")]) == 0
+    assert "+50.0" in capsys.readouterr().out
+    assert r"\toprule" in (tmp_path / "t.tex").read_text()
+    for words, said in ((["--models", "m"], "two names"), (["--table", "t.csv"], ".md or .tex")):
+        assert main(["compare", one, other, *words]) == 2
+        assert said in capsys.readouterr().err
