@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tests.fuzz.reader import Reader
-from tests.fuzz.readers import captions, classes, features, models, records, regions, squares
+from tests.fuzz.readers import (
+    benchmarks,
+    captions,
+    classes,
+    features,
+    models,
+    records,
+    regions,
+    squares,
+)
 
 READERS: dict[str, Reader] = {
     **captions.READERS,
@@ -13,4 +22,5 @@ READERS: dict[str, Reader] = {
     **features.READERS,
     **models.READERS,
     **squares.READERS,
+    **benchmarks.READERS,
 }
