@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     _check_targets(arguments)
     compared = [row for file in arguments.compare for row in read_results(file)]
+    published = _published(arguments.beside)
     settings = parse_settings(arguments.option)
     if arguments.images:
         settings["images"] = str(Path(arguments.images).resolve())
@@ -93,6 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     table = comparison_table([*compared, *rows])
     Console().print(terminal_table(table))
+    if published:
+        _print_beside([*compared, *rows], published)
     if arguments.table:
         write_export(arguments.table, table, [*compared, *rows])
     if arguments.clip_benchmark:
@@ -100,6 +103,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
     return 0
+
+
+def _published(names: Sequence[str]) -> dict[str, dict[tuple[str, str, str], float]]:
+    """Return what is known of the published models that were asked for."""
+    if not names:
+        return {}
+    from trifocal.evaluate.published.tables import chosen_models
+
+    return chosen_models(names)
+
+
+def _print_beside(
+    rows: Sequence[Result], published: dict[str, dict[tuple[str, str, str], float]]
+) -> None:
+    from trifocal.report.beside import beside_table, missing_lines
+
+    table = beside_table(rows, published)
+    if table.columns:
+        Console().print(terminal_table(table))
+    else:
+        print("No published number is known of what was measured.")
+    for line in missing_lines(rows):
+        print(line)
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:

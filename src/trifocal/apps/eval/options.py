@@ -12,6 +12,7 @@ examples:
   trifocal eval builtin world
   trifocal eval runs/mine sugarcrepe --root sugarcrepe --images coco/val2017 --base ViT-B-32:openai
   trifocal eval ViT-B-32:openai,runs/mine composition --root data --out all.jsonl --table all.tex
+  trifocal eval runs/mine composition --root data --beside CLIP NegCLIP FSC-CLIP
   trifocal eval runs/mine world --interpolate 0,0.1,...,1 --report curve.html
 
 `trifocal list benchmarks` names the benchmarks, `trifocal data check` says what one of them is
@@ -39,6 +40,13 @@ def add_options(parser: Parser) -> None:
     add("--table", metavar="FILE", help="write the table as .md or .tex, or the rows as .csv")
     add("--cache", metavar="DIR", help="where embeddings are kept (default: a cache of the user's)")
     add("--compare", nargs="*", default=[], help="results files to set beside")
+    add(
+        "--beside",
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="published models to set beside; published: all that are known",
+    )
     add("--report", help="write a report.html here")
     add("--base", default=None, help="the model that training started from")
     add("--interpolate", metavar="ALPHAS", help="WiSE-FT: 0,0.1,...,1 between --base and MODEL")
