@@ -45,7 +45,9 @@ class Cola(Suite):
         "hard pictures"
     )
     headline: ClassVar[tuple[str, str]] = (MULTI, "image")
-    photos_from: ClassVar[str] = FROM_VISUAL_GENOME
+    photos_from: ClassVar[str] = (
+        f"{FROM_VISUAL_GENOME}; single objects also ask for CLEVR's and COCO's photos"
+    )
 
     def files(self, root: Path) -> list[Missing]:
         """Return the file of multi-objects; those of single objects are read if they are there."""
