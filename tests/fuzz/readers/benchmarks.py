@@ -13,6 +13,7 @@ from trifocal.composition.benchmarks.crepe import KINDS
 from trifocal.composition.benchmarks.sugarcrepe_pp import PARTS as PAIRS
 from trifocal.composition.benchmarks.suite import Suite
 from trifocal.composition.benchmarks.valse import PARTS as PHENOMENA
+from trifocal.composition.benchmarks.vl_checklist import CORPORA
 from trifocal.composition.benchmarks.whatsup import LISTS
 from trifocal.composition.registry import BENCHMARKS
 from trifocal.features.questions import Question
@@ -66,8 +67,23 @@ def _cola() -> dict[str, Any]:
     }
 
 
+def _vl_checklist() -> dict[str, Any]:
+    entry = ["VG_100K/1.jpg", {"POS": ["a red dog"], "NEG": ["a blue dog"]}]
+    return {f"data/{corpus.path}": [entry] for corpus in CORPORA}
+
+
+def _negbench() -> dict[str, Any]:
+    captions = ",".join(f"caption_{number}" for number in range(4))
+    header = f"image_path,{captions},correct_answer,correct_answer_template\n"
+    content = header + "val2017/1.jpg,a dog,no dog,a cat,no cat,0,positive\n"
+    names = ("COCO_val_mcq_llama3.1_rephrased.csv", "VOC2007_mcq_llama3.1_rephrased.csv")
+    return dict.fromkeys(names, content)
+
+
 _FILES: Mapping[str, Any] = {
     "sugarcrepe_pp": _sugarcrepe_pp,
+    "vl_checklist": _vl_checklist,
+    "negbench": _negbench,
     "valse": _valse,
     "whatsup": _whatsup,
     "crepe": _crepe,
