@@ -117,14 +117,14 @@ def _published(names: Sequence[str]) -> dict[str, dict[tuple[str, str, str], flo
 def _print_beside(
     rows: Sequence[Result], published: dict[str, dict[tuple[str, str, str], float]]
 ) -> None:
-    from trifocal.report.beside import beside_table, missing_lines
+    from trifocal.report.beside import beside_tables, notes
 
-    table = beside_table(rows, published)
-    if table.columns:
+    tables = beside_tables(rows, published)
+    for table in tables:
         Console().print(terminal_table(table))
-    else:
+    if not tables:
         print("No published number is known of what was measured.")
-    for line in missing_lines(rows):
+    for line in notes(rows):
         print(line)
 
 
