@@ -20,7 +20,8 @@ from trifocal.composition.benchmarks.suite import Questions
 from trifocal.data.captions import CaptionDataset, CaptionItem, read_captions
 from trifocal.data.images import BadImage, Stored, open_stored
 from trifocal.data.shards import _INDEX_VERSION, ShardDataset
-from trifocal.evaluate.benchmarks.retrieval import Retrieval
+from trifocal.evaluate.benchmarks.negbench_retrieval import NegBenchRetrieval
+from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems
 from trifocal.tally import Tally
 
 _PHOTOS = {"a.png": picture(), "b.jpg": picture("JPEG")}
@@ -183,6 +184,20 @@ def _check_pairs(found: Questions) -> None:
         assert all(isinstance(text, str) for text in item.texts)
 
 
+def _negbench() -> list[Seed]:
+    """NegBench's retrieval: photos with lists of captions, as pandas writes them."""
+    rows = 'filepath,captions\ndata/a.png,"[\'a dog\', ""a man\'s""]"\nb.jpg,[\'two cats\']\n'
+    names = ("retrieval", "negated_retrieval_llama3.1_rephrased_affneg_true")
+    fixed = {f"val2017/{name}": photo for name, photo in _PHOTOS.items()}
+    return [Seed({f"COCO_val_{name}.csv": rows.encode() for name in names}, fixed)]
+
+
+def _check_negbench(found: list[RetrievalItems]) -> None:
+    for one in found:
+        assert len(one.texts) == len(one.owner)
+        assert all(0 <= own < len(one.images) for own in one.owner)
+
+
 READERS: dict[str, Reader] = {
     "caption tables": Reader(_tables, _read_loosely, _check_captions),
     "caption JSON": Reader(_json, _read_loosely, _check_captions),
@@ -192,6 +207,9 @@ READERS: dict[str, Reader] = {
     "caption folders": Reader(_folder, lambda file: _read_loosely(file.parent), _check_captions),
     "retrieval": Reader(
         lambda: [*_tables(), *_json()], lambda file: Retrieval(most_left_out=1.0).items(file)
+    ),
+    "negbench_retrieval": Reader(
+        _negbench, lambda file: NegBenchRetrieval().items(file.parent), _check_negbench
     ),
     "shards": Reader(_shards, _read_shards, _check_shards, after=("*.index.json",)),
     "shard indices": Reader(_shard_index, _read_indexed, _check_shards),

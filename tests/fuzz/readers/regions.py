@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickle
 import zipfile
 from collections.abc import Iterable
@@ -298,7 +299,7 @@ def _fg_ovd() -> list[Seed]:
 
 def _there(region: Region) -> bool:
     """Return whether a changed name still leads to a photo; a benchmark asks that first."""
-    return Path(str(region.image)).is_file()
+    return os.path.isfile(str(region.image))
 
 
 def _check_fg_ovd(found: list[BoxTexts]) -> None:

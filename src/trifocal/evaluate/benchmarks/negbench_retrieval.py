@@ -7,6 +7,7 @@ authors report text to image recall@5.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -104,7 +105,7 @@ class NegBenchRetrieval:
     def _absent(items: list[RetrievalItems]) -> list[Missing]:
         """Return the photos that are not there: a smaller pool would be another, easier test."""
         names = {Path(str(photo)) for one in items for photo in one.images}
-        absent = sorted(str(path) for path in names if not path.is_file())
+        absent = sorted(str(path) for path in names if not os.path.isfile(path))
         return [Missing(absent[0], _PHOTOS, len(absent))] if absent else []
 
 

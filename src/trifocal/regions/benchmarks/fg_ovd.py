@@ -10,6 +10,7 @@ RoIAlign), and `acc_prompt` (as a model was trained to see regions, where it was
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,7 +112,7 @@ class FgOvd:
             total += len(questions)
             for one in questions[: self.limit]:
                 photo = Path(str(one.region.image))
-                if there.setdefault(photo, photo.is_file()):
+                if there.setdefault(photo, os.path.isfile(photo)):
                     kept.append((part, one))
         return _items(kept, total, self.limit is not None)
 
@@ -180,7 +181,7 @@ class FgOvd:
         def photo(name: str) -> Path:
             if name not in known:
                 places = [base / one for base in bases for one in (name, Path(name).name)]
-                known[name] = next((one for one in places if one.is_file()), places[0])
+                known[name] = next((one for one in places if os.path.isfile(one)), places[0])
             return known[name]
 
         files = {part: part_file(root, part) for part in NAMES}
@@ -189,7 +190,7 @@ class FgOvd:
     def _absent(self, read: dict[str, list[BoxTexts]]) -> list[Missing]:
         """Return the photos that are not there, if that is too many to run."""
         names = {Path(str(one.region.image)) for questions in read.values() for one in questions}
-        absent = sorted(str(name) for name in names if not name.is_file())
+        absent = sorted(str(name) for name in names if not os.path.isfile(name))
         if not absent or (self.available_only and len(absent) < len(names)):
             return []
         option = "" if self.available_only else ", or set available_only to score the rest"
