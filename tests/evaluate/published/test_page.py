@@ -1,0 +1,10 @@
+"""The page of published rows shows the tables as they are."""
+
+from __future__ import annotations
+
+from benchmarks.published_page import page
+from tests.conftest import REPOSITORY
+
+
+def test_it_is_as_its_command_writes_it():
+    assert (REPOSITORY / "docs" / "results" / "published.md").read_text(encoding="utf-8") == page()
