@@ -23,7 +23,10 @@ def write(path, *rows):
 @pytest.fixture
 def root(tmp_path):
     photos = [f"data/coco/images/val2017/{color}.png" for color in ("red", "green", "blue")]
-    write(tmp_path / PLAIN, *zip(photos, ["['red', \"a red man's\"]", "['green']", "['blue', 'blue']"]))
+    write(
+        tmp_path / PLAIN,
+        *zip(photos, ["['red', \"a red man's\"]", "['green']", "['blue', 'blue']"]),
+    )
     negated = ["['red, not green', 'red but green']", "['green blue red']", "['no red and blue']"]
     write(tmp_path / NEGATED, *zip(photos, negated))
     paint(tmp_path / "val2017", "red", "green", "blue")
