@@ -35,6 +35,7 @@ def test_package_imports_nothing_heavy() -> None:
         (["train", "missing.yaml"], "missing.yaml"),
         (["eval", "no-such-model-folder/x.pt", "world"], "no-such-model-folder"),
         (["eval", "builtin", "wrold"], "Did you mean 'world'"),
+        (["eval", "builtin", "world", "--beside", "NegClip"], "Did you mean 'NegCLIP'"),
         (["eval", "builtin", "world", "--rot", "x"], "unknown option '--rot'"),
         (["eval", "few-shot", "--datasets", "world", "--methods", "tip"], "no few-shot method"),
         (
