@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     FACTS,
@@ -98,6 +99,13 @@ def test_logits_are_the_same_bit_for_bit(method: str, tmp_path: Path) -> None:
     assert after.head.explain(asked) == before.head.explain(asked)
     assert after.head.get_params() == before.head.get_params()
     assert replace(after, head=before.head, folder=None) == before
+
+
+@pytest.mark.parametrize("method", HEADS)
+def test_what_it_was_trained_on_is_kept(method: str, tmp_path: Path) -> None:
+    known = TrainedOn.of([bytes(range(8)), bytes(8)])
+    save_head(tmp_path / "m", replace(saved(method), trained_on=known), {})
+    assert load_head(tmp_path / "m", HEADS).trained_on == known
 
 
 def test_same_fit_writes_same_files(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 A folder with `head.safetensors` (what was learned), `head.json` (format version, method and its
 parameters, plain fitted values, classes, prompts, concepts, support images, the backbone with its
-fingerprint and how it is shown a picture, metrics) and `support/` (small pictures of the support,
-so that an explanation can show them when the originals are gone). Nothing is pickled, and nothing
-in it tells when it was made: the same fit writes the same files.
+fingerprint and how it is shown a picture, metrics), `trained_on.safetensors` (hashes of the support's
+files, as a model has them) and `support/` (small pictures of the support, so that an explanation can
+show them when the originals are gone). Nothing is pickled, and nothing in it tells when it was made:
+the same fit writes the same files.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trifocal import config
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts.head import Head
 from trifocal.data.images import BadImage, open_image
 from trifocal.data.keys import check_facts
@@ -77,6 +79,7 @@ class SavedHead:
         drawn: How the support was drawn: shots, views, holdout, seed.
         metrics: What was measured on held-out pictures; empty where nothing could be.
         note: How it was fitted and measured, in a sentence.
+        trained_on: The support images' files, whatever part of them the head was shown.
         folder: Where it was read from; None for one that was not on disk yet.
     """
 
@@ -93,6 +96,7 @@ class SavedHead:
     drawn: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    trained_on: TrainedOn = field(default_factory=TrainedOn)
     folder: Path | None = None
 
     def thumbnail(self, index: int) -> Image.Image | None:
@@ -151,6 +155,7 @@ def save_head(
         (aside / FACTS).write_text(
             _facts(saved, values), encoding="utf-8", errors="backslashreplace"
         )
+        saved.trained_on.write(aside)
         (aside / SUPPORT).mkdir()
         for index, picture in sorted(pictures.items()):
             picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
@@ -209,6 +214,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             drawn=facts["drawn"],
             metrics=facts["metrics"],
             note=facts["note"],
+            trained_on=TrainedOn.read(path),
             folder=path,
         )
     except _ODD:
