@@ -63,6 +63,36 @@ def told(path: Path, caplog: pytest.LogCaptureFixture, *words: str) -> list[str]
             "{method: {name: rca, adapters: {modules: [mlp], map_start: near_zero}}}",
             "method.adapters.map_start",
         ),
+        ("{method: {name: negclip, teacher: {table: t, weight: 0}}}", "method.teacher.table,"),
+        ("{method: {name: negclip, teacher: {table: t, sharpness: 9}}}", ""),
+        ("{method: {name: negclip, prompts: {table: t, share: 0}}}", "method.prompts.table,"),
+        ("{method: labclip, schedule: {text_from: 9}}", "schedule.text_from"),
+        (
+            "{method: {name: negclip, tuning: lora, lora: {towers: [vision]}}, "
+            "schedule: {text_from: 9}}",
+            "schedule.text_from",
+        ),
+        ("{method: {name: negclip, tuning: text}, schedule: {text_from: 9}}", ""),
+        (
+            "{method: {name: negclip, tuning: text}, embeddings: {texts_gb: 9}}",
+            "embeddings.texts_gb",
+        ),
+        ("{method: labclip, embeddings: {texts_gb: 9}}", ""),
+        (
+            "{method: {name: negclip, tuning: text}, embeddings: {patches: float16}}",
+            "embeddings.patches",
+        ),
+        ("{method: {name: fsc_clip, tuning: text}, embeddings: {patches: float16}}", ""),
+        (
+            "{method: {name: negclip, tuning: lora, lora: {towers: [vision]}}, "
+            "embeddings: {views: 2}}",
+            "embeddings.views",
+        ),
+        (
+            "{data: {source: captions, path: x, crop: null}, method: labclip, "
+            "embeddings: {seed: 2}}",
+            "embeddings.seed",
+        ),
         ("{method: {name: rca, loss: clue, stacked: true}}", "method.stacked"),
         (
             "{method: {name: rca, augmentation: {operations: 0, level: 3}}}",

@@ -144,8 +144,8 @@ def test_each_source_has_the_fields_that_it_uses():
     everywhere = set(config.fields_of(DataSection))
     assert set.intersection(*fields.values()) == everywhere >= {"source", "bad_image_share"}
     assert "crop" not in fields["SherlockData"]
-    # Its pictures may not be mirrored here, but by method.flip: that is refused when a run is built.
-    own = {"crop", "mirror", "shots", "seed", "split"}
+    assert "mirror" in fields["ShardData"]
+    own = {"crop", "shots", "seed", "split"}
     assert fields["WorldFewShotData"] - everywhere == own
 
 

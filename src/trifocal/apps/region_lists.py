@@ -38,6 +38,17 @@ logger = logging.getLogger(__name__)
 CHUNK = 64  # regions answered, and lines written, at a time
 
 
+class CannotOpen(UserError, BadImage):  # noqa: N818 - it is told, and may be noted
+    """A sentence about a picture that cannot be read, which may also be noted and left out."""
+
+    def __init__(self, sentence: str, path: str, reason: str) -> None:
+        super(BadImage, self).__init__(sentence, path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 @dataclass(frozen=True)
 class GivenRegion(Region):
     """A region as a user wrote it: opening it checks it, and no box means the whole picture.
@@ -60,10 +71,11 @@ class GivenRegion(Region):
             image, boxes = super().open(draft)
         except (BadImage, OSError) as error:
             reason = getattr(error, "reason", error)
-            raise UserError(
+            sentence = (
                 f"{self.where}cannot open the picture {self.image} ({reason}); "
                 "give a whole JPEG, PNG or WebP file."
-            ) from None
+            )
+            raise CannotOpen(sentence, str(self.image), str(reason)) from None
         # Without a frame the boxes are measured in the picture that is open.
         own = self.frame is None or self.frame == UNIT
         size = image.size if own or self.frame is None else self.frame

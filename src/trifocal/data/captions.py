@@ -16,7 +16,7 @@ from trifocal.data.file_part import FilePart
 from trifocal.data.images import open_image
 from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
-from trifocal.data.section import CroppedSection, drafted
+from trifocal.data.section import CaptionedSection, drafted
 from trifocal.errors import UserError
 from trifocal.tally import Tally
 
@@ -267,7 +267,7 @@ class CaptionDataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionData(CroppedSection):
+class CaptionData(CaptionedSection):
     """A file of captions with a folder of pictures, as a recipe's data.
 
     Attributes:
@@ -283,8 +283,6 @@ class CaptionData(CroppedSection):
         draft: Let JPEG decode at a reduced scale that still covers the model's image size. It is
             faster and changes pixels slightly.
     """
-
-    samples = "captions"
 
     source: Literal["captions"] = "captions"
     path: str

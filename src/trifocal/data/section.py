@@ -63,12 +63,9 @@ class CroppedSection(DataSection):
 
     Attributes:
         crop: Bounds of the random crop's share of the image's area; null for a centered crop.
-        mirror: Whether half of the pictures, drawn anew each time, are mirrored. Captions that say
-            left or right become wrong by it.
     """
 
     crop: tuple[float, float] | None = (0.9, 1.0)
-    mirror: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +77,20 @@ class CroppedSection(DataSection):
     def transform(self, preprocess: Preprocess) -> Transform:
         """Return what makes a model's input of a picture."""
         return RandomCrop(preprocess, self.crop) if self.crop else CenterCrop(preprocess)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedSection(CroppedSection):
+    """A section of captioned pictures.
+
+    Attributes:
+        mirror: Whether half of the pictures, drawn anew each time, are mirrored. Captions that say
+            left or right become wrong by it. (Pictures of classes are mirrored by method.flip.)
+    """
+
+    samples = "captions"
+
+    mirror: bool = False
 
 
 def drafted(draft: bool, image_size: tuple[int, int]) -> int | None:

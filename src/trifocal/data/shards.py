@@ -32,7 +32,7 @@ from trifocal.data.file_part import FilePart
 from trifocal.data.images import EXTENSIONS, MAX_BYTES, NOT_READ, BadImage, open_image
 from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
-from trifocal.data.section import CroppedSection, drafted
+from trifocal.data.section import CaptionedSection, drafted
 from trifocal.errors import UserError
 from trifocal.files import atomic_folder, atomic_write, check_folder
 from trifocal.tally import Tally
@@ -378,7 +378,7 @@ class ShardDataset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardData(CroppedSection):
+class ShardData(CaptionedSection):
     """WebDataset shards, as a recipe's data.
 
     Attributes:
@@ -388,8 +388,6 @@ class ShardData(CroppedSection):
         captions: With several captions an image, draw one anew each epoch or keep the first.
         draft: See `CaptionData`.
     """
-
-    samples = "captions"
 
     source: Literal["shards"] = "shards"
     path: str

@@ -23,7 +23,7 @@ from trifocal.concepts.class_tuned import ClassTuned
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.concepts.registry import METHODS as CONCEPTS
 from trifocal.data.batching import Batching
-from trifocal.data.section import CroppedSection
+from trifocal.data.section import CaptionedSection, CroppedSection
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
 from trifocal.progress import Progress
@@ -90,12 +90,9 @@ def build_batching(recipe: Recipe, method: TunedClip) -> Batching:
     assert isinstance(recipe.data, CroppedSection)  # as whole pictures are
     transform = recipe.data.transform(method.clip.preprocess)
     if isinstance(method, ClassTuned):
-        if recipe.data.mirror:
-            raise UserError(
-                "pictures of classes are mirrored by method.flip; leave data.mirror out."
-            )
         return method.batching(transform)
     assert isinstance(method, CaptionTuned)
+    assert isinstance(recipe.data, CaptionedSection)
     negatives = _negatives(recipe, method.negative_kinds)
     return method.batching(transform, negatives, flip=recipe.data.mirror)
 

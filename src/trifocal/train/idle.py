@@ -7,10 +7,13 @@ field of a file counts as stated where it differs from its default, one that was
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from trifocal import config
 from trifocal.composition.batching import TABLE
+from trifocal.composition.labclip import LabClipConfig
+from trifocal.composition.options import CaptionOptions
 from trifocal.regions.prompts import picture_size
 from trifocal.regions.region_tuned import RegionConfig
 from trifocal.train.recipe import Recipe
@@ -29,7 +32,8 @@ def stated_in_vain(
         written: What the file says.
         typed: What the command line lays over it.
     """
-    usual = {**_leaves(_defaults(recipe, options))}
+    usual = _leaves(_defaults(recipe, options))
+    usual |= _optional(recipe) | _optional(options, "method.")
     stated = [key for key, value in _leaves(written).items() if usual.get(key, value) != value]
     stated = list(dict.fromkeys([*stated, *_leaves(typed)]))
     found: dict[str, list[str]] = {}
@@ -44,10 +48,12 @@ def idle_fields(recipe: Recipe, options: Any) -> Idle:
     """Yield the fields, and sections, that count for nothing in a recipe, with the reason."""
     yield from _of_model(recipe)
     yield from _of_negatives(options)
+    yield from _of_terms(options)
     yield from _of_tuning(options)
     yield from _of_regions(options)
     yield from _of_data(recipe)
     yield from _of_schedule(recipe)
+    yield from _of_frozen_towers(recipe, options)
     yield from _of_evaluation(recipe)
     if recipe.gradient_cache >= recipe.batch_size:
         yield "gradient_cache", "it is no smaller than batch_size"
@@ -72,6 +78,49 @@ def _of_negatives(options: Any) -> Idle:
         yield "negatives", "the method makes no hard negatives"
     elif "replace" not in kinds:
         yield "negatives.replace_counts", "the method makes no negatives of the kind 'replace'"
+
+
+def _of_terms(options: Any) -> Idle:
+    if not isinstance(options, CaptionOptions):
+        return
+    for name in ("teacher", "prompts"):
+        term = getattr(options, name)
+        if term is not None and not term.weight:
+            yield f"method.{name}", f"method.{name}.weight is 0"
+        elif getattr(term, "share", 1) == 0:
+            yield f"method.{name}", f"method.{name}.share is 0"
+
+
+def _of_frozen_towers(recipe: Recipe, options: Any) -> Idle:
+    """Yield what is about a tower that learns, or one that stays, where there is none."""
+    images, texts = _learning(options)
+    if not texts:
+        yield "schedule.text_from", "the text tower stays as it is"
+    if recipe.embeddings is None:
+        return
+    if texts:
+        yield "embeddings.texts_gb", "the text tower learns, so its embeddings are not kept"
+    if images:
+        for field in ("views", "seed", "patches", "cache", "max_gb"):
+            why = "the image tower learns, so its embeddings are not kept"
+            yield f"embeddings.{field}", why
+        return
+    data: Any = recipe.data
+    drawn = getattr(data, "crop", None) is not None and data.source != "world"
+    if not drawn and not getattr(data, "mirror", False):
+        yield "embeddings.seed", "all views of a picture are the same"
+    if getattr(options, "local_weight", 0) == 0:
+        yield "embeddings.patches", "the method reads no patches"
+
+
+def _learning(options: Any) -> tuple[bool, bool]:
+    """Return whether the image tower learns, and whether the text tower does."""
+    if isinstance(options, LabClipConfig):
+        return False, False
+    lora = getattr(options, "lora", None)
+    if lora is not None and getattr(options, "tuning", "lora") == "lora":
+        return "vision" in lora.towers, "text" in lora.towers
+    return getattr(options, "tuning", "full") != "text", True
 
 
 def _of_tuning(options: Any) -> Idle:
@@ -166,6 +215,17 @@ def _defaults(recipe: Recipe, options: Any) -> dict[str, Any]:
         for key, each in fields.items()
     }
     return {**config.plain(Recipe()), **config.plain(sections)}
+
+
+def _optional(owner: Any, where: str = "") -> dict[str, Any]:
+    """Return the defaults inside sections that are there, but are not where nobody says anything."""
+    found: dict[str, Any] = {}
+    for name, field in config.fields_of(type(owner)).items():
+        section = getattr(owner, name)
+        if is_dataclass(section) and config.default_of(field) is None:
+            inside = config.fields_of(type(section)).items()
+            found |= {f"{where}{name}.{key}": config.default_of(each) for key, each in inside}
+    return found
 
 
 def _leaves(mapping: Mapping[str, Any], where: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 from trifocal import config
 from trifocal.data.picture_keys import drawn_key
 from trifocal.data.samples import Sample
-from trifocal.data.section import CroppedSection
+from trifocal.data.section import CaptionedSection
 from trifocal.errors import UserError
 from trifocal.world.captions import HABITS, caption
 from trifocal.world.draw import draw
@@ -96,10 +96,8 @@ class WorldCaptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorldData(CroppedSection):
+class WorldData(CaptionedSection):
     """Captioned scenes of the world, as a recipe's data."""
-
-    samples = "captions"
 
     source: Literal["world"] = "world"
     split: str | None = None  # the part of the world, by default "train"

@@ -96,6 +96,62 @@ def test_a_corrupt_file_stops_or_is_skipped(
         assert str(bad) in said(capsys)
 
 
+@pytest.mark.parametrize("views", ["0", "2"])
+def test_a_few_broken_pictures_are_left_out(
+    work: Path, views: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = work / "photos" / PLACES[0] / "cut.png"
+    bad.write_bytes(picture(work).read_bytes()[:300])
+    few = ["--most-left-out", "0.25"]
+    words = ["--out", work / "new", "--method", "zero-shot", "--views", views]
+    assert command("fit", work / "photos", *words, *few) == 0
+    assert "cannot be read and are left out" in capsys.readouterr().out
+    assert str(bad) in caplog.text
+    facts = json.loads((work / "new" / "head.json").read_text())
+    assert "cut.png" not in str(facts["support"])
+    account = facts["drawn"]["unreadable"]
+    assert account["first"] == [str(bad)]
+    assert sum(account["left_out"].values()) == 1
+    assert len(facts["support"]) == 4 * EACH  # in the end it is fitted to what was held out, too
+
+    out = work / "rows.jsonl"
+    assert command("evaluate", work / "model", work / "photos", *few, "--out", out) == 0
+    row = json.loads(out.read_text().splitlines()[0])
+    assert row["n"] == 4 * EACH
+    assert "1 of 21 pictures cannot be read" in row["protocol"]
+    assert row["account"]["unreadable"]["first"] == [str(bad)]
+
+
+def test_broken_pictures_of_a_list_are_left_out(
+    work: Path, clip: Clip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = sorted((work / "photos").rglob("*.png"))
+    lines = [
+        {"image": str(path), "label": path.parent.name, "boxes": [[8, 8, 60, 60]]} for path in paths
+    ]
+    (work / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    paths[0].write_bytes(paths[0].read_bytes()[:300])
+    paths[EACH].unlink()
+    assert fit(work, source="list.jsonl") == 2
+    assert "2 of 20 pictures of list cannot be used" in said(capsys)
+    assert fit(work, "--most-left-out", "0.1", source="list.jsonl") == 0
+    facts = json.loads((work / "new" / "head.json").read_text())
+    assert len(facts["support"]) == 4 * EACH - 2
+    examples = read_examples(work / "list.jsonl")
+    for folder in ("new", "model"):  # shown in its picture, and as a crop
+        found = load_classifier(work / folder, model=clip).evaluate(examples, most_left_out=0.1)
+        assert found.n == 4 * EACH - 2
+
+
+def test_a_class_without_a_readable_picture_is_refused(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (work / "photos" / PLACES[0]).iterdir():
+        path.write_bytes(path.read_bytes()[:300])
+    assert fit(work, "--most-left-out", "0.5") == 2
+    assert f"no picture of the class '{PLACES[0]}'" in capsys.readouterr().err
+
+
 # Explaining
 
 

@@ -32,6 +32,7 @@ from trifocal.concepts import head_registry
 from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead, load_head
 from trifocal.errors import UserError, nearest
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.accuracy import (
     accuracy,
     confusion,
@@ -42,6 +43,7 @@ from trifocal.metrics.accuracy import (
 from trifocal.metrics.benchmark import Sheet
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress
+from trifocal.tally import MOST_LEFT_OUT
 from trifocal.tuning import load_model
 
 TASK = "classification"  # of the rows in a results file
@@ -132,27 +134,41 @@ class Classifier:
         )
 
     def evaluate(
-        self, examples: Examples, *, cache: Path | None = None, progress: Progress | None = None
+        self,
+        examples: Examples,
+        *,
+        most_left_out: float = MOST_LEFT_OUT,
+        cache: Path | None = None,
+        progress: Progress | None = None,
     ) -> Evaluation:
         """Return how well it recognizes labeled pictures; all its classes compete.
 
         Args:
             examples: The pictures, or their test part where they have one.
+            most_left_out: The largest share of them that may turn out broken; they are left out,
+                counted and named.
             cache: Where features are kept.
             progress: Told of every picture.
 
         Raises:
-            UserError: a class is not among its own, or a picture cannot be read.
+            UserError: a class is not among its own, or more pictures than may be cannot be read.
         """
         chosen = list(examples.tests) or list(range(len(examples)))
         own = [self.label_of(folder, examples.name) for folder in examples.folders]
         labels = torch.tensor([own[examples.labels[index]] for index in chosen])
         regions = [examples.regions[index] for index in chosen]
+        unreadable = Unreadable(examples.name, most_left_out)
+        told = {"cache": cache, "progress": progress, "unreadable": unreadable}
+        asked = self.features(regions, **told)[:, 0]
+        good = unreadable.readable([region.image for region in regions])
+        regions = [region for region, whole in zip(regions, good.tolist()) if whole]
+        asked, labels = asked[good], labels[good]
         known = set(self.saved.keys)
         new = torch.tensor([content_key(region) not in known for region in regions])
         seen = int((~new).sum())
         sheet = Sheet(examples.name, self.name, self._protocol(seen), version=VERSION)
-        asked = self.features(regions, cache=cache, progress=progress)[:, 0]
+        sheet.protocol += unreadable.note_of()
+        sheet.account = unreadable.account()
         logits = self.saved.head.logits(asked)
         n, classes = logits.shape
         value = accuracy(logits, labels)

@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _fit(arguments: argparse.Namespace) -> None:
     """Fit; what costs nothing to check comes before the backbone."""
     check_free(arguments.out, force=arguments.force)
-    examples = read_examples(arguments.folder)
+    most = {"most_left_out": arguments.most_left_out}
+    examples = read_examples(arguments.folder, **most)
     names = class_names(examples.folders, arguments.names)
     own_test = bool(examples.tests) and arguments.holdout > 0
     refuse_idle(arguments, "holdout", own_test, f"{arguments.folder} has a test part of its own")
@@ -89,6 +90,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             views=arguments.views,
             holdout=arguments.holdout,
             seed=arguments.seed,
+            **most,
             backbone=arguments.model,
             cache=default_cache(),
             progress=bars,
@@ -158,9 +160,11 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check_results(arguments.out)
-    examples = read_examples(arguments.folder)
+    most = {"most_left_out": arguments.most_left_out}
+    examples = read_examples(arguments.folder, **most)
     with ProgressBars(quiet=arguments.quiet) as bars:
-        found = _classifier(arguments).evaluate(examples, cache=default_cache(), progress=bars)
+        told = {**most, "cache": default_cache(), "progress": bars}
+        found = _classifier(arguments).evaluate(examples, **told)
     if arguments.json:
         print(json.dumps(found.as_dict()))
     else:

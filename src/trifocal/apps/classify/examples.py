@@ -11,8 +11,8 @@ import json
 import logging
 import os
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trifocal.apps.region_lists import GivenRegion, parse_region
@@ -23,7 +23,7 @@ from trifocal.data.copies import copies
 from trifocal.data.images import EXTENSIONS
 from trifocal.errors import UserError, nearest
 from trifocal.features.identity import content_hash
-from trifocal.tally import Tally
+from trifocal.tally import MOST_LEFT_OUT, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +86,28 @@ class Parts:
     protocol: str = ""
     note: str = ""
 
+    def only(self, readable: Collection[int]) -> Parts:
+        """Return the parts without examples that cannot be read."""
+        support, fitted, held_out = (
+            [index for index in part if index in readable]
+            for part in (self.support, self.fitted, self.held_out)
+        )
+        protocol = self.protocol if held_out else ""
+        return replace(self, support=support, fitted=fitted, held_out=held_out, protocol=protocol)
 
-def read_examples(source: str | os.PathLike[str]) -> Examples:
+
+def read_examples(
+    source: str | os.PathLike[str], *, most_left_out: float = MOST_LEFT_OUT
+) -> Examples:
     """Read a folder of class folders, a table of pictures, or a .jsonl list of labeled regions.
 
     A line of a list is {"image": "a.jpg", "boxes": [[x, y, w, h]], "label": "cat"}, paths from its
     own folder; without boxes the whole picture is meant. A part of a folder for validation is left
     alone.
+
+    Args:
+        source: Where they are.
+        most_left_out: The largest share of a folder's or a table's files that may be left out.
 
     Raises:
         UserError: there is nothing there, fewer than two classes, a class without a picture, two
@@ -101,7 +116,7 @@ def read_examples(source: str | os.PathLike[str]) -> Examples:
     path = Path(source).expanduser()
     if path.suffix.lower() == ".jsonl":
         return _listed(path)
-    data = read_folder(path, val=0, test=0)
+    data = read_folder(path, val=0, test=0, most_left_out=most_left_out)
     items = [*data.train, *data.test]
     return Examples(
         data.name,

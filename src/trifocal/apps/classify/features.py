@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from torch import Tensor, cat
+from torch import Tensor, cat, tensor
 
 from trifocal import config
 from trifocal.apps.classify.examples import file_of
@@ -29,6 +29,7 @@ from trifocal.data.regions import Box
 from trifocal.errors import UserError
 from trifocal.features.pictures import image_features
 from trifocal.features.reading import Seen, embed_regions
+from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class PictureFeatures:
         cache: Path | None = None,
         progress: Progress | None = None,
         seen: Seen | None = None,
+        unreadable: Unreadable | None = None,
     ) -> Tensor:
         """Return (N, V, d) float32 features on the CPU, not normalized.
 
@@ -96,29 +98,43 @@ class PictureFeatures:
             cache: Where features of whole pictures are kept.
             progress: Told of every picture.
             seen: Called with each region whose picture had to be opened.
+            unreadable: Notes pictures that cannot be read, whose rows are NaN.
 
         Raises:
-            UserError: a picture cannot be read, or a box does not fit it.
+            UserError: a picture cannot be read and nobody notes it, more cannot than may be, or a
+                box does not fit its picture.
         """
         progress = progress or Quiet()
         if self._regions:
-            return self._regions.encode_regions(regions, progress=progress, seen=seen)[:, None]
+            told: dict[str, Any] = {"progress": progress, "seen": seen, "unreadable": unreadable}
+            return self._regions.encode_regions(regions, **told)[:, None]
         if any(region.boxes for region in regions):
-            return self._crops(regions, progress, seen)[:, None]
+            return self._crops(regions, progress, seen, unreadable)[:, None]
+        files = [file_of(region) for region in regions]
         made = image_features(
             self.model,
-            [file_of(region) for region in regions],
+            files,
             cache=cache,
             views=views,
             seed=seed,
             progress=progress,
             fingerprint=self.fingerprint if cache else None,
             seen=seen,
+            on_bad="raise" if unreadable is None else "return",
         )
-        return made.features
+        if unreadable is None:
+            return made.features
+        for error in made.bad:
+            unreadable.note(Path(error.path), error)
+        unreadable.close(self.model, files)
+        return spread(made.features, unreadable.readable(files))
 
     def _crops(
-        self, regions: Sequence[GivenRegion], progress: Progress, seen: Seen | None
+        self,
+        regions: Sequence[GivenRegion],
+        progress: Progress,
+        seen: Seen | None,
+        unreadable: Unreadable | None,
     ) -> Tensor:
         """Return (N, d) features of the parts of pictures that boxes show."""
         for region in regions:
@@ -127,16 +143,17 @@ class PictureFeatures:
                     f"{region.where}several boxes mark one region only for a classifier that was "
                     "fitted to regions; give one box."
                 )
-        return cat(
-            embed_regions(
-                self.model,
-                regions,
-                lambda image, boxes: self.model.preprocess(part_shown(image, boxes))[None],
-                embed=encode.image_features,
-                progress=progress,
-                seen=seen,
-            )
+        embedded = embed_regions(
+            self.model,
+            regions,
+            lambda image, boxes: self.model.preprocess(part_shown(image, boxes))[None],
+            embed=encode.image_features,
+            progress=progress,
+            seen=seen,
+            unreadable=unreadable,
         )
+        there = tensor([len(each) > 0 for each in embedded])
+        return spread(cat([each for each in embedded if len(each)]), there)
 
 
 def part_shown(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:

@@ -36,9 +36,11 @@ from trifocal.concepts.vocabulary import (
 )
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
+from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress, Quiet
+from trifocal.tally import MOST_LEFT_OUT
 
 _VIEWS = 10  # random views of a support picture, as published recipes have them
 
@@ -92,6 +94,7 @@ def fit_classifier(
     views: int | None = None,
     holdout: float = 0.2,
     seed: int = 1,
+    most_left_out: float = MOST_LEFT_OUT,
     backbone: str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -110,13 +113,15 @@ def fit_classifier(
         views: Random views of each support picture, by default 10; 0 for the plain one.
         holdout: Share of each class to measure on; 0 measures nothing.
         seed: Of all that is drawn.
+        most_left_out: The largest share of the pictures, of those to fit to and of those to measure
+            on, that may turn out broken; they are left out, counted and named.
         backbone: What loads the model, by default its name.
         cache: Where features are kept.
         progress: Told how far it is.
 
     Raises:
-        UserError: a picture cannot be read, the method, its settings or the shares do not do, or
-            something was given that has no effect on the method or on regions.
+        UserError: more pictures than may be cannot be read, or all of a class; the method, its
+            settings or the shares do not do; or something was given that has no effect on the method or on regions.
     """
     progress = progress or Quiet()
     if views is not None and views < 0:
@@ -136,8 +141,6 @@ def fit_classifier(
         raise UserError("a region is shown in one way, so --views has no effect; leave it out.")
     views = _VIEWS if views is None else views
     regions, labels = examples.regions, torch.tensor(examples.labels)
-    # A file that cannot be read is found here, before the slow part.
-    keys = tuple(content_key(regions[index]) for index in parts.support)
     text = class_text(model, names, templates).float().cpu()
     known = (vocabulary or load_vocabulary()) if untrained.wants_concepts else None
     told: dict[str, Any] = {"cache": cache, "progress": progress}
@@ -155,7 +158,16 @@ def fit_classifier(
         if read[row] in kept:
             small[read[row]] = thumbnail(part_shown(image, boxes))
 
-    made = features(_of(regions, read), views=views, seed=seed, seen=seen, **told)
+    broken = Unreadable(examples.name, most_left_out)
+    drawn = {"views": views, "seed": seed, "seen": seen}
+    made = features(_of(regions, read), **drawn, unreadable=broken, **told)
+    tested = Unreadable(f"{examples.name}, held out", most_left_out)
+    asked = None
+    if several and parts.held_out:
+        asked = features(_of(regions, parts.held_out), unreadable=tested, **told)
+        asked = asked[~asked.isnan().flatten(1).any(1)]
+    parts = parts.only(_readable(regions, {*parts.support, *parts.held_out}, broken, tested))
+    _check_classes(examples, parts.fitted)
 
     def fitted(chosen: Sequence[int]) -> tuple[Head, dict[str, Any]]:
         given = (made[[place[index] for index in chosen]], labels[list(chosen)], text, words)
@@ -164,11 +176,10 @@ def fit_classifier(
     head, chosen = fitted(parts.fitted)
     metrics: dict[str, Any] = {}
     if parts.held_out:
-        if several:
-            asked = features(_of(regions, parts.held_out), **told)
-        else:
+        if asked is None:
             asked = made[[place[index] for index in parts.held_out]]
         metrics = _measured(head, asked[:, 0], labels[parts.held_out], unit(text), parts.protocol)
+        metrics |= _left_out(tested)
     if parts.fitted != parts.support:
         head, chosen = fitted(parts.support)
     saved = SavedHead(
@@ -179,12 +190,18 @@ def fit_classifier(
         templates=tuple(templates),
         concepts=known.names if known else (),
         images=tuple(examples.names[index] for index in parts.support),
-        keys=keys,
+        keys=tuple(content_key(regions[index]) for index in parts.support),
         labels=tuple(examples.labels[index] for index in parts.support),
         backbone=Backbone(backbone or model.name, features.fingerprint, shown),
-        drawn={"shots": shots, "views": views, "holdout": holdout, "seed": seed},
+        drawn={
+            "shots": shots,
+            "views": views,
+            "holdout": holdout,
+            "seed": seed,
+            **_left_out(broken),
+        },
         metrics=metrics,
-        note=_note(parts, chosen),
+        note=_note(parts, chosen, broken, tested),
     )
     return Fitted(saved, examples, parts, small)
 
@@ -256,10 +273,36 @@ def _selected(head: Head) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
-def _note(parts: Parts, chosen: Mapping[str, Any]) -> str:
+def _note(parts: Parts, chosen: Mapping[str, Any], *broken: Unreadable) -> str:
     """Return what is to be known of a fit beside its numbers."""
     told = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
-    return "; ".join(filter(None, [parts.note, told and f"chosen inside the support: {told}"]))
+    said = [one.note_of().removeprefix("; ") for one in broken if one.found]
+    notes = [parts.note, told and f"chosen inside the support: {told}", *said]
+    return "; ".join(filter(None, notes))
+
+
+def _readable(
+    regions: Sequence[GivenRegion], chosen: Collection[int], *broken: Unreadable
+) -> set[int]:
+    """Return which of the chosen examples nobody noted as broken."""
+    return {index for index in chosen if not any(regions[index].image in one for one in broken)}
+
+
+def _check_classes(examples: Examples, fitted: Collection[int]) -> None:
+    """Refuse a class of which no picture could be read."""
+    there = {examples.labels[index] for index in fitted}
+    for label, folder in enumerate(examples.folders):
+        if label not in there:
+            raise UserError(
+                f"no picture of the class {folder!r} that was to be fitted to can be read; restore "
+                "its files, or take the class out."
+            )
+
+
+def _left_out(broken: Unreadable) -> dict[str, Any]:
+    """Return the account of broken pictures, where there are any."""
+    found = (broken.account() or {}).get("unreadable")
+    return {"unreadable": found} if found else {}
 
 
 def _measured(

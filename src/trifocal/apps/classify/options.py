@@ -112,6 +112,7 @@ def add_options(parser: Parser) -> None:
     evaluate.add_argument("folder", metavar="FOLDER", help="class folders, or a list as for fit")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     evaluate.add_argument("--out", metavar="FILE", help="results file (JSON lines) to add rows to")
+    _most_left_out(evaluate)
     _backbone(evaluate, chosen=False)
 
 
@@ -152,6 +153,7 @@ def _add_fit(actions: Any) -> None:
         "100 a class at most",
     )
     fit.add_argument("--seed", type=int, default=1, help="of all draws (default: %(default)s)")
+    _most_left_out(fit)
     _backbone(fit, chosen=True)
 
 
@@ -173,6 +175,16 @@ def _box(parser: Parser) -> None:
         "whole picture)",
     )
     add_box_format(parser)
+
+
+def _most_left_out(parser: Parser) -> None:
+    parser.add_argument(
+        "--most-left-out",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="of the pictures may be broken; they are named and left out (default: %(default)s)",
+    )
 
 
 def _backbone(parser: Parser, *, chosen: bool) -> None:

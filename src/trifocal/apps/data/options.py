@@ -6,10 +6,13 @@ from trifocal.apps.parser import Parser, add_settings
 
 NAME = "data"
 SUMMARY = "check, get and prepare data"
-ABOUT = "Say what data a benchmark is missing, fetch WordNet, write data in the field's formats."
+ABOUT = "Say what data a benchmark is missing, fetch data, write data in the field's formats."
 EXAMPLES = """\
 examples:
   trifocal data check sugarcrepe --root sugarcrepe --images coco/val2017
+  trifocal data check all --root data
+  trifocal data get sugarcrepe --root data
+  trifocal data get zero_shot:eurosat --root data
   trifocal data get wordnet
   trifocal data prepare negatives captions.csv --out negatives.tsv
   trifocal data prepare shards captions.csv --images photos --out shards
@@ -22,13 +25,16 @@ def add_options(parser: Parser) -> None:
     """Add the three actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say what a benchmark is missing")
-    check.add_argument("benchmark", help="a benchmark, or a few-shot data set such as dtd")
+    check.add_argument("benchmark", help="a benchmark, a few-shot data set such as dtd, or all")
     check.add_argument("--root", required=True, help="folder that holds the data")
     check.add_argument("--images", help="folder of the photos, where it is not in the root")
     add_settings(check)
-    get = actions.add_parser("get", help="fetch what hard negatives read")
-    getting = get.add_subparsers(dest="what", metavar="WHAT", required=True)
-    getting.add_parser("wordnet", help="the words of the kind 'replace', into NLTK's folder")
+    get = actions.add_parser("get", help="fetch what may be fetched of a benchmark's data")
+    get.add_argument(
+        "what", help="a benchmark, zero_shot:NAME, photos such as coco_val2017; wordnet"
+    )
+    get.add_argument("--root", default=".", help="folder that holds all data (default: here)")
+    get.add_argument("--revision", help="commit, tag or branch of a data set on the Hub")
     prepare = actions.add_parser("prepare", help="write data in the field's formats")
     making = prepare.add_subparsers(dest="what", metavar="WHAT", required=True)
     _add_negatives(making.add_parser("negatives", help="captions → NegCLIP's table of negatives"))
