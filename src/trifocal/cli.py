@@ -1,7 +1,7 @@
 """The command line: it collects the commands of the apps, parses, calls and prints errors.
 
-An app's `options` are light and imported here; its `command` is imported when it is called, so that
-`trifocal --help` is instant.
+The `options` of an app are imported when its name is typed, its `command` when it is called, so that
+`trifocal --help` is instant and a command loads what is its own.
 """
 
 from __future__ import annotations
@@ -15,27 +15,32 @@ import re
 import sys
 from collections.abc import Sequence
 
-from trifocal.apps.classify import options as classify
-from trifocal.apps.compare import options as compare
-from trifocal.apps.completion import options as completion
-from trifocal.apps.data import options as data
-from trifocal.apps.demo import options as demo
-from trifocal.apps.eval import options as evaluate
-from trifocal.apps.explain import options as explain
-from trifocal.apps.export import options as export
-from trifocal.apps.few_shot import options as few_shot
-from trifocal.apps.list import options as listing
 from trifocal.apps.parser import Parser, add_device
-from trifocal.apps.train import options as train
 from trifocal.errors import Stopped, UserError
 from trifocal.files import failure
 from trifocal.version import __version__
 
+# Every command and what it does; a command of two words is in the folder of its last one.
 APPS = {
-    "start here": (demo, listing),
-    "train and measure": (train, evaluate, few_shot, compare),
-    "put a model to use": (explain, classify, export),
-    "help with": (data, completion),
+    "start here": {
+        "demo": "offline tour on the built-in world: report.html",
+        "list": "benchmarks, methods, heads, models and recipes by name",
+    },
+    "train and measure": {
+        "train": "train a recipe; run it again to resume",
+        "eval": "score models on benchmarks, side by side",
+        "eval few-shot": "few-shot methods over shots, seeds and data sets",
+        "compare": "two models question by question: what is noise, what is not",
+    },
+    "put a model to use": {
+        "explain": "likely explanations of a region of a picture, ranked",
+        "classify": "few-shot classifier from a folder of class folders",
+        "export": "write a model in another library's format",
+    },
+    "help with": {
+        "data": "check, get and prepare data",
+        "completion": "what makes a shell complete trifocal's commands",
+    },
 }
 
 _EXAMPLES = """\
@@ -55,10 +60,15 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
             super().add_argument(action)
 
 
-def make_parser() -> Parser:
-    """Return the parser of the whole command line."""
+def make_parser(words: Sequence[str] | None = None) -> Parser:
+    """Return the parser of the command line.
+
+    Args:
+        words: What will be parsed: of commands that are not among the words only the names are
+            known. By default all commands have their options.
+    """
     groups = [
-        "\n".join([f"{group}:", *(f"  {app.NAME:<16}{app.SUMMARY}" for app in apps)])
+        "\n".join([f"{group}:", *(f"  {name:<16}{what}" for name, what in apps.items())])
         for group, apps in APPS.items()
     ]
     parser = Parser(
@@ -73,24 +83,26 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(
         metavar="COMMAND", required=True, prog="trifocal", parser_class=Parser
     )
-    for app in (app for apps in APPS.values() for app in apps):
-        command = commands.add_parser(
-            app.NAME, help=app.SUMMARY, description=app.ABOUT, epilog=app.EXAMPLES
-        )
-        app.add_options(command)
-        command.set_defaults(module=app.__name__.removesuffix("options") + "command")
+    for name, what in (app for apps in APPS.values() for app in apps.items()):
+        command = commands.add_parser(name, help=what)
+        if words is None or {*name.split()} <= {*words}:
+            app = f"trifocal.apps.{name.split()[-1].replace('-', '_')}"
+            options = importlib.import_module(f"{app}.options")
+            command.description, command.epilog = options.ABOUT, options.EXAMPLES
+            options.add_options(command)
+            command.set_defaults(module=f"{app}.command")
     parser.set_defaults(debug=False, quiet=False, device="auto", takes_device=False)
     return parser
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Read the words of a command line; options of no command are a recipe's `overrides`."""
-    parser = make_parser()
+    words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
         import argcomplete
 
-        argcomplete.autocomplete(parser, exclude=[few_shot.NAME])
-    words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
+        argcomplete.autocomplete(make_parser(), exclude=["eval few-shot"])
+    parser = make_parser(words)
     arguments, rest = parser.parse_known_args(words)
     arguments.overrides = rest
     if arguments.device != "auto" and not arguments.takes_device:

@@ -6,8 +6,6 @@ from typing import Any
 
 from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device
 
-NAME = "classify"
-SUMMARY = "few-shot classifier from a folder of class folders"
 ABOUT = """\
 A few-shot classifier of your own: ten photos a class, seconds on a CPU, and an answer to "because
 of which concepts?".

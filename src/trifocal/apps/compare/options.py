@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser
 
-NAME = "compare"
-SUMMARY = "two models question by question: what is noise, what is not"
 ABOUT = """\
 Set two models side by side that `trifocal eval --out` scored on the same questions: each difference
 with its 95 % interval from the paired bootstrap, and which of them are more than noise when their

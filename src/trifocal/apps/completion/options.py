@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser
 
-NAME = "completion"
-SUMMARY = "what makes a shell complete trifocal's commands"
 ABOUT = "Print what makes a shell complete commands, options and names when Tab is pressed."
 EXAMPLES = """\
 for the shell that runs now:

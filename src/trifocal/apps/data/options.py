@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_settings
 
-NAME = "data"
-SUMMARY = "check, get and prepare data"
 ABOUT = "Say what data a benchmark is missing, fetch data, write data in the field's formats."
 EXAMPLES = """\
 examples:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser
 
-NAME = "demo"
-SUMMARY = "offline tour on the built-in world: report.html"
 ABOUT = """\
 Take the tour: every focus trained and measured on the built-in world, without a download. The
 report is an HTML page; a tour that was stopped goes on when the same command is given again.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_bare_weights, add_device, add_settings
 
-NAME = "eval"
-SUMMARY = "score models on benchmarks, side by side"
 ABOUT = "Score models on benchmarks, side by side, with what they gained and what it cost."
 EXAMPLES = """\
 examples:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device
 
-NAME = "explain"
-SUMMARY = "likely explanations of a region of a picture, ranked"
 ABOUT = """\
 Rank the explanations of a bank by how well they fit a region of a picture. The score is the cosine
 of region and text: compare scores of one model only.

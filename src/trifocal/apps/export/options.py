@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_bare_weights
 
-NAME = "export"
-SUMMARY = "write a model in another library's format"
 ABOUT = "Write a model, with what it was tuned to merged into it, in another library's format."
 EXAMPLES = """\
 examples:

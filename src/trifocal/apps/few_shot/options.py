@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_bare_weights, add_device
 
-NAME = "eval few-shot"  # two words: `trifocal eval` itself takes a model and benchmarks
-SUMMARY = "few-shot methods over shots, seeds and data sets"
 ABOUT = """\
 Fit few-shot methods to a few pictures of each class and test them, on every data set, number of
 shots and seed. Methods select on validation pictures (--val) or on nothing, never on the test.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser
 
-NAME = "list"
-SUMMARY = "benchmarks, methods, heads, models and recipes by name"
 ABOUT = """\
 Name what the other commands can be told: benchmarks to `eval`, methods to `train --method`, heads
 to `eval few-shot` and `classify fit`, models to all, recipes to `train`.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from trifocal.apps.parser import Parser, add_device
 
-NAME = "train"
-SUMMARY = "train a recipe; run it again to resume"
 ABOUT = """\
 Train a recipe. Every field of it is an option: --optimizer.lr 1e-5, --batch_size 64,
 --method.gamma 0. A run that was interrupted goes on when the same command is given again.
