@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from trifocal.clip import Clip
 from trifocal.clip.encode import finite
-from trifocal.data.boxes import clip_box
+from trifocal.data.coverage import coverage
 from trifocal.data.images import BadImage
-from trifocal.data.regions import Box, Region
+from trifocal.data.regions import Region
 from trifocal.features.embed import encode_texts
 from trifocal.features.identity import identity
 from trifocal.features.reading import cannot_score, read_ahead
@@ -119,26 +119,3 @@ class BoxPooledEncoder:
             F.normalize(weights @ each, dim=-1)
             for (_, weights), each in zip(shown, patches.float().cpu(), strict=True)
         ]
-
-
-def coverage(boxes: Sequence[Box], size: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
-    """Return (P,) weights of a picture's patches: the share of each that boxes cover, to the sum 1.
-
-    Args:
-        boxes: In pixels; what several cover counts for each.
-        size: The picture's width and height.
-        grid: Rows and columns of patches.
-    """
-    total = np.zeros(grid)
-    for box in boxes:
-        left, top, width, height = clip_box(box, size)
-        across = _covered(left / size[0], (left + width) / size[0], grid[1])
-        down = _covered(top / size[1], (top + height) / size[1], grid[0])
-        total += down[:, None] * across
-    return (total / total.sum()).ravel()
-
-
-def _covered(start: float, end: float, count: int) -> np.ndarray:
-    """Return (count,) how much of each of equal cells of [0, 1] an interval covers."""
-    edges = np.arange(count + 1) / count
-    return np.maximum(np.minimum(end, edges[1:]) - np.maximum(start, edges[:-1]), 0) * count
