@@ -26,6 +26,20 @@ def identity(picture: Picture) -> Hashable:
     return picture if isinstance(picture, Held) else id(picture)
 
 
+def file_of(picture: Picture) -> Path | None:
+    """Return the file that holds a picture; None for one that is open."""
+    if isinstance(picture, Held):
+        return picture.path
+    return Path(picture) if isinstance(picture, str | Path) else None
+
+
+def picture_name(picture: Picture) -> str:
+    """Return a name of a picture that does not depend on where the data lie; "" if it is open."""
+    file = file_of(picture)
+    inside = str(picture)[len(str(file)) :] if isinstance(picture, Held) else ""
+    return f"{file.name}{inside}" if file is not None else ""
+
+
 def content_hash(content: bytes, more: str = "") -> bytes:
     """Return the SHA-256 of a picture file's content, and of what else tells it from others."""
     return hashlib.sha256(content + more.encode()).digest()

@@ -130,6 +130,17 @@ def test_without_any_photo_available_only_still_complains(miniature, tmp_path_fa
     assert missing.count == 3
 
 
+def test_a_limit_below_the_first_photo_that_is_there_says_so(miniature):
+    for subset in SUBSETS:
+        path = miniature / f"{subset}.json"
+        gone = {"0": entry("gone.png", "a cup", "a cat")}
+        path.write_text(json.dumps(gone | {"1": entry("red.png", "a red cup", "a cat")}))
+    benchmark = SugarCrepe(available_only=True, limit=1)
+    with pytest.raises(UserError, match=r"of the first 1 questions of each part none has its pict"):
+        benchmark.items(miniature)
+    assert len(SugarCrepe(available_only=True, limit=2).items(miniature)) == len(SUBSETS)
+
+
 def test_a_group_without_items_leaves_no_row_and_no_mean(miniature):
     for subset in SUBSETS:
         if subset not in GROUPS["swap"]:

@@ -122,6 +122,24 @@ def test_score_equals_sorting(tiny_clip):
     assert "12 pictures, 30 captions" in rows[0].protocol
 
 
+def test_rows_of_other_captions_or_pictures_are_of_other_questions(tiny_clip, tmp_path):
+    def asked(texts, names=("a", "b"), owner=(0, 1), folder="x"):
+        files = [tmp_path / folder / f"{name}.png" for name in names]
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(file)
+        rows = score_retrieval(tiny_clip, RetrievalItems("toy", files, texts, owner))
+        return {row.asked for row in rows}
+
+    same = asked(["a cup", "a fish"])
+    assert "" not in same
+    assert len(same) == 1
+    assert asked(["a cup", "a fish"], folder="y") == same
+    assert asked(["a cup", "a box"]) != same
+    assert asked(["a cup", "a fish"], names=("a", "c")) != same
+    assert asked(["a cup", "a fish"], owner=(1, 0)) != same
+
+
 def test_real_coco_captions(real_data):
     images = real_data / "images"
     items = Retrieval(captions="coco.json", images=images / "coco").items(images)

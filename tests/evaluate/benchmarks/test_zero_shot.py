@@ -48,6 +48,21 @@ def test_classifier_needs_names_and_templates(tiny_clip):
         zero_shot_classifier(tiny_clip, NAMES, [])
 
 
+def test_rows_of_other_classes_or_labels_are_of_other_questions(tiny_clip):
+    images = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
+
+    def asked(names=NAMES, labels=(0, 1, 2), templates=TEMPLATES):
+        items = ClassItems("toy", images, labels, names, templates)
+        return {row.asked for row in score_classes(tiny_clip, items)}
+
+    same = asked()
+    assert "" not in same
+    assert len(same) == 1
+    assert asked(templates=TEMPLATES[:1]) == same  # another way to ask the same
+    assert asked(labels=(0, 1, 1)) != same
+    assert asked(names=[*NAMES[:2], "ship"]) != same
+
+
 def test_score_equals_a_loop_over_pictures(tiny_clip):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8, generator=generator)

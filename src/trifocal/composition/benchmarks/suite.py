@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from trifocal.clip.encoder import Encoder
-from trifocal.data.held import Held
 from trifocal.errors import UserError
-from trifocal.features.identity import Picture
+from trifocal.features.identity import Picture, file_of, picture_name
 from trifocal.features.questions import Question, Scored, score_questions
 from trifocal.metrics.benchmark import Missing, Sheet, digest_of, require
 from trifocal.metrics.result import Result, model_name
@@ -107,15 +106,24 @@ class Suite:
         """Read the questions.
 
         Raises:
-            UserError: Files are missing or not in the benchmark's format.
+            UserError: Files are missing, not in the benchmark's format or without a question, or of
+                the questions that are asked none has its pictures.
         """
         root = Path(root).expanduser()
-        require([entry for entry in self.files(root) if not Path(entry.path).exists()], self.name)
+        files = self.files(root)
+        require([entry for entry in files if not Path(entry.path).exists()], self.name)
         every = self.read(root)
+        if not every:
+            raise UserError(f"{self.name} cannot run; {_no_question(files)}")
         require(self._absent(every), self.name)
         asked = every if self.limit is None else _first_of_each(every, self.limit)
         there = _Present()
         found = [one for one in asked if all(map(there, one.images))]
+        if not found:
+            raise UserError(
+                f"{self.name} cannot run; of the first {self.limit} questions of each part none has "
+                "its pictures; ask for more (limit), or get the pictures."
+            )
         absent = len(asked) - len(found)
         limited = len(asked) < len(every)
         return Questions(found, len(every), absent, limited, self.form(root))
@@ -144,7 +152,8 @@ class Suite:
         sheet.protocol += scored.note
         sheet.account = scored.account
         sheet.asked = digest_of(
-            (one.part, one.id, *one.texts, *map(_name, one.images)) for one in scored.questions
+            (one.part, one.id, *one.texts, *map(picture_name, one.images))
+            for one in scored.questions
         )
         self.rows(sheet, scored)
         return sheet.done()
@@ -152,7 +161,7 @@ class Suite:
     def _absent(self, questions: Sequence[Question]) -> list[Missing]:
         """Return the pictures that are not there, if that is too many to run."""
         there = _Present()
-        names = dict.fromkeys(str(_file(one)) for each in questions for one in each.images)
+        names = dict.fromkeys(str(file_of(one)) for each in questions for one in each.images)
         absent = sorted(name for name in names if not there(Path(name)))
         if not absent:
             return []
@@ -215,7 +224,7 @@ class _Present:
         self._known: dict[Path, bool] = {}
 
     def __call__(self, picture: Picture) -> bool:
-        path = _file(picture)
+        path = file_of(picture)
         if path is None:
             return True
         if path not in self._known:
@@ -223,18 +232,10 @@ class _Present:
         return self._known[path]
 
 
-def _file(picture: Picture) -> Path | None:
-    """Return the file that holds a picture; None for one that is open."""
-    if isinstance(picture, Held):
-        return picture.path
-    return Path(picture) if isinstance(picture, str | Path) else None
-
-
-def _name(picture: Picture) -> str:
-    """Return a name of a picture that does not depend on where the data lie."""
-    file = _file(picture)
-    inside = str(picture)[len(str(file)) :] if isinstance(picture, Held) else ""
-    return f"{file.name}{inside}" if file is not None else ""
+def _no_question(files: Sequence[Missing]) -> str:
+    """Return a sentence of files that can be read and hold nothing."""
+    more = f" (nor do {len(files) - 1} more)" if len(files) > 1 else ""
+    return f"{files[0].path} holds no question{more}: {files[0].remedy}"
 
 
 def _first_of_each(questions: Sequence[Question], limit: int) -> list[Question]:

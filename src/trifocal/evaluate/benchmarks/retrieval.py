@@ -20,8 +20,9 @@ from trifocal.data.copies import copies
 from trifocal.errors import UserError
 from trifocal.evaluate.names import RETRIEVAL
 from trifocal.features.embed import Picture, encode_images, encode_texts, tokenize
+from trifocal.features.identity import picture_name
 from trifocal.features.unreadable import Unreadable
-from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.benchmark import Missing, Sheet, digest_of, require
 from trifocal.metrics.ranks import retrieval_ranks
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
@@ -179,6 +180,8 @@ def score_retrieval(
     again = (items.account or {}).get("occur_again", 0)
     if again:
         protocol += f"; {again} of the pictures are copies of others"
+    names = [picture_name(one) for one, fine in zip(items.images, good.tolist()) if fine]
+    sheet.asked = digest_of([names, *kept])
     captions = tokenize(model, [text for text, _ in kept])
     sheet.protocol = protocol + unreadable.note_of("with their captions") + captions.note
     sheet.account = unreadable.account(items.account)

@@ -45,8 +45,9 @@ from trifocal.evaluate.labeled.parquet import read_parquet
 from trifocal.evaluate.labeled.pictures import Labeled
 from trifocal.evaluate.labeled.shards import read_shards
 from trifocal.features.embed import Picture, encode_images, encode_texts
+from trifocal.features.identity import picture_name
 from trifocal.features.unreadable import Unreadable
-from trifocal.metrics.benchmark import Missing, Sheet, require
+from trifocal.metrics.benchmark import Missing, Sheet, digest_of, require
 from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.tally import MOST_LEFT_OUT, Tally
@@ -317,6 +318,7 @@ def score_classes(
     good = unreadable.readable(shown)
     sheet.protocol += unreadable.note_of()
     sheet.account = unreadable.account(items.account)
+    sheet.asked = _asked(items, good.tolist())
     logits = images[good] @ classifier.T
     if items.positives is not None:
         add_average_precisions(sheet, logits, items.positives[good])
@@ -326,6 +328,19 @@ def score_classes(
     if items.named is not None and items.named.metric == "roc_auc" and classes == 2:
         add_roc_auc(sheet, logits, labels)
     return sheet.done()
+
+
+def _asked(items: ClassItems, good: Sequence[bool]) -> str:
+    """Return a digest of classes, pictures and labels.
+
+    Not of the prompts: they are how a model is asked, and a method may have its own.
+    """
+    every: Sequence[object] = items.labels
+    if items.positives is not None:
+        every = [one.nonzero().flatten().tolist() for one in items.positives]
+    pictures = [picture_name(one) for one in items.images]  # a row of a tensor has no name
+    kept = [(name, one) for name, one, fine in zip(pictures, every, good, strict=True) if fine]
+    return digest_of([items.classnames, *kept])
 
 
 def as_ruled(model: Encoder, items: ClassItems) -> Sequence[Picture] | Tensor:
