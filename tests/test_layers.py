@@ -14,7 +14,7 @@ import trifocal
 PACKAGE = Path(trifocal.__file__).parent
 FLOORS = (
     ("errors", "version"),
-    ("files", "config", "processes", "progress", "tally", "recipes"),
+    ("files", "config", "processes", "progress", "bars", "devices", "tally", "recipes", "plugins"),
     ("clip",),
     ("metrics", "losses"),
     ("data",),
@@ -22,6 +22,7 @@ FLOORS = (
     ("regions", "concepts", "composition"),
     ("evaluate",),
     ("train", "report"),
+    ("api",),
     ("apps",),
     ("cli",),
 )

@@ -1,3 +1,5 @@
+from .api.model import Model as Model
+from .api.model import load as load
 from .clip import Clip as Clip
 from .clip import ImageEmbedding as ImageEmbedding
 from .clip import TextBatch as TextBatch
