@@ -11,6 +11,7 @@ import pytest
 
 from trifocal.errors import UserError
 from trifocal.evaluate.records import (
+    ResultsFile,
     add_results,
     append_results,
     clip_benchmark_records,
@@ -174,6 +175,21 @@ def test_a_row_is_added_once(tmp_path, caplog):
     assert add_results(path, [other, ROWS[1], ROWS[0].of("another")]) == 2
     assert read_results(path) == [*rows, other, ROWS[0].of("another")]
     assert "twice now, with different values" in caplog.text
+
+
+def test_lines_that_came_or_went_meanwhile_are_seen(tmp_path):
+    path = tmp_path / "r.jsonl"
+    file = ResultsFile(path)
+    assert file.add(ROWS[:1]) == 1
+    append_results(path, ROWS[1:2])  # by another process
+    assert file.add(ROWS) == len(ROWS) - 2
+    assert read_results(path) == ROWS
+    write_results(path, ROWS[1:])  # by hand
+    assert file.add(ROWS) == 1
+    with path.open("a") as torn:
+        torn.write('{"benchmark": "x')
+    assert file.add([ROWS[0].of("another")]) == 1
+    assert read_results(path) == [*ROWS[1:], ROWS[0], ROWS[0].of("another")]
 
 
 def test_records_of_others_are_kept(tmp_path):

@@ -14,11 +14,11 @@ from typing import Any
 
 from trifocal.errors import UserError
 from trifocal.files import Lines, atomic_write, check_file, growing
-from trifocal.metrics.result import COST_METRICS, Result
+from trifocal.metrics.result import COST_METRICS, IN_MEMORY, Result
 
 logger = logging.getLogger(__name__)
 
-_FIELDS = {field.name: field for field in fields(Result)}
+_FIELDS = {field.name: field for field in fields(Result) if field.name not in IN_MEMORY}
 _REQUIRED = tuple(name for name, field in _FIELDS.items() if field.default is MISSING)
 # Tasks that CLIP_benchmark knows; a row of any other task is a data set of its own there.
 _SHARED_TASKS = ("zeroshot_classification", "zeroshot_retrieval", "linear_probe")
@@ -63,30 +63,59 @@ def add_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> int:
     Raises:
         UserError: see `check_results`.
     """
-    check_results(path)
-    with growing(path) as lines:
-        _mend(lines)  # ends a line that a killed run left half-written
-        known: dict[str, set[float]] = {}
-        for row in read_results(path):
-            known.setdefault(_question(row), set()).add(row.value)
-        rows = list(rows)
-        new = [
-            row
-            for row in rows
-            if (there := known.get(_question(row))) is None
-            or (row.metric not in COST_METRICS and row.value not in there)
-        ]
-        lines.add(_lines(new))
-    if len(new) < len(rows):
-        logger.info("%s held %d of the %d rows already", path, len(rows) - len(new), len(rows))
-    for row in new:
-        if _question(row) in known:
-            logger.warning(
-                "%s has %s %s %s of %s twice now, with different values; remove one of the lines, "
-                "or tables show their mean",
-                path, row.benchmark, row.task, row.metric, row.model,
-            )  # fmt: skip
-    return len(new)
+    return ResultsFile(path).add(rows)
+
+
+class ResultsFile:
+    """A results file that rows are added to many times; what was read of it is not read again.
+
+    Args:
+        path: The file; it need not exist.
+
+    Raises:
+        UserError: see `check_results`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_results(path)
+        self.path = path
+        self._read = b""  # of the file, and the values that its rows have by what they measure
+        self._known: dict[str, set[float]] = {}
+
+    def add(self, rows: Iterable[Result]) -> int:
+        """Add rows as `add_results` does, and return how many were added."""
+        with growing(self.path) as lines:
+            _mend(lines)  # ends a line that a killed run left half-written
+            self._learn(lines.read())
+            asked = [(_question(row), row) for row in rows]
+            new = [
+                (question, row)
+                for question, row in asked
+                if (there := self._known.get(question)) is None
+                or (row.metric not in COST_METRICS and row.value not in there)
+            ]
+            lines.add(_lines(row for _, row in new))
+        if held := len(asked) - len(new):
+            logger.info("%s held %d of the %d rows already", self.path, held, len(asked))
+        for question, row in new:
+            if question in self._known:
+                logger.warning(
+                    "%s has %s %s %s of %s twice now, with different values; remove one of the "
+                    "lines, or tables show their mean",
+                    self.path, row.benchmark, row.task, row.metric, row.model,
+                )  # fmt: skip
+        return len(new)
+
+    def _learn(self, content: bytes) -> None:
+        """Read the lines that came since, or all of them where the file is not what it was."""
+        if not content.startswith(self._read):
+            self._read, self._known = b"", {}
+        first = self._read.count(b"\n") + 1
+        for number, line in enumerate(content[len(self._read) :].split(b"\n"), start=first):
+            if line.strip():
+                row = _row(line.decode("utf-8-sig"), f"{self.path}, line {number}")
+                self._known.setdefault(_question(row), set()).add(row.value)
+        self._read = content
 
 
 def _question(row: Result) -> str:

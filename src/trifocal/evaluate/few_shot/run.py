@@ -37,7 +37,7 @@ from trifocal.evaluate.few_shot.rows import (
     identity,
     protocol_text,
 )
-from trifocal.evaluate.records import add_results, append_results, read_results
+from trifocal.evaluate.records import ResultsFile, append_results, read_results
 from trifocal.metrics.accuracy import correct_at, mean_per_class_recall
 from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress, Quiet
@@ -80,6 +80,7 @@ def run_few_shot(
     if results is not None:
         append_results(results, [])  # also ends a line that a killed run left half-written
         known = {identity(row): row for row in read_results(results)}
+    kept = None if results is None else ResultsFile(results)
     rows: list[Result] = []
     progress.start("few-shot", len(sources) * len(shots) * len(seeds) * len(methods))
     for source in sources:
@@ -87,7 +88,7 @@ def run_few_shot(
             for drawn, seed in enumerate(seeds):
                 tasks = _Tasks(source, count, seed, val_mode)
                 for method in methods:
-                    rows += _done(tasks, method, known, results)
+                    rows += _done(tasks, method, known, kept)
                     progress.advance(1)
                 if tasks.given:
                     progress.advance((len(seeds) - drawn - 1) * len(methods))
@@ -119,7 +120,7 @@ def _done(
     tasks: _Tasks,
     method: FewShotMethod,
     known: dict[tuple[Any, ...], Result],
-    results: str | os.PathLike[str] | None,
+    results: ResultsFile | None,
 ) -> list[Result]:
     task = tasks.of(method.head())
     head = method.head(task.scale, task.seed or 0)
@@ -144,8 +145,8 @@ def _done(
     }
     if results is not None:
         for test, right in answers.items():  # before the rows: those in the file have theirs
-            keep_answers(results, made[test, ACC], right, task.tests[test].labels)
-        add_results(results, [row for row in made.values() if identity(row) not in known])
+            keep_answers(results.path, made[test, ACC], right, task.tests[test].labels)
+        results.add([row for row in made.values() if identity(row) not in known])
     known.update({identity(row): row for row in made.values()})
     return list(made.values())
 
