@@ -157,7 +157,7 @@ class Classifier:
         own = [self.label_of(folder, examples.name) for folder in examples.folders]
         labels = torch.tensor([own[examples.labels[index]] for index in chosen])
         regions = [examples.regions[index] for index in chosen]
-        unreadable = Unreadable(examples.name, most_left_out)
+        unreadable = Unreadable(examples.name, most_left_out, also=self.saved.trained_on)
         told = {"cache": cache, "progress": progress, "unreadable": unreadable}
         asked = self.features(regions, **told)[:, 0]
         good = unreadable.readable([region.image for region in regions])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trifocal.apps.classify.examples import Examples, Parts, class_names, content_key, split
+from trifocal.apps.classify.examples import (
+    Examples,
+    Parts,
+    class_names,
+    content_key,
+    file_of,
+    split,
+)
 from trifocal.apps.classify.features import PictureFeatures, part_shown, shown_for
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip.encoder import FrozenClip
+from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts import head_registry
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
@@ -34,8 +43,10 @@ from trifocal.concepts.vocabulary import (
     concept_text,
     load_vocabulary,
 )
+from trifocal.data.images import read_image_file
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
+from trifocal.features.in_training import digests
 from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.accuracy import accuracy
 from trifocal.metrics.intervals import wilson
@@ -121,7 +132,8 @@ def fit_classifier(
 
     Raises:
         UserError: more pictures than may be cannot be read, or all of a class; the method, its
-            settings or the shares do not do; or something was given that has no effect on the method or on regions.
+            settings or the shares do not do; or something was given that has no effect on the
+            method or on regions.
     """
     progress = progress or Quiet()
     if views is not None and views < 0:
@@ -192,6 +204,7 @@ def fit_classifier(
         images=tuple(examples.names[index] for index in parts.support),
         keys=tuple(content_key(regions[index]) for index in parts.support),
         labels=tuple(examples.labels[index] for index in parts.support),
+        trained_on=_remembered(regions[index] for index in parts.support),
         backbone=Backbone(backbone or model.name, features.fingerprint, shown),
         drawn={
             "shots": shots,
@@ -297,6 +310,11 @@ def _check_classes(examples: Examples, fitted: Collection[int]) -> None:
                 f"no picture of the class {folder!r} that was to be fitted to can be read; restore "
                 "its files, or take the class out."
             )
+
+
+def _remembered(regions: Iterable[GivenRegion]) -> TrainedOn:
+    """Return the files of pictures, as a test of the classifier will look for them."""
+    return TrainedOn.of(digests([partial(read_image_file, file_of(each)) for each in regions]))
 
 
 def _left_out(broken: Unreadable) -> dict[str, Any]:
