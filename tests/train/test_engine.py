@@ -153,6 +153,21 @@ def test_dropout_is_drawn_alike_after_resuming(tmp_path):
     assert largest_gap(straight, trained(tmp_path / "b", Dropping(tiny_clip()))) == 0
 
 
+def test_cut_texts_are_counted_over_a_stop(tmp_path):
+    class Wordy(Raising):
+        def sample(self, index, rng):
+            found = super().sample(index, rng)
+            return replace(found, caption=" ".join([found.caption] * (12 if index % 3 == 0 else 1)))
+
+    with pytest.raises(Stopped):
+        trained(tmp_path / "b", source=Wordy(35, signal.SIGTERM))
+    trained(tmp_path / "b", source=Wordy(-1, 0))
+    trained(tmp_path / "a", source=Wordy(-1, 0))
+    (straight,), (resumed,) = (events(tmp_path / name, "cut") for name in "ab")
+    assert resumed["texts"] == straight["texts"] == 64
+    assert 0 < resumed["cut"] == straight["cut"] < 64
+
+
 def test_a_run_killed_between_checkpoints_repeats_its_steps(tmp_path):
     class Dying(Pictures):
         left = 45

@@ -155,7 +155,8 @@ class _Run:
         self.best: dict[str, float] | None = None
         self.metrics: dict[str, float] = {}
         self.bad = BadSamples(recipe.data.bad_image_share, self.order.count)
-        self.long = CutTexts()  # since the run was begun or taken up, in this process
+        self.long = CutTexts()  # in this process, since `self.long_before` was counted
+        self.long_before = CutTexts()
         self.checkpoints = Checkpoints(self.folder)
         self.lock = FileLock(self.checkpoints.folder / ".lock", timeout=LOCK_SECONDS)
 
@@ -278,6 +279,7 @@ class _Run:
             self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.step = self.saved = step
         self.best, self.metrics = saved["best"], saved["metrics"]
+        self.long_before = CutTexts(*saved.get("cut_texts", ()))
         self.bad.reasons = {r["id"]: r["reason"] for r in read_lines(self.folder / "skipped.jsonl")}
         if self.main:
             logger.info("going on from step %d of %d in %s", step, self.total, self.folder)
@@ -289,9 +291,10 @@ class _Run:
             with atomic_folder(self.folder / "model") as aside:
                 whole.save(aside)
         self.accelerator.wait_for_everyone()
-        if self.long.cut and self.main:
-            logger.warning("%s", self.long)
-            self.log.event("cut", self.step, cut=self.long.cut, texts=self.long.texts)
+        long = self._all_long()
+        if long.cut and self.main:
+            logger.warning("%s", long)
+            self.log.event("cut", self.step, cut=long.cut, texts=long.texts)
         self.log.event("end", self.step)
         return Outcome(self.folder, self.step, self.metrics, self.best)
 
@@ -388,6 +391,11 @@ class _Run:
         """Return the lists of all processes, one after another."""
         return gather_object(items) if self.accelerator.num_processes > 1 else items
 
+    def _all_long(self) -> CutTexts:
+        """Return what was cut in all processes since the run was begun."""
+        counts = self._gathered([self.long.counts])
+        return sum((CutTexts(*each) for each in counts), self.long_before)
+
     # -- telling and keeping ------------------------------------------------------------------
 
     def _tell(self, window: Window) -> None:
@@ -447,6 +455,7 @@ class _Run:
             return
         model = trained_state(self.module)
         optimizer = optimizer_state(self.module, self.optimizer)
+        long = self._all_long()
         if self.main:
             scaler = self.accelerator.scaler
             trainer = {
@@ -455,6 +464,7 @@ class _Run:
                 "stores": self.stores,
                 "best": self.best,
                 "metrics": self.metrics,
+                "cut_texts": long.counts,
                 "scaler": scaler.state_dict() if scaler is not None else None,
                 "recipe": config.plain(self.recipe),
             }

@@ -49,15 +49,28 @@ class Window:
 
 
 class CutTexts:
-    """How many of the texts that were learned from are the beginning of a longer one."""
+    """How many of the texts that were learned from are the beginning of a longer one.
 
-    def __init__(self) -> None:
-        self.cut, self.texts = 0, 0
+    Args:
+        cut: How many are.
+        texts: Of how many.
+    """
+
+    def __init__(self, cut: int = 0, texts: int = 0) -> None:
+        self.cut, self.texts = cut, texts
 
     def add(self, text: TextBatch) -> None:
         """Count the texts of a batch."""
         self.texts += len(text)
         self.cut += 0 if text.cut is None else int(text.cut.sum())
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Both numbers."""
+        return self.cut, self.texts
+
+    def __add__(self, other: CutTexts) -> CutTexts:
+        return CutTexts(self.cut + other.cut, self.texts + other.texts)
 
     def __str__(self) -> str:
         return (

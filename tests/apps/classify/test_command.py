@@ -292,6 +292,7 @@ def test_evaluate_says_what_to_keep_in_mind(work: Path, capsys: pytest.CaptureFi
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {row["metric"] for row in rows} == {"acc1", "mean_per_class_recall"}
     assert "1 pictures seen in the fit" in rows[0]["protocol"]
+    assert rows[0]["account"]["seen_in_training"] == 1
 
 
 def test_a_class_it_does_not_know(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
