@@ -96,6 +96,7 @@ def test_a_single_class_is_refused() -> None:
         ("{", "is not JSON"),
         ("[]", "must hold the lists train, val and test"),
         ('{"train": [], "val": []}', "must hold the lists"),
+        ('{"train": [], "val": [], "test": [], "tests": []}', "'tests'.*Did you mean 'test'"),
         ('{"train": 1, "val": [], "test": []}', "must hold the lists"),
     ],
 )

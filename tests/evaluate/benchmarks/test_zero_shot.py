@@ -156,7 +156,7 @@ def test_names_that_do_not_fit_are_refused(folder, names, message):
         ZeroShot(classnames=names).items(folder)
 
 
-@pytest.mark.parametrize("content", ["3", "[1, 2]", "{", '{"a": 1}'])
+@pytest.mark.parametrize("content", ["3", "[1, 2]", "{", '{"a": 1}', '{"a": "a {c}"}'])
 def test_json_of_another_form_is_refused(folder, tmp_path, content):
     path = tmp_path / "bad.json"
     path.write_text(content)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trifocal.concepts.datasets.dataset import PARTS, LabeledImage
-from trifocal.errors import UserError
+from trifocal.errors import UserError, nearest
 
 Entry = tuple[Any, Any, Any]  # path, label, class name, as they stand in a file
 
@@ -33,8 +33,8 @@ def read_split(file: str | os.PathLike[str]) -> Split:
     """Read a split file.
 
     Raises:
-        UserError: it is missing, no JSON, of another form, or holds an entry that `make_split`
-            refuses.
+        UserError: it is missing, no JSON, of another form, has other parts, too, or holds an entry
+            that `make_split` refuses.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
@@ -46,6 +46,12 @@ def read_split(file: str | os.PathLike[str]) -> Split:
         isinstance(content.get(part), list) for part in PARTS
     ):
         raise UserError(f"{file} must hold the lists train, val and test.")
+    unknown = [key for key in content if key not in PARTS]
+    if unknown:
+        raise UserError(
+            f"{file} has {unknown[0]!r} beside train, val and test, which nothing reads; take it out."
+            f"{nearest(unknown[0], PARTS)}"
+        )
     parts: dict[str, list[Entry]] = {}
     for part in PARTS:
         for number, entry in enumerate(content[part], start=1):

@@ -74,10 +74,10 @@ def find_prompts(
         if not isinstance(given, str | Path):
             return Prompts(list(given), "own")
         path = Path(given)
-        return Prompts(list(_load(path, dataset, _TABLES[1])), _whose(path))
+        return Prompts(_templates(path, dataset), _whose(path))
     for path in _beside(root, family, TEMPLATES_FILE, ALL_TEMPLATES):
         if path.name == TEMPLATES_FILE or _has(path, dataset, _TABLES[1]):
-            return Prompts(list(_load(path, dataset, _TABLES[1])), _whose(path))
+            return Prompts(_templates(path, dataset), _whose(path))
     if family:
         wanted = ELEVATER_FILE if family == "elevater" else f"{TEMPLATES_FILE} or {ALL_TEMPLATES}"
         raise UserError(
@@ -118,6 +118,16 @@ def _has(path: Path, dataset: str, table: str) -> bool:
     except UserError:
         return False
     return isinstance(content, dict) and key_in(list(content), dataset) is not None
+
+
+def _templates(path: Path, dataset: str) -> list[str]:
+    found = _load(path, dataset, _TABLES[1])
+    if isinstance(found, dict):
+        raise UserError(
+            f"{path} names its texts ({', '.join(list(found)[:3])}); give prompts as a list, or a "
+            "list for each data set."
+        )
+    return found
 
 
 def _load(path: Path, dataset: str, table: str) -> Texts:
