@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import trifocal
+from trifocal import plugins
 
 PACKAGE = Path(trifocal.__file__).parent
 
@@ -35,6 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Image.new("RGB", (64, 64 + number), color).save(path)
     Image.new("RGB", (64, 64), (190, 40, 40)).save(tmp_path / "new.jpg")
     monkeypatch.chdir(tmp_path)
+    for kind in plugins.KINDS:  # what an example registers is of that example alone
+        monkeypatch.setitem(plugins._added, kind, {})
     return tmp_path
 
 

@@ -1,5 +1,11 @@
+from .api.head_classifier import HeadClassifier as HeadClassifier
+from .api.image_features import ImageFeatures as ImageFeatures
 from .api.model import Model as Model
 from .api.model import load as load
+from .api.registering import register_benchmark as register_benchmark
+from .api.registering import register_head as register_head
+from .api.registering import register_method as register_method
+from .api.registering import register_parser as register_parser
 from .clip import Clip as Clip
 from .clip import ImageEmbedding as ImageEmbedding
 from .clip import TextBatch as TextBatch

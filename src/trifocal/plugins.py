@@ -23,6 +23,7 @@ Thing = TypeVar("Thing")
 
 logger = logging.getLogger(__name__)
 
+_own: dict[str, set[str]] = {kind: set() for kind in KINDS}
 _added: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
 _lock, _state = RLock(), {"loaded": False}
 
@@ -37,6 +38,11 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
 
     def __init__(self, kind: str, own: Mapping[str, Thing]) -> None:
         self.kind, self.own = kind, dict(own)
+        for name in self.own.keys() & _added[kind].keys():
+            logger.warning(
+                "the %s %r that was registered is not used: %r is our own", kind, name, name
+            )
+        _own[kind] |= self.own.keys()
 
     def __getitem__(self, name: str) -> Thing:
         return self._all()[name]
@@ -52,7 +58,7 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
 
     def _all(self) -> Mapping[str, Thing]:
         load_plugins()
-        return {**self.own, **_added[self.kind]}
+        return {**_added[self.kind], **self.own}
 
 
 def register(kind: str, name: str, thing: Any) -> None:
@@ -71,6 +77,8 @@ def register(kind: str, name: str, thing: Any) -> None:
             f"{name!r} is no name for a {kind}; use one without spaces and the signs , : = / \\."
         )
     with _lock:
+        if name in _own[kind]:
+            raise UserError(f"{name!r} is a {kind} of trifocal's own; choose another name.")
         there = _added[kind].get(name, thing)
         if there is not thing and there != thing:
             raise UserError(f"there is a {kind} {name!r} already; choose another name.")

@@ -82,7 +82,7 @@ class Model:
     @property
     def logit_scale(self) -> float:
         """What cosines are multiplied by before a softmax."""
-        return float(self.clip.logit_scale)
+        return float(self.clip.logit_scale.detach())
 
     def encode_images(
         self,

@@ -20,10 +20,11 @@ from trifocal.concepts.baselines.zero_shot import ZeroShot
 from trifocal.concepts.ccli import CCLI
 from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.head import Head
+from trifocal.plugins import Registry
 
 DEFAULT_HEAD = "concept-map"  # of `classify fit`: what validation chose (docs/concepts.md)
 
-HEADS: dict[str, Callable[..., Head]] = {
+_OWN: dict[str, Callable[..., Head]] = {
     # Ours, and the same inference without visual concepts: the text concepts themselves, and raw
     # features.
     "concept-map": ConceptMap,
@@ -52,3 +53,5 @@ HEADS: dict[str, Callable[..., Head]] = {
     "ss-text": SSText,
     "prolip": ProLIP,
 }
+
+HEADS: Registry[Callable[..., Head]] = Registry("head", _OWN)

@@ -10,9 +10,10 @@ from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
+from trifocal.plugins import Registry
 from trifocal.regions.registry import BENCHMARKS as REGIONS
 
-BENCHMARKS: dict[str, type[Any]] = {
+_OWN: dict[str, type[Any]] = {
     World.name: World,
     WorldRegions.name: WorldRegions,
     ZeroShot.name: ZeroShot,
@@ -21,6 +22,8 @@ BENCHMARKS: dict[str, type[Any]] = {
     **COMPOSITION,
     **REGIONS,
 }
+
+BENCHMARKS: Registry[type[Any]] = Registry("benchmark", _OWN)
 
 # What the command line runs under one name: of each of these whatever has its data.
 GROUPS: dict[str, tuple[str, ...]] = {

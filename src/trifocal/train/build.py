@@ -26,6 +26,7 @@ from trifocal.data.batching import Batching
 from trifocal.data.section import CaptionedSection, CroppedSection
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
+from trifocal.plugins import Registry
 from trifocal.progress import Progress
 from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-METHODS: dict[str, tuple[type, type[TunedClip]]] = {**COMPOSITION, **REGIONS, **CONCEPTS}
+METHODS: Registry[tuple[type, type[TunedClip]]] = Registry(
+    "method", {**COMPOSITION, **REGIONS, **CONCEPTS}
+)
 
 _WORLD_TESTS = 20  # pictures of each few-shot class of the world
 
