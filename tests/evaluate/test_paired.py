@@ -49,6 +49,14 @@ def test_a_difference_and_its_interval(tmp_path):
     assert shown.rows[2].entries[-1].value == "noise"
 
 
+def test_a_few_questions_prove_nothing(tmp_path):
+    one = write(tmp_path / "a.jsonl", row([0.0] * 3 + [1.0] * 20))
+    other = write(tmp_path / "b.jsonl", row([1.0] * 23, model="x"))
+    (found,) = compare_files(one, other)
+    assert found.p == 0.25
+    assert not found.real
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
+from trifocal.report.beside import beside_tables
 from trifocal.report.comparison import comparison_table
 from trifocal.report.exported import check_export, write_export
 from trifocal.report.latex import latex
@@ -22,7 +23,7 @@ ROWS = [
 def test_the_ending_names_the_form(tmp_path):
     table = comparison_table(ROWS)
     for ending, part in ((".md", "| 61.2 |"), (".tex", "61.2 & 70.0 +8.8"), (".csv", "0.6122")):
-        write_export(tmp_path / f"t{ending}", table, ROWS)
+        write_export(tmp_path / f"t{ending}", [table], ROWS)
         assert part in (tmp_path / f"t{ending}").read_text(encoding="utf-8")
     (first, _) = csv.DictReader((tmp_path / "t.csv").open(newline=""))
     assert (first["model"], first["value"], first["blind"], first["seed"]) == (
@@ -32,7 +33,20 @@ def test_the_ending_names_the_form(tmp_path):
         check_export(tmp_path / "t.xls")
     (tmp_path / "mine.md").write_text("not ours")
     with pytest.raises(UserError, match="is not replaced"):
-        write_export(tmp_path / "mine.md", table, ROWS)
+        write_export(tmp_path / "mine.md", [table], ROWS)
+
+
+def test_published_models_stand_below_ones_own(tmp_path):
+    published = {"CLIP": {ROWS[0].key: 0.5, ("other", "mean", "acc"): 0.1}}
+    beside = beside_tables(ROWS, published)
+    write_export(tmp_path / "t.csv", [comparison_table(ROWS), *beside], ROWS, published)
+    *_, last = csv.DictReader((tmp_path / "t.csv").open(newline=""))
+    assert (last["model"], last["value"], last["task"]) == ("CLIP", "0.5", "swap_obj")
+    assert "published" in last["protocol"]
+    write_export(tmp_path / "t.md", [comparison_table(ROWS), *beside], ROWS, published)
+    text = (tmp_path / "t.md").read_text(encoding="utf-8")
+    assert "| CLIP | 50.0 |" in text
+    assert "sugarcrepe<br>swap_obj" in text
 
 
 def test_latex_escapes_and_marks():

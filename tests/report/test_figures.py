@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trifocal.metrics.intervals import Interval
 from trifocal.report import figures
+from trifocal.report.bars import Bars, bars
 from trifocal.report.figures import Series
 
 HOSTILE = "<script>alert(1)</script> $x_1$ & co"
@@ -24,17 +26,18 @@ SERIES = [
 @cache
 def draw_all(round: int = 0) -> dict[str, str]:
     rows = ["swap obj", HOSTILE, "add att"]
-    marks = [Series("a", [50, 60, 70], [], place=0), Series("b", [55, 80, 65], [], place=1)]
+    points = [Interval(50, 40, 60), None, Interval(70, 60, 80)]
+    models = [Bars("a", points, [None] * 3, 0), Bars("b", points, [50, None, 20], 1)]
     return {
         "trade_off": figures.trade_off(SERIES, "zero-shot, %", "composition, %"),
         "lines": figures.lines(
             [Series("a", [1, 2], [3, 1]), Series("a", [1, 2], [2, 1])], "step", "loss"
         ),
-        "dots": figures.dots(rows, marks, "percent right", 50.0),
+        "bars": bars(rows, models, [50.0, None, 25.0], "acc, %"),
     }
 
 
-@pytest.mark.parametrize("name", ["trade_off", "lines", "dots"])
+@pytest.mark.parametrize("name", ["trade_off", "lines", "bars"])
 def test_figures_are_well_formed_and_escaped(name):
     text = draw_all()[name]
     ElementTree.fromstring(text)
@@ -69,7 +72,7 @@ def test_no_two_figures_of_a_page_share_an_id():
 
 def test_series_keep_their_color_on_every_figure():
     color = figures.style(1)[0]
-    for name in ("trade_off", "dots"):
+    for name in ("trade_off", "bars"):
         assert f"var(--series-1, {color})" in draw_all()[name]
 
 

@@ -97,6 +97,7 @@ class Sheet:
     version: int = 1  # the benchmark's own version number
     account: dict[str, Any] | None = None  # what became of the entries of its data
     asked: str = ""  # digest of the questions (see `digest_of`)
+    scores: Tensor | None = None  # cosines of all questions (see `Result`)
     rows: list[Result] = field(default_factory=list)
     _start: float = field(default_factory=time.perf_counter)
 
@@ -128,6 +129,7 @@ class Sheet:
             marks=marks,
             blind=blind,
             asked=self.asked,
+            scores=self.scores,
         )
         self.rows.append(row)
         return row

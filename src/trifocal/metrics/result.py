@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RANK_METRICS = frozenset({"im2txt", "txt2im", "mean_rank"})
 # What a method takes; here, too, a smaller value is better, and it is no fraction.
 COST_METRICS = frozenset({"trainable_parameters", "fit_seconds", "predict_seconds"})
+# Fields that a results file does not hold.
+IN_MEMORY = ("marks", "scores")
 
 
 def task_version(number: int) -> str:
@@ -68,6 +70,9 @@ class Result:
     # (n,) float64, what each question adds to `value`, which is their mean; in memory only, for
     # the benchmarks that keep it. Models can then be compared question by question.
     marks: Tensor | None = field(default=None, compare=False, repr=False)
+    # (N, I, T) cosines of the pictures and texts of all N questions of the benchmark; in memory only,
+    # for those that ask about a few of each. A reader can then see what was preferred.
+    scores: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -100,5 +105,5 @@ class Result:
         """
         absent = {name for name in ("account", "ties", "blind") if getattr(self, name) is None}
         absent |= set() if self.asked else {"asked"}
-        names = [one.name for one in fields(self) if one.name not in {"marks", *absent}]
+        names = [one.name for one in fields(self) if one.name not in {*IN_MEMORY, *absent}]
         return {name: getattr(self, name) for name in names}

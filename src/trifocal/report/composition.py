@@ -13,8 +13,9 @@ from typing import Any
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.names import WORLD, WORLD_NOTE
 from trifocal.metrics.result import Result
+from trifocal.report.bars import bars_blocks
 from trifocal.report.comparison import beyond_noise
-from trifocal.report.composition_tables import main_table, subset_blocks, summary_table
+from trifocal.report.composition_tables import main_table, summary_table
 from trifocal.report.contender import SUMMARY_NAMES, Contender
 from trifocal.report.equal_cost import equal_cost_blocks
 from trifocal.report.numbers import signed
@@ -61,6 +62,7 @@ def composition_chapter(
     mapped: int = 3,
     featured: str | None = None,
     remark: str = "",
+    further: Sequence[Block] = (),
 ) -> Chapter:
     """Return the chapter that compares models before and after learning composition.
 
@@ -71,6 +73,7 @@ def composition_chapter(
         mapped: For how many of these the words are mapped, by the base and the featured one.
         featured: Label of the contender that the large numbers are about, by default the last.
         remark: What a reader must know to read the numbers rightly.
+        further: What is shown besides, after the parts of benchmarks.
     """
     by_label = {one.label: one for one in contenders}
     featured = featured or contenders[-1].label
@@ -85,7 +88,8 @@ def composition_chapter(
     blocks.append(main_table(rows, [one.label for one in contenders]))
     blocks += trade_off_blocks(contenders)
     blocks += equal_cost_blocks(contenders)
-    blocks += subset_blocks(rows, [one.label for one in contenders])
+    blocks += bars_blocks(rows, [one.label for one in contenders])
+    blocks += further
     blocks += loss_blocks(contenders, _TERMS)
     with_model = [one for one in contenders if one.model is not None]
     if shown and with_model:
@@ -111,6 +115,7 @@ def results_report(
     shown: Sequence[Shown] = (),
     remark: str = "",
     title: str = "Results",
+    further: Sequence[Block] = (),
 ) -> Report:
     """Return a report of results alone, as `trifocal eval` makes them.
 
@@ -120,7 +125,7 @@ def results_report(
         base: Name of the model that the curves start from.
         models: Models by name, to be asked the questions of `shown`.
         logs: Training logs by the name of the model that came of them.
-        shown, remark: See `composition_chapter`.
+        shown, remark, further: See `composition_chapter`.
     """
     curves, models, logs = curves or {}, models or {}, logs or {}
     on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
@@ -139,7 +144,9 @@ def results_report(
         end = models.get(name) if last.alpha == 1 else None
         label = f"{name}, α = {last.alpha:g}"
         contenders.append(Contender(label, [last.rows], end, _listed(logs, name), [curve]))
-    chapter = composition_chapter(contenders, title="Comparison", shown=shown, remark=remark)
+    chapter = composition_chapter(
+        contenders, title="Comparison", shown=shown, remark=remark, further=further
+    )
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
     named = ", ".join(dict.fromkeys(row.model for row in rows))
     facts = [Facts("How it was measured", list(protocols))]

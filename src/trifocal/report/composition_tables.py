@@ -1,18 +1,16 @@
-"""Tables of composition: models by measures, what is gained beside what it costs; subsets."""
+"""Tables of composition: models by measures, what is gained beside what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trifocal.composition.benchmarks.sugarcrepe import GROUPS, SUBSETS
+from trifocal.composition.benchmarks.sugarcrepe import GROUPS
 from trifocal.evaluate.names import RETRIEVAL, WORLD, ZERO_SHOT
 from trifocal.metrics.result import Result
-from trifocal.report import figures
 from trifocal.report.comparison import chance_row, compare, entry_of, seeds_note
 from trifocal.report.contender import SUMMARY_NAMES, Contender
 from trifocal.report.numbers import signed
-from trifocal.report.page import Block, Plot, Plots
 from trifocal.report.table import Column, Entry, Row, Table
 
 GAINED, COST = "what is to be gained", "what it must not cost"
@@ -86,31 +84,3 @@ def _measures(rows: Sequence[Result]) -> list[Measure]:
             name = key[0].removeprefix(f"{WORLD}/")
             found.append(Measure(way if name == "retrieval" else f"{name} {way}", COST, key))
     return found or [Measure(" ".join(key), "", key) for key in keys]
-
-
-def subset_blocks(rows: Sequence[Result], models: Sequence[str]) -> list[Block]:
-    blocks: list[Block] = []
-    compared = compare(rows, models[0])
-    for benchmark in dict.fromkeys(row.benchmark for row in rows if row.task in SUBSETS):
-        keys = [key for key in compared if key[0] == benchmark and key[1] in SUBSETS]
-        cells = [compared[key] for key in keys]
-        if not all(model in by_model for by_model in cells for model in models):
-            continue  # a results file that holds only a part
-        series = [
-            figures.Series(
-                model, [100 * by_model[model].row.value for by_model in cells], [], place=place
-            )
-            for place, model in enumerate(models)
-        ]
-        names = [key[1].replace("_", " ") for key in keys]
-        figure = figures.dots(names, series, "percent right", 50.0)
-        body = [
-            Row(name, [entry_of(compared[key][model]) for model in models])
-            for name, key in zip(names, keys, strict=True)
-        ]
-        count = sum(by_model[models[0]].row.n for by_model in cells)
-        table = Table("Subset by subset, in numbers", "subset", [Column(m) for m in models], body)
-        caption = f"{benchmark}: {count} questions, two captions each; guessing gets half of them."
-        plot = Plot(figure, "Percent right in each subset; the table beside it has the numbers.")
-        blocks.append(Plots("Subset by subset", [plot], caption, table))
-    return blocks

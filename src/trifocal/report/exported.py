@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trifocal.errors import UserError
@@ -19,6 +19,7 @@ _FIELDS: tuple[str, ...] = (
     *("model", "benchmark", "task", "metric", "value", "n", "chance", "blind", "ties", "seed"),
     *("protocol", "version", "asked"),
 )
+_PUBLISHED = "published; docs/results/published.md has the source"
 _ENDINGS = (".md", ".tex", ".csv")
 
 
@@ -33,25 +34,40 @@ def check_export(path: str | os.PathLike[str]) -> None:
     check_file(path, "table")
 
 
-def write_export(path: str | os.PathLike[str], table: Table, rows: Sequence[Result]) -> None:
-    """Write a table as Markdown or LaTeX, or its result rows, with all digits, as CSV.
+def write_export(
+    path: str | os.PathLike[str],
+    tables: Sequence[Table],
+    rows: Sequence[Result],
+    published: Mapping[str, Mapping[tuple[str, str, str], float]] | None = None,
+) -> None:
+    """Write tables as Markdown or LaTeX, or result rows, with all digits, as CSV.
+
+    A CSV also has the rows of published models that are of the same measures.
 
     Raises:
         UserError: see `check_export`.
     """
     check_export(path)
     made: dict[str, Callable[[], str]] = {
-        ".md": lambda: markdown(table),
-        ".tex": lambda: latex(table),
-        ".csv": lambda: _csv(rows),
+        ".md": lambda: "\n".join(map(markdown, tables)),
+        ".tex": lambda: "\n".join(map(latex, tables)),
+        ".csv": lambda: _csv(rows, published or {}),
     }
     with atomic_write(path) as aside:
         aside.write_text(made[Path(path).suffix.lower()](), encoding="utf-8", newline="\n")
 
 
-def _csv(rows: Sequence[Result]) -> str:
+def _csv(
+    rows: Sequence[Result], published: Mapping[str, Mapping[tuple[str, str, str], float]]
+) -> str:
     content = io.StringIO()
     writer = csv.DictWriter(content, _FIELDS, extrasaction="ignore", restval="")
     writer.writeheader()
     writer.writerows([row.as_dict() for row in rows])
+    keys = {row.key for row in rows}
+    for model, known in published.items():
+        for key in sorted(known.keys() & keys):
+            names = zip(("benchmark", "task", "metric"), key, strict=True)
+            told = {"model": model, "value": known[key], "protocol": _PUBLISHED}
+            writer.writerow({**told, **dict(names)})
     return content.getvalue()

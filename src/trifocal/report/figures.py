@@ -111,23 +111,6 @@ def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
         return to_svg(figure, f"lines {x_label} {y_label}")
 
 
-def dots(rows: Sequence[str], series: Sequence[Series], x_label: str, chance: float) -> Markup:
-    """Draw one row a measure, top to bottom, and one dot a model, with a line at chance.
-
-    A series has its values (`x`) in the order of the rows; its `y` is ignored.
-    """
-    with mpl.rc_context(RC):
-        figure, axes, places = new_rows(rows, x_label, 1.0 + 0.48 * len(rows))
-        axes.axvline(chance, color=INK, alpha=0.5, lw=0.8, ls=(0, (4, 4)), zorder=0)
-        values = np.array([line.x for line in series], dtype=float)
-        axes.hlines(places, values.min(0), values.max(0), color=INK, alpha=0.18, lw=3, zorder=1)
-        for line in series:
-            mark(axes, line, line.x, places, s=48, linewidths=0.6, zorder=3)
-        _note(axes, "chance", (chance, 1.0), ha="center", va="bottom", data_x=True)
-        add_legend(figure, axes)
-        return to_svg(figure, f"dots {x_label}")
-
-
 def new_axes(size: tuple[float, float] = LARGE) -> tuple[Figure, Axes]:
     """Return a figure of a size in inches, and its axes with a faint grid."""
     figure = Figure(figsize=size, layout="constrained")
@@ -155,11 +138,9 @@ def mark(axes: Axes, line: Series, x: Any, y: Any, **options: Any) -> None:
     axes.scatter(x, y, color=color, marker=marker, label=line.label, edgecolors="white", **options)
 
 
-def _note(
-    axes: Axes, text: str, at: tuple[float, float], *, ha: str, va: str, data_x: bool = False
-) -> None:
-    transform = axes.get_xaxis_transform() if data_x else axes.transAxes
-    axes.text(*at, text, transform=transform, ha=ha, va=va, fontsize=8.5, alpha=0.6, style="italic")
+def _note(axes: Axes, text: str, at: tuple[float, float], *, ha: str, va: str) -> None:
+    place = axes.transAxes
+    axes.text(*at, text, transform=place, ha=ha, va=va, fontsize=8.5, alpha=0.6, style="italic")
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:

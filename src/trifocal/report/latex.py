@@ -11,6 +11,7 @@ _ESCAPES = str.maketrans(
         "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
         "–": "--", "±": r"$\pm$", "→": r"$\to$", "−": "$-$", "≥": r"$\ge$", "≤": r"$\le$",
+        "\n": " ",
     }
 )  # fmt: skip
 

@@ -125,6 +125,42 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Score:
+    """The cosine of a picture of a question with a text of it, and whether a model chose them."""
+
+    value: float
+    true: bool  # whether they belong together
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A question about a few pictures and texts, and how some models answered.
+
+    `places` names the pairs that are scored, such as "1" or "a1"; `answers` holds for each model
+    whether it is right and its score of each pair.
+    """
+
+    pictures: Sequence[Image.Image]
+    subject: str
+    texts: Sequence[
+        tuple[str, bool | None]
+    ]  # and whether each is true, where that is one picture's
+    places: Sequence[str]
+    answers: Sequence[tuple[str, bool, Sequence[Score]]]
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Questions with their pictures and answers."""
+
+    title: str
+    items: Sequence[Judged]
+    caption: str = ""
+    kind: ClassVar[str] = "browser"
+
+
+@dataclass(frozen=True)
 class HeatMap:
     """A picture, words of its caption, and for each model the overlay of each word."""
 
@@ -202,7 +238,17 @@ class Facts:
 
 
 Block = (
-    Prose | Note | Highlights | Table | Plots | Examples | HeatMaps | Rankings | Pictures | Facts
+    Prose
+    | Note
+    | Highlights
+    | Table
+    | Plots
+    | Examples
+    | Browser
+    | HeatMaps
+    | Rankings
+    | Pictures
+    | Facts
 )
 
 

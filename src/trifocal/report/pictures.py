@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from trifocal.clip.encoder import Encoder
-from trifocal.evaluate.summary import summarize
+from trifocal.evaluate.summary import part_of, summarize
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.report import figures
 from trifocal.report.contender import SUMMARY_NAMES, Contender
@@ -42,7 +42,7 @@ def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
         figure = figures.trade_off(
             series,
             f"{SUMMARY_NAMES[cost]}, %",
-            f"{SUMMARY_NAMES['composition']}, % (mean of three groups)",
+            f"{SUMMARY_NAMES['composition']}, % ({_meant(contenders)})",
         )
         told = "; ".join(f"{s.label}: {s.y[-1]:.1f} at {s.x[-1]:.1f}" for s in series)
         plots.append(Plot(figure, f"Composition against {SUMMARY_NAMES[cost]}. {told}."))
@@ -57,6 +57,13 @@ def trade_off_blocks(contenders: Sequence[Contender]) -> list[Block]:
     if any(one.curves for one in contenders):
         text += " Lines are the way from the base in weight space (WiSE-FT)."
     return [Plots("Gained and lost", plots, text)]
+
+
+def _meant(contenders: Sequence[Contender]) -> str:
+    """Return what composition is the mean of."""
+    rows = [row for run in contenders[0].runs for row in run if part_of(row) == "composition"]
+    count = len({row.benchmark for row in rows})
+    return f"mean of {count} benchmarks" if count > 1 else "mean of its groups"
 
 
 def _path(one: Contender, cost: str, place: int) -> figures.Series | None:

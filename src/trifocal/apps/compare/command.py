@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from trifocal.apps.settings import parse_settings
+from trifocal.apps.stated import refuse_idle
 from trifocal.errors import UserError
-from trifocal.evaluate.paired import compare_files
+from trifocal.evaluate.paired import Compared, compare_files
 from trifocal.report.exported import check_export, write_export
 from trifocal.report.paired import paired_table
+from trifocal.report.table import Table
 from trifocal.report.terminal import terminal_table
 
 
@@ -23,12 +28,38 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.table.lower().endswith(".csv"):
             raise UserError("differences are written as .md or .tex; name the file so.")
         check_export(arguments.table)
-    table = paired_table(compare_files(arguments.before, arguments.after, _models(arguments)))
+    if arguments.html:
+        from trifocal.report.page import check_report
+
+        check_report(arguments.html)
+    plain = not arguments.html
+    refuse_idle(arguments, "root images limit option", plain, "--html is not given")
+    compared = compare_files(arguments.before, arguments.after, _models(arguments))
+    table = paired_table(compared)
     Console().print(terminal_table(table))
     print(table.caption)
     if arguments.table:
-        write_export(arguments.table, table, [])
+        write_export(arguments.table, [table], [])
+    if arguments.html:
+        _write_page(arguments, compared, table)
     return 0
+
+
+def _write_page(arguments: argparse.Namespace, compared: Sequence[Compared], table: Table) -> None:
+    """Write the differences, the parts of benchmarks, and questions that one gets right."""
+    from trifocal.evaluate.disagreements import Answered
+    from trifocal.report.compared import compared_report
+    from trifocal.report.page import write_report
+
+    before = Answered.in_file(arguments.before, [one.before for one in compared])
+    after = Answered.in_file(arguments.after, [one.after for one in compared])
+    settings = parse_settings(arguments.option)
+    if arguments.images:
+        settings["images"] = str(Path(arguments.images).resolve())
+    if arguments.limit is not None:
+        settings["limit"] = arguments.limit
+    write_report(arguments.html, compared_report(table, before, after, arguments.root, settings))
+    print(f"The page is in {arguments.html}")
 
 
 def _models(arguments: argparse.Namespace) -> tuple[str | None, str | None]:

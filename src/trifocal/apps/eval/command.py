@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -29,9 +31,14 @@ from trifocal.features.store import default_cache
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import comparison_table
 from trifocal.report.exported import check_export, write_export
+from trifocal.report.table import Table
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
+if TYPE_CHECKING:
+    from trifocal.report.page import Block, Browser
+
+_PAGE = 1 << 20  # letters in a line of a page, which scrolls
 _DRAWINGS = (
     "The built-in base is tiny and was trained on drawings alone, so its scores on photos, and what "
     "they become, mean little; start from a real CLIP for numbers that do."
@@ -94,14 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     table = comparison_table([*compared, *rows])
     Console().print(terminal_table(table))
-    if published:
-        _print_beside([*compared, *rows], published)
+    beside = _print_beside([*compared, *rows], published) if published else []
     if arguments.table:
-        write_export(arguments.table, table, [*compared, *rows])
+        write_export(arguments.table, [table, *beside], [*compared, *rows], published)
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
-        _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured)
+        further: list[Block] = [*beside, *_browsers(arguments.compare, jobs, rows)]
+        _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured, further)
     return 0
 
 
@@ -116,16 +123,42 @@ def _published(names: Sequence[str]) -> dict[str, dict[tuple[str, str, str], flo
 
 def _print_beside(
     rows: Sequence[Result], published: dict[str, dict[tuple[str, str, str], float]]
-) -> None:
+) -> list[Table]:
+    """Print the tables beside published models; return the one of all columns, if there are any."""
     from trifocal.report.beside import beside_tables, notes
 
-    tables = beside_tables(rows, published)
+    tables, told = beside_tables(rows, published), notes(rows)
     for table in tables:
         Console().print(terminal_table(table))
     if not tables:
         print("No published number is known of what was measured.")
-    for line in notes(rows):
+    for line in told:
         print(line)
+    whole = beside_tables(rows, published, width=_PAGE)
+    return [replace(table, caption=" ".join(told)) for table in whole]
+
+
+def _browsers(files: Sequence[str], jobs: Sequence[Job], rows: Sequence[Result]) -> list[Browser]:
+    """Return what the first and the last model disagree about; of files, the first is the first."""
+    from trifocal.composition.benchmarks.suite import Suite
+    from trifocal.evaluate.disagreements import Answered, disagreements
+    from trifocal.report.disagreements import browsers
+
+    def of(model: str, among: Sequence[Result]) -> list[Result]:
+        return [row for row in among if row.model == model]
+
+    last = rows[-1].model
+    ours = read_results(files[0]) if files else []
+    first = ours[0].model if ours else rows[0].model
+    if first == last:
+        return []
+    before = Answered.in_file(files[0], of(first, ours)) if ours else Answered(of(first, rows))
+    found = []
+    for job in jobs:
+        if isinstance(job.benchmark, Suite):
+            after = Answered(of(last, rows))
+            found += disagreements(job.benchmark, job.root, before, after) or []
+    return browsers(found, (first, last))
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:
@@ -148,6 +181,7 @@ def _write_report(
     rows: Sequence[Result],
     curves: dict[str, list[CurvePoint]],
     models: dict[str, Clip],
+    further: Sequence[Block],
 ) -> None:
     """Write the report; the first of the models is what the others are compared with."""
     from trifocal.report.composition import results_report
@@ -165,6 +199,7 @@ def _write_report(
         logs={name: log for name in scored if (log := Path(name) / "metrics.jsonl").is_file()},
         shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
         remark=_DRAWINGS if base == "builtin" and _on_photos(jobs) else "",
+        further=further,
     )
     write_report(path, report)
     print(f"The report is in {path}")

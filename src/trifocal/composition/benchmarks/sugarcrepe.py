@@ -99,7 +99,7 @@ def add_rows(
     for name, value in values.items():
         members = [one for one in SUBSETS if name in (one, *_above(one))]
         n, ties = (sum(count[one] for one in members) for count in (asked, tied))
-        marks = _marks(subsets, pair_correct(own, other), asked) if name == "mean" else None
+        marks = _marks(name, subsets, pair_correct(own, other), asked)
         sheet.add(name, "acc", value, n, PAIR_CHANCE, ties, marks, unseen.get(name))
 
 
@@ -118,8 +118,11 @@ def means(correct: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, f
     return found
 
 
-def _marks(subsets: Sequence[str], correct: Tensor, asked: Mapping[str, int]) -> Tensor:
-    """Return what each of N items adds to the mean of the groups; their mean is that."""
+def _marks(name: str, subsets: Sequence[str], correct: Tensor, asked: Mapping[str, int]) -> Tensor:
+    """Return what each item of a subset, a group or the mean adds to it; their mean is that."""
+    if name != "mean":
+        members = GROUPS.get(name, (name,))
+        return correct.cpu()[torch.tensor([one in members for one in subsets])].double()
     shares = {
         subset: len(subsets) / len(GROUPS) / sum(asked[name] for name in members)
         for members in GROUPS.values()

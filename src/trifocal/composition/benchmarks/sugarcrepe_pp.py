@@ -37,6 +37,7 @@ class SugarCrepePlus(Suite):
     protocol: ClassVar[str] = "2 true captions, 1 false; ties are errors; means macro over parts"
     headline: ClassVar[tuple[str, str]] = ("mean", "itt")
     photos_from: ClassVar[str] = "get COCO's val2017 photos (cocodataset.org, val2017.zip, 1 GB)"
+    true_texts: ClassVar[int] = 2
     between_texts: ClassVar[bool] = True
 
     def files(self, root: Path) -> list[Missing]:

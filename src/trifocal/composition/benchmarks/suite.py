@@ -22,6 +22,8 @@ from trifocal.metrics.result import Result, model_name
 from trifocal.progress import Progress
 from trifocal.tally import MOST_LEFT_OUT
 
+_MOST_SHOWN = 64  # scores of a question that are kept beside results
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -65,6 +67,9 @@ class Suite:
     protocol: ClassVar[str]  # how it is measured, in words
     headline: ClassVar[tuple[str, str]]  # task and metric of the row that stands for all of it
     photos_from: ClassVar[str]  # where the pictures are to be had, as a sentence
+    true_texts: ClassVar[int] = (
+        1  # how many of the first texts of a question are true of its picture
+    )
     between_texts: ClassVar[bool] = False  # whether texts are compared with each other
     pooled: ClassVar[bool] = False  # whether there is retrieval among all of them, too
 
@@ -151,10 +156,9 @@ class Suite:
         )
         sheet.protocol += scored.note
         sheet.account = scored.account
-        sheet.asked = digest_of(
-            (one.part, one.id, *one.texts, *map(picture_name, one.images))
-            for one in scored.questions
-        )
+        sheet.asked = asked_about(scored.questions)
+        # Sets of hundreds of pictures (COLA's) are nothing to look at.
+        sheet.scores = scored.scores if scored.scores[:1].numel() <= _MOST_SHOWN else None
         self.rows(sheet, scored)
         return sheet.done()
 
@@ -215,6 +219,13 @@ class PhotoFolders:
                 if os.path.isfile(folder / file):  # false, too, of a name that no disk can have
                     return folder / file
         return self.usual / files[0]
+
+
+def asked_about(questions: Sequence[Question]) -> str:
+    """Return the digest that rows about some questions have (`Result.asked`)."""
+    return digest_of(
+        (one.part, one.id, *one.texts, *map(picture_name, one.images)) for one in questions
+    )
 
 
 class _Present:
