@@ -67,6 +67,13 @@ def test_a_clip_is_built_around_a_tower(tower, photos):
             assert torch.equal(ours[f"vision_model.{name.removeprefix('vision_model.')}"], tensor)
 
 
+def test_a_vocabulary_that_is_not_to_be_had(tower, photos, monkeypatch):
+    for place in ("_installed", "_from_hub"):
+        monkeypatch.setattr(f"trifocal.clip.vocabulary.{place}", lambda: None)
+    with pytest.raises(UserError, match=r"Or set model\.vocabulary to the folder"):
+        build_model(around(tower, photos, vocabulary="clip"))
+
+
 def test_a_vocabulary_may_be_named(tower, photos, tmp_path):
     tokenizer = load_clip("builtin").tokenizer
     tokenizer.save(tmp_path)

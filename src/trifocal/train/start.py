@@ -72,7 +72,7 @@ def _around_tower(recipe: Recipe) -> Clip:
         size = tower.preprocess.size
         tokenizer = _learned(recipe, size, model.text.vocab_size, length)
     elif model.vocabulary == "clip":
-        tokenizer = find_tokenizer(None, tower.folder, CLIP_VOCABULARY)
+        tokenizer = _clips_own(tower.folder)
     else:
         tokenizer = Tokenizer.load(Path(model.vocabulary).expanduser())
     clip = build_around(
@@ -81,6 +81,15 @@ def _around_tower(recipe: Recipe) -> Clip:
     if model.standardize:
         standardize(clip, *_statistics(clip, recipe.data.open(clip.image_size), model.standardize))
     return clip
+
+
+def _clips_own(folder: Path | None) -> Tokenizer:
+    try:
+        return find_tokenizer(None, folder, CLIP_VOCABULARY)
+    except UserError as error:
+        raise UserError(
+            f"{error} Or set model.vocabulary to the folder of a model that has one, or to data."
+        ) from None
 
 
 def _learned(
