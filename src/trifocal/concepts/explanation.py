@@ -54,6 +54,15 @@ def concept_terms(
     ]
 
 
+def without_concepts(terms: Sequence[Term], among: Tensor) -> list[Term]:
+    """Return the terms, those of concepts that are not among (I,) bools summed into one "rest"."""
+    barred = [term.kind == "concept" and not among[term.index or 0] for term in terms]
+    kept = [term for term, out in zip(terms, barred) if not out]
+    if not any(barred):
+        return kept
+    return [*kept, Term("rest", sum(term.value for term, out in zip(terms, barred) if out))]
+
+
 def shortened(terms: Sequence[Term], top: int) -> tuple[Term, ...]:
     """Return the terms by size, at most `top` of each kind; the others summed into one "rest"."""
     ordered = sorted(terms, key=lambda term: -abs(term.value))

@@ -15,19 +15,28 @@ from torch import Tensor
 _NOTHING = 1e-4  # correlation with what is left below which a concept explains nothing
 
 
-def sparse_code(point: Tensor, concepts: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def sparse_code(
+    point: Tensor, concepts: Tensor, count: int, among: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return which of the concepts (I, d), unit rows, a point (d,) is made of, and how much.
+
+    Args:
+        point: What is to be written.
+        concepts: What it may be written as.
+        count: So many of them at most.
+        among: (I,) bools, which of them may be used; None for all.
 
     Returns:
         The numbers (K',) of `count` concepts at most, and their non-negative shares (K',), those
         that hold any, in the order found.
     """
     target, atoms = point.cpu().double().numpy(), concepts.cpu().double().numpy()
+    barred = [] if among is None else (~among).nonzero().flatten().tolist()
     chosen: list[int] = []
     shares, left = np.zeros(0), target
     for _ in range(min(count, len(atoms))):
         fit = atoms @ left
-        fit[chosen] = -np.inf
+        fit[chosen + barred] = -np.inf
         best = int(fit.argmax())
         if fit[best] < _NOTHING:
             break
