@@ -14,7 +14,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +86,13 @@ def _make_reader(place: Any) -> Any:
         return Reader(place, None)
 
 
+@lru_cache(maxsize=1)
+def _opened(place: Any, process: int) -> tuple[Any, dict[str, int]]:
+    """Return a process's reader and the counts of senses: both take seconds, and serve all alike."""
+    reader = _make_reader(place)
+    return reader, _sense_counts(reader)
+
+
 @cache
 def _version(place: Any) -> str:
     """The version that the head of a data file names; "unknown" where it names none."""
@@ -99,7 +106,7 @@ def _version(place: Any) -> str:
 class WordNet:
     """Antonyms and sibling or cousin co-hyponyms of a word, weighted by their sense counts.
 
-    The reader is opened at the first word, anew in every process (it holds open files).
+    The reader is opened at the first word, once in every process (it holds open files).
 
     Raises:
         UserError: WordNet is not found.
@@ -127,8 +134,7 @@ class WordNet:
         """NLTK's `WordNetCorpusReader` of this process."""
         if self._reader is None or self._process != os.getpid():
             self._forget()
-            self._reader = _make_reader(find_wordnet())
-            self._counts = _sense_counts(self._reader)
+            self._reader, self._counts = _opened(find_wordnet(), self._process)
         return self._reader
 
     @property
