@@ -10,6 +10,7 @@ import threading
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -131,7 +132,14 @@ def test_the_chapter_on_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_says_why(short: Path, tmp_path: Path) -> None:
+def test_a_run_that_fails_says_why(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def popen(words: list[str], **given: Any) -> Any:  # the one that fails is a true process
+        return (subprocess.Popen if "bad" in words else Forked)(words, **given)
+
+    only = SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr(side_by_side, "subprocess", only)
     runs = {"good": ["--method", "finetune"], "bad": ["--method", "fsc_clop"]}
     with (
         pytest.raises(UserError, match=r"the run bad failed: .*fsc_clop.*bad\.log"),
