@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from trifocal.errors import UserError
+from trifocal.evaluate import records
 from trifocal.evaluate.records import (
     ResultsFile,
     add_results,
@@ -161,6 +162,17 @@ def test_a_file_of_something_else_is_left_as_it_is(tmp_path):
     with pytest.raises(UserError, match="is a folder"):
         append_results(tmp_path / "folder.jsonl", ROWS)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.jsonl", "folder.jsonl"}
+
+
+def test_a_file_that_another_process_makes_meanwhile_is_one_to_add_to(tmp_path, monkeypatch):
+    path = tmp_path / "r.jsonl"
+
+    def check(*_):  # the other process was faster than this look
+        path.touch()
+        raise UserError("it is there already")
+
+    monkeypatch.setattr(records, "check_file", check)
+    assert add_results(path, ROWS) == len(ROWS)
 
 
 def test_a_row_is_added_once(tmp_path, caplog):

@@ -36,8 +36,12 @@ def check_results(path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower() != ".jsonl":
         raise UserError(f"the results file {path} holds JSON lines; end its name in .jsonl.")
     if not Path(path).is_file():
-        check_file(path, "results file")
-        return
+        try:
+            check_file(path, "results file")
+            return
+        except UserError:
+            if not Path(path).is_file():  # else another process made it just now
+                raise
     if not os.access(path, os.W_OK):
         raise UserError(f"cannot write {path} (it is read-only); give another file.")
     lines = Path(path).read_bytes().split(b"\n")
