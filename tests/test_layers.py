@@ -20,7 +20,7 @@ FLOORS = (
     ("data",),
     ("features", "tuning", "world"),
     ("regions", "concepts", "composition"),
-    ("evaluate",),
+    ("evaluate", "search"),
     ("train", "report"),
     ("api",),
     ("apps",),

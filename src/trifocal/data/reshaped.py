@@ -33,8 +33,11 @@ class InTar(Held):
 
     def show(self) -> Image.Image:
         """Return the picture."""
-        content = FilePart(str(self.path), self.start, self.size).read()
-        return open_image(content, name=str(self))
+        return open_image(self.content(), name=str(self))
+
+    def content(self) -> bytes:
+        """Return the bytes of the member."""
+        return FilePart(str(self.path), self.start, self.size).read()
 
 
 @dataclass(frozen=True)
