@@ -74,8 +74,7 @@ def test_folder_round_trip(special_clip: Clip, tmp_path: Path) -> None:
 def test_open_clip_round_trip(special_clip: Clip, tmp_path: Path, name: str) -> None:
     save_open_clip(special_clip, tmp_path / name)
     prefix = "local-dir:" if name == "folder" else ""
-    tokenizer = None if name == "folder" else special_clip.tokenizer
-    loaded = load_clip(f"{prefix}{tmp_path / name}", tokenizer=tokenizer)
+    loaded = load_clip(f"{prefix}{tmp_path / name}")  # whose vocabulary is its own
     assert same(loaded, special_clip)
     save_pretrained(loaded, tmp_path / "again")
     assert same(load_clip(tmp_path / "again"), special_clip)
@@ -420,3 +419,23 @@ def test_a_failed_save_leaves_the_old_folder(
     assert same(load_clip(tmp_path / "a"), tiny_clip)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     shutil.rmtree(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [None, 3, {}, {"cleaning": "openai", "content": {"model": 1}}])
+def test_a_vocabulary_beside_a_file_that_is_none(
+    tiny_clip: Clip, tmp_path: Path, content: object
+) -> None:
+    save_open_clip(tiny_clip, tmp_path / "a.safetensors")
+    facts = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "a.json").write_text(json.dumps({**facts, "tokenizer": content}))
+    with pytest.raises(UserError, match="no tokenizer"):
+        load_clip(tmp_path / "a.safetensors")
+
+
+def test_others_may_read_what_is_written(tiny_clip: Clip, tmp_path: Path) -> None:
+    save_open_clip(tiny_clip, tmp_path / "a.safetensors")
+    save_open_clip(tiny_clip, tmp_path / "a")
+    save_pretrained(tiny_clip, tmp_path / "b")
+    (tmp_path / "plain").touch()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1

@@ -214,7 +214,10 @@ def _load_open_clip(path: Path, described: dict[str, Any] | None, request: Reque
     pictures = (described or {}).get("preprocess_cfg", {})
     preprocess = preprocess_of(pictures, shape.image_size)
     _check_size(preprocess, shape.image_size, pictures.get(STRETCHES), str(path))
-    tokenizer = find_tokenizer(request.tokenizer, path.parent, shape.vocab_size or 0)
+    given = request.tokenizer
+    if given is None and described and "tokenizer" in described:
+        given = Tokenizer.from_dict(described["tokenizer"])
+    tokenizer = find_tokenizer(given, path.parent, shape.vocab_size or 0)
     network = _assemble(shape.config(tokenizer), open_clip.from_open_clip(state), str(path))
     return Clip(network, tokenizer, preprocess, request.source)
 

@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer as Backend
@@ -183,6 +183,25 @@ class Tokenizer:
         }
         text = json.dumps(content, indent=2) + "\n"
         (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data, which `from_dict` reads."""
+        return {"cleaning": self.cleaning, "content": json.loads(self.backend.to_str())}
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Tokenizer:
+        """Read what `as_dict` returned.
+
+        Raises:
+            UserError: it is something else.
+        """
+        try:
+            backend = Backend.from_str(json.dumps(content["content"]))
+            return cls(backend, cleaning=content["cleaning"])
+        except UserError:
+            raise
+        except Exception as error:  # the package raises bare Exception
+            raise UserError(f"this is no tokenizer ({error}); export the model again.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:

@@ -85,7 +85,8 @@ def save_open_clip(clip: Savable, path: str | Path, *, force: bool = False) -> N
     Args:
         clip: the model.
         path: `NAME.pt` or `NAME.safetensors`; `NAME.json` is written beside it (activation,
-            heads, preprocessing, in the form of open_clip's open_clip_config.json). A path
+            heads, preprocessing, in the form of open_clip's open_clip_config.json, and a vocabulary
+            that is not CLIP's, which open_clip itself finds in a folder alone). A path
             without a suffix becomes a folder that open_clip loads as `local-dir:PATH`; it alone
             has room for what the model was trained on.
         force: replace what is there, if this program wrote it.
@@ -108,6 +109,8 @@ def save_open_clip(clip: Savable, path: str | Path, *, force: bool = False) -> N
             clip.tokenizer.save(aside)
             clip.trained_on.write(aside)
         return
+    if clip.tokenizer.vocab_size != CLIP_VOCABULARY:
+        described["tokenizer"] = clip.tokenizer.as_dict()
     with (
         atomic_write(path.with_suffix(".json"), OPEN_CLIP, force=force) as beside,
         atomic_write(path, OPEN_CLIP, force=force) as aside,

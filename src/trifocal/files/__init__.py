@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,7 +83,9 @@ def atomic_write(path: Place, kind: str = "", *, force: bool = False) -> Iterato
     with _told(path, kind), _parents_of(target), aside_of(target) as folder:
         aside = folder / target.name
         aside.touch()
+        mode = stat.S_IMODE(aside.stat().st_mode)
         yield aside
+        aside.chmod(mode)  # some writers let nobody else read
         _flush(aside)
         if kind:
             check_file(path, kind, force=force)  # somebody may have written there meanwhile
@@ -120,11 +123,14 @@ def atomic_folder(
 
     target = checked()
     with _told(path, kind), _parents_of(target), aside_of(target) as aside:
+        mode = _usual_mode(aside)
         yield aside
         if kind:
             content = json.dumps(marker(kind, sizes_of(aside)), indent=1) + "\n"
             (aside / MARKER).write_text(content, encoding="utf-8")
         for file in aside.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                file.chmod(mode)
             _flush(file)
         aside.chmod(0o755)
         _place(aside, checked)
@@ -202,6 +208,15 @@ def _place(aside: Path, checked: Callable[[], Path]) -> None:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         swap(aside, checked())  # an older one stands there, or another process was faster
+
+
+def _usual_mode(folder: Path) -> int:
+    """Return the permissions that a new file gets here, whatever its writer thinks of it."""
+    probe = folder / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    return mode
 
 
 def _flush(path: Path) -> None:
