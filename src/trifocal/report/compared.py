@@ -46,8 +46,8 @@ def compared_report(
     lead = f"{second} against {first}, on the questions that both answered."
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
     return Report(
-        f"{first} and {second}",
-        f"{len(before.rows)} measures of two models.",
+        "Two models compared",
+        f"{len(before.rows)} measures of {first} and {second}.",
         [Chapter("Comparison", lead, blocks)],
         [Facts("How it was measured", list(protocols))],
     )

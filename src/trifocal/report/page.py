@@ -316,6 +316,7 @@ def render(report: Report) -> str:
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["score"] = score
+    environment.filters["breakable"] = lambda text: text.replace("/", "/\N{ZERO WIDTH SPACE}")
     text = resources.files("trifocal.report").joinpath("report.html").read_text("utf-8")
     return environment.from_string(text).render(report=report, version=__version__)
 
