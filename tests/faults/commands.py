@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from trifocal.composition.benchmarks.sugarcrepe import SUBSETS
 from trifocal.metrics.result import COST_METRICS
 from trifocal.world import MEANINGS, draw, inference_wordings, make_scene
 
@@ -59,6 +60,12 @@ def inputs(folder: Path) -> Path:
         csv.writer(file).writerows([("filepath", "title"), *rows])
     listed = [{"image": name, "boxes": [[4, 4, 20 + i, 30]]} for i, (name, _) in enumerate(rows)]
     (folder / "regions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in listed * 1))
+    asked = [
+        {"filename": name, "caption": text, "negative_caption": f"no {text}"} for name, text in rows
+    ]
+    for place, subset in enumerate(SUBSETS):
+        entries = {str(number): one for number, one in enumerate(asked[place::3])}
+        (folder / "photos" / f"{subset}.json").write_text(json.dumps(entries))
     texts = [inference_wordings(*meaning)[0] for meaning in MEANINGS][:30]
     (folder / "bank.txt").write_text("\n".join(texts))
     generator = torch.Generator().manual_seed(0)
@@ -163,7 +170,8 @@ COMMANDS = {
         _TRAIN.format("coop-world", 0) + "--data.shots 2 --schedule.warmup_epochs 0", run_of
     ),
     "eval": Command(
-        "eval builtin zero_shot retrieval --root @/photos --captions @/captions.csv --images @ "
+        "eval builtin sugarcrepe zero_shot retrieval --root @/photos --captions @/captions.csv "
+        "--images @ "
         "--out out.jsonl",
         rows_of,
     ),
