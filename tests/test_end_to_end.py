@@ -15,6 +15,7 @@ from trifocal.evaluate.records import read_results
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECIPES = sorted((REPOSITORY / "src" / "trifocal" / "recipes").rglob("*.yaml"))
+FEW = ["classification=64", "retrieval=50", "composition=8"]  # questions of the world
 FAST = ["--schedule.steps", "2", "--batch_size", "8", "--workers", "0", "--log_every", "1"]
 
 
@@ -65,6 +66,7 @@ def test_train_resume_evaluate_interpolate_export(
 
     results, report = tmp_path / "r.jsonl", tmp_path / "report.html"
     words = ["eval", str(run), "world", "--interpolate", "0,1", "--device", "cpu"]
+    words += [word for few in FEW for word in ("--option", few)]
     assert main([*words, "--out", str(results), "--report", str(report)]) == 0
     assert len({row.model for row in read_results(results)}) == 2
     assert "<html" in report.read_text()
