@@ -105,7 +105,7 @@ def test_shrinkage_is_in_mean_squared_deviations(shrinkage: float) -> None:
     space = concept_space(support, support[:, None], labels, None, shrinkage)
     scatter = within(unit((support - support.mean(0)) @ space.metric), labels)
     expected = scatter * 15 / scatter.trace() + shrinkage * torch.eye(WIDTH).double()
-    found = torch.linalg.inv(space.whitening @ space.whitening)
+    found = torch.linalg.inv(space.whitening @ space.whitening.T)
     torch.testing.assert_close(found / found.trace(), expected / expected.trace())
 
 

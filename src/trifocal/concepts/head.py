@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 
 from trifocal import config
-from trifocal.concepts.explanation import Explanation, Term, shortened
+from trifocal.concepts.calibration import chances, doubt, familiarity, known_shares, temperature
+from trifocal.concepts.explanation import Explanation, Term, shortened, without_concepts
 from trifocal.concepts.support import Labeled, Support, checked_support, floating, unit
 from trifocal.errors import UserError, nearest
+
+MOST_KNOWN = 2000  # scores of held-out pictures that are kept; of more, every second, third, ...
 
 
 class Fitted:
@@ -124,8 +127,44 @@ class Head(Fitted):
         return self.logits(features).argmax(1)
 
     def predict_proba(self, features: Tensor) -> Tensor:
-        """Return (n, D) probabilities."""
-        return self.logits(features).softmax(1)
+        """Return (n, D) probabilities: calibrated ones, where `calibrate` has learned how."""
+        return chances(self.logits(features), *self.certainty)
+
+    @property
+    def certainty(self) -> tuple[float, float]:
+        """What logits are divided by, and the probability that is left to any class."""
+        return getattr(self, "temperature_", 1.0), getattr(self, "doubt_", 0.0)
+
+    def calibrate(self, logits: Tensor, labels: Tensor) -> Self:
+        """Learn how sure answers may be; return self.
+
+        Args:
+            logits: (n, D) of pictures that this head, or one like it, was not fitted to.
+            labels: (n,) their classes.
+        """
+        self.temperature_ = temperature(logits, labels)
+        self.doubt_ = min(doubt(len(labels)), getattr(self, "doubt_", 1.0))
+        scores = familiarity(logits).sort().values
+        step = max(1, -(-len(scores) // MOST_KNOWN))
+        self.known_ = scores[step // 2 :: step].contiguous()
+        return self
+
+    def known_shares(self, logits: Tensor) -> Tensor:
+        """Return (n,) p-values: how many pictures of the known classes look as little like one.
+
+        Among pictures of its classes a value of at most p is as rare as p, so "none of these" where
+        it is at most 0.05 is wrong for one in twenty of them.
+
+        Raises:
+            UserError: the head was not calibrated.
+        """
+        if not hasattr(self, "known_"):
+            raise UserError(
+                f"this {type(self).__name__} has not been asked of pictures that it was not fitted "
+                'to, so it cannot say "none of these"; fit it to two pictures a class at least, '
+                "or hold some out."
+            )
+        return known_shares(familiarity(logits), self.known_)
 
     def new_logits(self, features: Tensor, class_text: Tensor) -> Tensor:
         """Return (n, D') logits of classes that were not in the support (base-to-new).
@@ -135,12 +174,19 @@ class Head(Fitted):
         return self.scale * unit(self._suited(features)) @ unit(class_text).T.to(features)
 
     def explain(
-        self, features: Tensor, labels: Tensor | Sequence[int] | None = None, top: int = 10
+        self,
+        features: Tensor,
+        labels: Tensor | Sequence[int] | None = None,
+        top: int = 10,
+        among: Tensor | None = None,
     ) -> list[Explanation]:
         """Return, for each of n pictures, terms that add up to the logit of a class.
 
-        By default that is the predicted class. Of one kind there are `top` terms at most; what is
-        left is summed into a term "rest".
+        Args:
+            features: (n, d).
+            labels: (n,) classes; by default the predicted ones.
+            top: Most terms of one kind; what is left is summed into a term "rest".
+            among: (n, I) bools, which concepts may be named (see `evidence`); by default any.
         """
         features = self._suited(features)
         logits = self._logits(features)
@@ -149,7 +195,12 @@ class Head(Fitted):
             Explanation(
                 int(label),
                 float(logits[row, label]),
-                shortened(self._terms(features[row : row + 1], int(label)), top),
+                shortened(
+                    self._terms(features[row : row + 1], int(label))
+                    if among is None
+                    else self._terms_among(features[row : row + 1], int(label), among[row]),
+                    top,
+                ),
             )
             for row, label in enumerate(chosen)
         ]
@@ -157,6 +208,10 @@ class Head(Fitted):
     def _terms(self, feature: Tensor, label: int) -> list[Term]:
         """Return the summands of one picture's (1, d) logit for a class."""
         return [Term("rest", float(self._logits(feature)[0, label]))]
+
+    def _terms_among(self, feature: Tensor, label: int, among: Tensor) -> list[Term]:
+        """Return the same without concepts that may not be named, whose terms are left as "rest"."""
+        return without_concepts(self._terms(feature, label), among)
 
     # --- scikit-learn's manners -----------------------------------------------------------
 

@@ -10,7 +10,8 @@ count less. Everything is linear in x up to its length, so the parts of a pictur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,8 +28,10 @@ class ConceptSpace:
 
     center: Tensor  # (d,) m, the mean of the support
     metric: Tensor  # (d, d) symmetric; concepts' covariance to the power 1/4
-    # (d, d) the scatter within classes to the power -1/2, at length one on average.
+    # (d, d) a root of the inverse scatter within classes, at length one on average.
     whitening: Tensor
+    # What the scatter is in these coordinates, shrinkage included: so many times the identity.
+    scatter: float = math.inf
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return (n, d) coordinates of unit features."""
@@ -47,9 +50,19 @@ def concept_space(
     center = support.mean(0)
     identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
     metric = identity if concepts is None else emphasis(concepts)
-    space = ConceptSpace(center, metric, identity)
-    whitening = _whitening(space(support), space(views.flatten(0, 1)), labels, shrinkage)
-    return ConceptSpace(center, metric, whitening)
+    return whitened(ConceptSpace(center, metric, identity), support, views, labels, shrinkage)
+
+
+def whitened(
+    space: ConceptSpace, support: Tensor, views: Tensor, labels: Tensor, shrinkage: float
+) -> ConceptSpace:
+    """Return a space with the whitening of other images instead of its own; see `concept_space`."""
+    identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
+    plain = replace(space, whitening=identity)
+    whitening, scatter = _whitening(
+        plain(support), plain(views.flatten(0, 1)), labels, shrinkage, identity
+    )
+    return replace(space, whitening=whitening, scatter=scatter)
 
 
 def emphasis(concepts: Tensor) -> Tensor:
@@ -69,17 +82,20 @@ def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
     return (values / values[-1].clamp_min(torch.finfo(values.dtype).tiny)).clamp_min(0), vectors
 
 
-def _whitening(points: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> Tensor:
+def _whitening(
+    points: Tensor, views: Tensor, labels: Tensor, shrinkage: float, identity: Tensor
+) -> tuple[Tensor, float]:
     classes = int(labels.max()) + 1
     counts = torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
     sums = class_sums(points, labels, classes)
     repeats = len(views) // len(points)
     deviations = views - (sums / counts)[labels.repeat_interleave(repeats)]
     scatter = deviations.T @ deviations / repeats
-    mean = scatter.trace() / len(points)
-    identity = torch.eye(len(scatter), dtype=points.dtype, device=points.device)
-    if float(mean) < 1e-6:  # one image a class, one view: nothing is known of the scatter
-        return identity
-    values, vectors = torch.linalg.eigh(scatter / mean + shrinkage * identity)
-    whitening = (vectors * values.pow(-0.5)) @ vectors.T
-    return whitening / (points @ whitening).pow(2).sum(1).mean().sqrt()
+    mean = float(scatter.trace()) / len(points)
+    if mean < 1e-6:  # one image a class, one view: nothing is known of the scatter
+        return identity, math.inf
+    # A prior that is alike in all directions does not mind which of all roots this is.
+    root = torch.linalg.cholesky(scatter / mean + shrinkage * identity)
+    whitening = torch.linalg.solve_triangular(root, identity, upper=False).T
+    length = float((points @ whitening).pow(2).sum(1).mean().sqrt())
+    return whitening / length, mean / length**2
