@@ -35,6 +35,7 @@ APPS = {
     "put a model to use": {
         "explain": "likely explanations of a region of a picture, ranked",
         "classify": "few-shot classifier from a folder of class folders",
+        "embed": "pictures to vectors, for other programs",
         "search": "find one's own pictures by words, a picture or a part of one",
         "export": "write a model in another library's format",
     },
