@@ -20,14 +20,17 @@ from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.methods import few_shot_methods
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
-from trifocal.evaluate.records import read_results
+from trifocal.evaluate.records import append_results, read_results
 from trifocal.features.in_training import InTraining
 from trifocal.metrics.accuracy import accuracy, mean_per_class_recall
+from trifocal.metrics.calibration import calibration_error
 from trifocal.metrics.result import Result
 
 METRICS = [
     "acc1",
     "mean_per_class_recall",
+    "ece_uncalibrated",
+    "ece",
     "trainable_parameters",
     "fit_seconds",
     "predict_seconds",
@@ -106,6 +109,22 @@ def test_new_classes_are_scored_by_their_own_texts():
     assert by_task["2-shot new"].chance == 0.5
     assert by_task["2-shot new"].value > 0.6
     assert {r.task for r in rows if r.metric == "trainable_parameters"} == {"2-shot base"}
+
+
+def test_calibration_is_of_the_heads_own_probabilities_and_no_reason_to_fit_again(tmp_path):
+    file = tmp_path / "r.jsonl"
+    rows = run_few_shot([Source()], methods("mean"), (2,), (3,), "none", results=file)
+    by_metric = {row.metric: row.value for row in rows}
+    task = Source().task(2, 3, "none")
+    head = Mean(seed=3).fit(task.support, task.labels, task.class_text)
+    test = task.tests["test"]
+    expected = calibration_error(head.predict_proba(test.features), test.labels)
+    assert by_metric["ece"] == by_metric["ece_uncalibrated"] == pytest.approx(expected)
+    older = [row for row in rows if not row.metric.startswith("ece")]
+    file.unlink()
+    append_results(file, older)
+    again = run_few_shot([Source()], methods("mean"), (2,), (3,), "none", results=file)
+    assert again == read_results(file) == older
 
 
 def test_a_draw_that_came_with_the_features_is_run_once():
@@ -216,7 +235,7 @@ def test_a_domain_added_later_repeats_no_row(tmp_path: Path):
     both = run_few_shot([Source(domains=("x",))], methods("mean"), (1,), (1,), results=file)
     kept = read_results(file)
     assert kept[: len(first)] == first
-    assert [row.task for row in kept[len(first) :]] == ["1-shot x", "1-shot x"]
+    assert [row.task for row in kept[len(first) :]] == ["1-shot x"] * 4
     assert sorted(map(repr, both)) == sorted(map(repr, kept))
 
 

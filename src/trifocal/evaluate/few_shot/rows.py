@@ -18,6 +18,8 @@ from trifocal.metrics.result import Result
 NAME = "few_shot"
 TEST, BASE, NEW = "test", "base", "new"  # names of tests; any other is a shifted domain
 ACC, RECALL = "acc1", "mean_per_class_recall"
+# Expected calibration error of the logits as they are, and of the head's probabilities.
+ECE_BEFORE, ECE = "ece_uncalibrated", "ece"
 PARAMETERS, FIT, PREDICT = "trainable_parameters", "fit_seconds", "predict_seconds"
 
 _VAL_WORDS: dict[ValMode, str] = {

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trifocal.concepts.calibration import chances
 from trifocal.concepts.head import Head
 from trifocal.concepts.tasks.task import FewShotTask, TaskSource, TestSet, ValMode
 from trifocal.errors import UserError
@@ -28,6 +29,8 @@ from trifocal.evaluate.few_shot.pairs import keep_answers
 from trifocal.evaluate.few_shot.rows import (
     ACC,
     BASE,
+    ECE,
+    ECE_BEFORE,
     FIT,
     PARAMETERS,
     PREDICT,
@@ -39,6 +42,7 @@ from trifocal.evaluate.few_shot.rows import (
 )
 from trifocal.evaluate.records import ResultsFile, append_results, read_results
 from trifocal.metrics.accuracy import correct_at, mean_per_class_recall
+from trifocal.metrics.calibration import calibration_error
 from trifocal.metrics.result import Result, task_version
 from trifocal.progress import Progress, Quiet
 
@@ -125,8 +129,10 @@ def _done(
     task = tasks.of(method.head())
     head = method.head(task.scale, task.seed or 0)
     planned = _planned(task, head, method.label, tasks.source)
-    if all(identity(row) in known for row in planned.values()):
-        return [known[identity(row)] for row in planned.values()]
+    told = [known.get(identity(row)) for row in planned.values()]
+    # Files of before it was measured lack calibration, which is no reason to fit again.
+    if all(row or metric in (ECE, ECE_BEFORE) for row, (_, metric) in zip(told, planned)):
+        return [row for row in told if row]
     try:
         fit_seconds = _fit(head, task)
         answers, scores, predict_seconds = _test(head, task.tests)
@@ -174,6 +180,10 @@ def _test(
         answers[name] = correct_at(logits, labels)
         scores[name, ACC] = float(answers[name].mean())
         scores[name, RECALL] = mean_per_class_recall(logits, labels)
+        if test.new_text is None:
+            hot, left = head.certainty
+            scores[name, ECE_BEFORE] = calibration_error(logits.softmax(1), labels)
+            scores[name, ECE] = calibration_error(chances(logits, hot, left), labels)
     return answers, scores, seconds
 
 
@@ -253,6 +263,8 @@ def _planned(
     for name, test in task.tests.items():
         for metric in (ACC, RECALL):
             plan(name, metric, len(test.labels), 1 / _competing(task, test))
+        for metric in (ECE_BEFORE, ECE) if test.new_text is None else ():
+            plan(name, metric, len(test.labels))
     plan(_home(task), PARAMETERS, len(task.labels))
     plan(_home(task), FIT, len(task.labels))
     plan(_home(task), PREDICT, sum(len(test.labels) for test in task.tests.values()))
