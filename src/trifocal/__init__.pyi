@@ -1,3 +1,4 @@
+from .api.exporting import export as export
 from .api.head_classifier import HeadClassifier as HeadClassifier
 from .api.image_features import ImageFeatures as ImageFeatures
 from .api.model import Model as Model

@@ -101,13 +101,13 @@ def image_states(network: CLIPModel, pixels: Tensor) -> Tensor:
     tower = network.vision_model
     embeddings = tower.embeddings
     weight = embeddings.patch_embedding.weight  # (W, 3, size, size)
-    if not len(pixels):  # transformers cannot reshape an empty batch
+    if not pixels.shape[0]:  # transformers cannot reshape an empty batch
         height, width = (n // size for n, size in zip(pixels.shape[2:], weight.shape[2:]))
         return weight.new_zeros(0, 1 + height * width, len(weight))
     patches = embeddings.patch_embedding(pixels.to(weight.dtype))  # (B, W, rows, columns)
     rows, columns = patches.shape[-2:]
     patches = patches.flatten(2).transpose(1, 2)
-    cls = embeddings.class_embedding.expand(len(pixels), 1, -1)
+    cls = embeddings.class_embedding.expand(pixels.shape[0], 1, -1)
     states = torch.cat([cls.to(patches.dtype), patches], dim=1)
     states = states + position_table(embeddings, rows, columns)
     states = tower.pre_layrnorm(states)
@@ -141,12 +141,14 @@ def text_states(network: CLIPModel, ids: Tensor, lengths: Tensor | None = None) 
         lengths = ids.new_full((len(ids),), ids.shape[1]) if lengths is None else lengths
         words, places = context(tower.embeddings.token_embedding(ids), ids, lengths)
         states = tower.embeddings(inputs_embeds=words)
-    if not len(ids):
+    if not ids.shape[0]:
         return states
     # None where the attention kernel is told "causal" instead; a table for other kernels.
-    mask = create_causal_mask(
-        config=tower.config, inputs_embeds=states, attention_mask=None, past_key_values=None
-    )
+    mask = None
+    if not torch.compiler.is_exporting():  # where a table would hold this batch's size for ever
+        mask = create_causal_mask(
+            config=tower.config, inputs_embeds=states, attention_mask=None, past_key_values=None
+        )
     encoded = tower.encoder(inputs_embeds=states, attention_mask=mask, is_causal=True)
     states = encoded.last_hidden_state
     return states if places is None else states.take_along_dim(places[..., None], dim=1)

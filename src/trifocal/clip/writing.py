@@ -132,7 +132,7 @@ def _plain_state(clip: Savable) -> dict[str, Tensor]:
     if extra:
         raise UserError(
             f"the towers are not plain CLIP's ({extra[0]!r}); only low-rank updates can be merged "
-            "and written so."
+            "and written so, and ONNX can hold the others (--to onnx)."
         )
     return state
 
