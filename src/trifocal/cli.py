@@ -37,6 +37,7 @@ APPS = {
         "classify": "few-shot classifier from a folder of class folders",
         "embed": "pictures to vectors, for other programs",
         "search": "find one's own pictures by words, a picture or a part of one",
+        "serve": "a page and a REST API to try a model with",
         "export": "write a model in another library's format",
     },
     "help with": {

@@ -42,7 +42,7 @@ def local_scores(
         UserError: the model has pooled features only.
     """
     check_patches(clip)
-    scale = float(clip.logit_scale)
+    scale = clip.logit_scale.item()
     texts = clip.encode_text(clip.tokenize([text]), tokens=True)
     assert texts.tokens is not None
     assert texts.mask is not None
