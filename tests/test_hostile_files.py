@@ -198,26 +198,30 @@ def test_code_is_not_run(tmp_path: Path, monkeypatch, suffix: str, kind: str) ->
 # Archives
 
 
-def archive(file: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
+def archive(file: Path, members: dict[str, bytes], more: bytes = b"") -> Path:
+    """Write members, each with 256 times a MiB of `more` after it."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
         for name, content in members.items():
-            opened.writestr(name, content)
+            with opened.open(name, "w") as member:
+                member.write(content)
+                for _ in range(256):
+                    member.write(more * MIB)
     return file
 
 
 @pytest.mark.parametrize(
-    "members",
+    ("members", "more"),
     [
-        {"a.json": b"[" + b" " * (1 << 28)},
-        {"a.json": b'[{"inputs": {"image": {"url": "' + b"x" * (1 << 28)},
-        {"../../escaped.json": b"[]"},
-        {"a.txt": b"", "b.txt": b""},
-        {},
+        ({"a.json": b"["}, b" "),
+        ({"a.json": b'[{"inputs": {"image": {"url": "'}, b"x"),
+        ({"../../escaped.json": b"[]"}, b""),
+        ({"a.txt": b"", "b.txt": b""}, b""),
+        ({}, b""),
     ],
     ids=["blanks", "a long text", "outside", "other files", "nothing"],
 )
-def test_zips(tmp_path: Path, members: dict[str, bytes]) -> None:
-    file = archive(tmp_path / "a.zip", members)
+def test_zips(tmp_path: Path, members: dict[str, bytes], more: bytes) -> None:
+    file = archive(tmp_path / "a.zip", members, more)
     with pytest.raises(UserError):
         read_bank(file)
     assert not (tmp_path.parent / "escaped.json").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -75,11 +77,12 @@ def test_nothing_to_encode(tiny_clip: Clip) -> None:
 def test_real_captions_equal_the_padded_way(
     clip_tokenizer: Tokenizer, coco_captions: list[str]
 ) -> None:
-    clip, texts = build_clip(SHAPES["ViT-B-32"], clip_tokenizer), coco_captions[:64]
+    shape = replace(SHAPES["ViT-B-32"], vision_layers=1)
+    clip, texts = build_clip(shape, clip_tokenizer), coco_captions[:24]
     padded = clip.tokenizer(texts, length=77)
     with torch.no_grad():
         full = clip.network.get_text_features(padded.ids).pooler_output
-    got = encode_texts(clip, texts, batch_size=32)
+    got = encode_texts(clip, texts, batch_size=16)
     assert (got - F.normalize(full, dim=-1)).abs().max() <= 1e-6
 
 
