@@ -108,18 +108,19 @@ class _Scanner:
             try:
                 value, end = self._decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if len(self._text) - self._at > _MAX_ENTRY or not self._grow():
-                    raise self._fault(error.msg) from None
-                continue
+                reason = error.msg  # the error itself holds the whole text
             except RecursionError:
                 raise self._fault("too deeply nested") from None
             except ValueError:  # thousands of digits
                 raise self._fault("a number too long") from None
-            # A number that nothing follows in the window may go on: 1 of 12, -0 of -0.5.
-            if self._text[end : end + 1] not in _AFTER and self._grow():
-                continue
-            self._at = end
-            return value
+            else:
+                # A number that nothing follows in the window may go on: 1 of 12, -0 of -0.5.
+                if self._text[end : end + 1] not in _AFTER and self._grow():
+                    continue
+                self._at = end
+                return value
+            if len(self._text) - self._at > _MAX_ENTRY or not self._grow():
+                raise self._fault(reason)
 
     def pair(self) -> tuple[str, Any]:
         if self.peek() != '"':
@@ -148,7 +149,9 @@ class _Scanner:
         self._before += self._at
         if self._before + len(self._text) > MAX_BYTES:
             raise UserError(f"{self._path} unpacks to more than {MAX_BYTES >> 30} GiB")
-        self._text, self._at = self._text[self._at :] + more, 0
+        text, self._text = self._text[self._at :], ""
+        text += more  # in its place: a long entry is held twice at most
+        self._text, self._at = text, 0
         return True
 
     def _fault(self, reason: str) -> UserError:
