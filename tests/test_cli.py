@@ -89,7 +89,9 @@ def test_print_shows_the_resolved_recipe(tmp_path, capsys) -> None:
 
 
 def test_quiet_leaves_results_alone() -> None:
-    words = ["eval", "builtin", "world", "--option", "composition=4", "--device", "cpu"]
+    words = ["eval", "builtin", "world", "--device", "cpu"]
+    for few in ("classification=32", "retrieval=32", "composition=4"):
+        words += ["--option", few]
     loud = forked.run([sys.executable, "-m", "trifocal", *words])
     quiet = forked.run([sys.executable, "-m", "trifocal", *words, "--quiet"])
     assert "scoring world" in loud.stderr

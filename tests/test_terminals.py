@@ -27,11 +27,18 @@ def trifocal(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_lists_on_an_ascii_terminal() -> None:
-    command = [sys.executable, "-m", "trifocal", "list", "methods"]
-    done = subprocess.run(command, env={**os.environ, **ASCII}, capture_output=True, text=True)
+    done = trifocal("list", "methods")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.isascii()
     assert "fsc_clip" in done.stdout
+
+
+def test_an_interpreter_that_begins_in_ascii() -> None:
+    command = [sys.executable, "-m", "trifocal", "--help"]
+    done = subprocess.run(command, env={**os.environ, **ASCII}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert "explain" in done.stdout
 
 
 @pytest.mark.slow
