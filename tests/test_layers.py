@@ -14,7 +14,18 @@ import trifocal
 PACKAGE = Path(trifocal.__file__).parent
 FLOORS = (
     ("errors", "version"),
-    ("files", "config", "processes", "progress", "bars", "devices", "tally", "recipes", "plugins"),
+    (
+        "files",
+        "config",
+        "processes",
+        "progress",
+        "bars",
+        "devices",
+        "tally",
+        "recipes",
+        "plugins",
+        "called",
+    ),
     ("clip",),
     ("metrics", "losses"),
     ("data",),

@@ -6,6 +6,18 @@ package is instant.
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    found = _load(name)
+    # A package that is called by its own name stands for that function (see `called.py`).
+    package = sys.modules.get(f"{__name__}.{name}")
+    if package is not None:
+        globals()[name] = found = package
+    return found

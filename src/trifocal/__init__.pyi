@@ -7,6 +7,8 @@ from .api.registering import register_benchmark as register_benchmark
 from .api.registering import register_head as register_head
 from .api.registering import register_method as register_method
 from .api.registering import register_parser as register_parser
+from .apps.classify.call import classify as classify
+from .apps.explain.call import explain as explain
 from .clip import Clip as Clip
 from .clip import ImageEmbedding as ImageEmbedding
 from .clip import TextBatch as TextBatch
@@ -19,10 +21,12 @@ from .concepts import CCLI as CCLI
 from .concepts import ConceptMap as ConceptMap
 from .concepts import discover_visual_concepts as discover_visual_concepts
 from .errors import UserError as UserError
+from .evaluate.call import evaluate as evaluate
 from .regions import Rca as Rca
 from .regions import RcaConfig as RcaConfig
 from .regions import RegionEncoder as RegionEncoder
 from .regions import region_encoder as region_encoder
+from .train.call import train as train
 from .tuning import interpolate as interpolate
 from .tuning import load_model as load_model
 from .version import __version__ as __version__

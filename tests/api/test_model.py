@@ -17,10 +17,10 @@ from hypothesis.extra import numpy as numpies
 from PIL import Image
 
 import trifocal
-from trifocal.api.pictures import open_picture
-from trifocal.api.web import fetch
 from trifocal.clip import Clip
+from trifocal.data.given import open_picture
 from trifocal.data.images import BadImage
+from trifocal.data.web import fetch
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_images, encode_texts
 

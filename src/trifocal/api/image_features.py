@@ -10,8 +10,8 @@ from trifocal.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from trifocal.api.model import Model
-    from trifocal.api.pictures import Pictures
     from trifocal.clip import Clip
+    from trifocal.data.given import Pictures
 
 _PARAMETERS = ("model", "device", "batch_size")
 

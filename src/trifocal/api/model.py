@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trifocal.api import pictures
-from trifocal.api.pictures import Pictures
 from trifocal.clip import encode
+from trifocal.data import given as pictures
+from trifocal.data.given import Pictures
 from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.features.reading import embed_ahead

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trifocal.called import let_be_called
 from trifocal.errors import Stopped
 from trifocal.train.engine import NonFiniteLoss, Outcome, train
 from trifocal.train.recipe import Recipe, load_recipe, resolve_method
@@ -15,3 +16,5 @@ __all__ = [
     "resolve_method",
     "train",
 ]
+
+let_be_called(__name__, "call")

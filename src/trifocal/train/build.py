@@ -23,14 +23,18 @@ from trifocal.concepts.class_tuned import ClassTuned
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.concepts.registry import METHODS as CONCEPTS
 from trifocal.data.batching import Batching
+from trifocal.data.captions import CaptionData
+from trifocal.data.samples import Source
 from trifocal.data.section import CaptionedSection, CroppedSection
 from trifocal.errors import UserError
 from trifocal.metrics.result import Result
 from trifocal.plugins import Registry
+from trifocal.processes import is_first
 from trifocal.progress import Progress
 from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
 from trifocal.train.engine import Evaluator, Outcome, train
+from trifocal.train.held_out import HeldOut
 from trifocal.train.idle import listed, stated_in_vain
 from trifocal.train.recipe import Recipe, completed, recipe_parts, resolve_method
 from trifocal.train.run_folder import Resume, check_run_folder
@@ -121,7 +125,7 @@ def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:
     """Return the evaluations a recipe names.
 
     They are `world`, `few_shot` (test pictures of the classes that `data` has), or `benchmark=folder
-    of its data`.
+    of its data`; `held_out`, retrieval among the photos that `data` holds out, is there where it does.
 
     On the world a model is judged by the validation scenes; the test scenes stay unseen. Metrics
     are named `task/metric`; on the world they are the few that a comparison is about.
@@ -148,6 +152,8 @@ def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:
         return score
 
     found: dict[str, Evaluator] = {}
+    if isinstance(recipe.data, CaptionData) and recipe.data.held_out:
+        found["held_out"] = HeldOut(recipe.data)
     for entry in recipe.evaluation:
         name, _, root = entry.partition("=")
         known = {"world": score_world, "few_shot": score_few_shot}
@@ -186,7 +192,13 @@ def _named(rows: list[Result]) -> dict[str, float]:
     return {f"{row.task}/{row.metric}": row.value for row in rows}
 
 
-def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = None) -> Outcome:
+def run(
+    recipe: Recipe,
+    *,
+    resume: Resume = "auto",
+    progress: Progress | None = None,
+    source: Source | None = None,
+) -> Outcome:
     """Train a recipe from start to end (or from where it was interrupted).
 
     Args:
@@ -194,6 +206,7 @@ def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = 
         resume: "auto" goes on with a run that is there, "never" refuses to, "fresh" starts over
             and keeps the old folder as NAME.old-1.
         progress: Told of every step.
+        source: What to train on in place of what the recipe's data open.
 
     Returns:
         The run folder, with the trained model in `model/`.
@@ -207,7 +220,7 @@ def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = 
             f"{recipe.data.source!r} has {given}."
         )
     clip = build_model(recipe)
-    source = recipe.data.open(clip.image_size)
+    source = recipe.data.open(clip.image_size) if source is None else source
     method = build_method(recipe, clip, getattr(source, "classnames", ()))
     if isinstance(method, CaptionTuned):
         method.look_over(source)
@@ -216,13 +229,18 @@ def run(recipe: Recipe, *, resume: Resume = "auto", progress: Progress | None = 
                 "method.distill beside LoRA reads weights that sharding has spread over the "
                 "processes; set sharding to none."
             )
-    return train(
+    evaluators = build_evaluators(recipe)
+    outcome = train(
         method,
         source,
         build_batching(recipe, method),
         recipe,
-        evaluators=build_evaluators(recipe),
+        evaluators=evaluators,
         resume=resume,
         progress=progress,
         methods=METHODS,
     )
+    held_out = evaluators.get("held_out")
+    if isinstance(held_out, HeldOut) and is_first():
+        held_out.write(outcome.folder)
+    return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.data.captions import CaptionData
 from trifocal.data.coco_regions import CocoRegionData
+from trifocal.data.pairs import PairData
 from trifocal.data.shards import ShardData
 from trifocal.data.sherlock import SherlockData
 from trifocal.world.abduction import WorldAbductionData
@@ -23,4 +24,5 @@ Data = (
     | WorldReferringData
     | FewShotData
     | WorldFewShotData
+    | PairData
 )

@@ -116,7 +116,7 @@ def open_picture(picture: Picture, where: str = "the picture") -> Image.Image:
         if isinstance(picture, bytes):
             return open_image(picture, name=where)
         if isinstance(picture, str) and is_address(picture):
-            from trifocal.api.web import fetch
+            from trifocal.data.web import fetch
 
             return open_image(fetch(picture), name=picture)
         path = Path(picture).expanduser()
