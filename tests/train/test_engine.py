@@ -466,3 +466,28 @@ def test_recipes_are_written_as_they_were_read(tmp_path):
     made = replace(recipe(tmp_path, steps=1), optimizer=AdamWConfig(lr=2e-5))
     train(finetune(), Pictures(), batching(finetune()), made)
     assert load_recipe(tmp_path / "t" / "recipe.yaml") == made
+
+
+def test_training_ends_where_nothing_gets_better(tmp_path):
+    values = iter([1.0, 2.0, 2.0, 1.0])
+    told = {"eval_every": 1, "monitor": "e/v", "patience": 2}
+    method = finetune()
+    made = train(
+        method, Pictures(), batching(method), recipe(tmp_path, **told),
+        evaluators={"e": lambda method: {"v": next(values)}},
+    )  # fmt: skip
+    assert (made.step, made.best) == (4, {"step": 2, "value": 2.0})
+    best = load_file(Checkpoints(tmp_path / "t").path(2) / "model.safetensors")
+    kept = load_file(tmp_path / "t" / "model" / "model.safetensors")
+    assert all(
+        torch.equal(best[f"clip.{name}"], kept[name]) for name in kept if f"clip.{name}" in best
+    )
+    again = train(
+        finetune(), Pictures(), batching(method), recipe(tmp_path, **told), evaluators={"e": None}
+    )
+    assert again.step == 4
+
+
+def test_patience_wants_something_to_wait_for(tmp_path):
+    with pytest.raises(UserError, match="set both"):
+        recipe(tmp_path, patience=2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from trifocal import config
 from trifocal.data.caption_files import CaptionFile, Format, Row, read_rows
 from trifocal.data.file_part import FilePart
 from trifocal.data.images import open_image
@@ -18,6 +21,7 @@ from trifocal.data.picture_keys import drafted_part, picture_key
 from trifocal.data.samples import Sample
 from trifocal.data.section import CaptionedSection, drafted
 from trifocal.errors import UserError
+from trifocal.files import atomic_write
 from trifocal.tally import Tally
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from trifocal.clip.embeddings import ImageEmbedding
 
 logger = logging.getLogger(__name__)
+
+_DRAW = 0  # which photos are held out: the same for every seed of training
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,15 @@ def _check_names_alone(names: Sequence[str], folder: Path, file: Path) -> None:
             )
 
 
+def write_captions(path: Path, items: Iterable[CaptionItem]) -> None:
+    """Write items as a JSON list that `read_captions` reads, pictures by their whole paths."""
+    rows = [
+        {"image": os.path.abspath(item.image), "caption": list(item.captions)} for item in items
+    ]
+    with atomic_write(path) as aside:
+        aside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
 def missing_images(items: Iterable[CaptionItem]) -> list[str]:
     """Return the paths of pictures that are not there; each folder is listed once."""
     listed: dict[str, set[str]] = {}
@@ -280,6 +295,8 @@ class CaptionData(CaptionedSection):
         captions: With several captions an image, draw one anew each epoch, keep the first, or
             make each a sample of its own.
         missing: Refuse a file whose pictures are not all there, or leave those out.
+        held_out: How many of its photos training never sees; they are measured on while it trains,
+            and after it.
         draft: Let JPEG decode at a reduced scale that still covers the model's image size. It is
             faster and changes pixels slightly.
     """
@@ -294,10 +311,24 @@ class CaptionData(CaptionedSection):
     encoding: str | None = None
     captions: Literal["random", "first", "each"] = "random"
     missing: Literal["error", "skip"] = "error"
+    held_out: int = 0
     draft: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config.at_least(self, {"held_out": 0}, "data")
 
     def open(self, image_size: tuple[int, int]) -> CaptionDataset:
         """Read the file; photos are opened one by one."""
+        items, _ = self.parts()
+        return CaptionDataset(items, captions=self.captions, draft=drafted(self.draft, image_size))
+
+    def parts(self) -> tuple[list[CaptionItem], list[CaptionItem]]:
+        """Return what is trained on and what is held out, which is the same in every run.
+
+        Raises:
+            UserError: more is to be held out than half of the photos.
+        """
         items = read_captions(
             self.path,
             images=self.images,
@@ -308,8 +339,20 @@ class CaptionData(CaptionedSection):
             encoding=self.encoding,
             tally=self.tally(self.path),
         )
-        draft = drafted(self.draft, image_size)
-        return CaptionDataset(present(items, self.missing), captions=self.captions, draft=draft)
+        found = present(items, self.missing)
+        if not self.held_out:
+            return found, []
+        photos = [*dict.fromkeys(os.path.realpath(item.image) for item in found)]
+        if 2 * self.held_out > len(photos):
+            raise UserError(
+                f"data.held_out is {self.held_out}, more than half of the {len(photos)} photos of "
+                f"{self.path}; hold fewer out."
+            )
+        held = {*random.Random(_DRAW).sample(photos, self.held_out)}
+        apart: tuple[list[CaptionItem], list[CaptionItem]] = ([], [])
+        for item in found:
+            apart[os.path.realpath(item.image) in held].append(item)
+        return apart
 
 
 class _Texts:

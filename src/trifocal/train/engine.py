@@ -286,6 +286,13 @@ class _Run:
 
     def finish(self) -> Outcome:
         """Write the trained model."""
+        if self.best is not None and self.recipe.patience is not None:
+            best = int(self.best["step"])
+            self.checkpoints.load(best, self.module, self.optimizer.optimizer)
+            if self.main:
+                logger.info(
+                    "the model is that of step %d, which %s chose", best, self.recipe.monitor
+                )
         whole = self._whole_method()
         if self.main:
             with atomic_folder(self.folder / "model") as aside:
@@ -332,7 +339,7 @@ class _Run:
 
     def _steps(self, loader: Iterator[Batch], signals: StopSignals) -> None:
         pieces, window = self.recipe.accumulation, Window()
-        while self.step < self.total:
+        while self.step < self.total and not self._waited_enough():
             begun = time.perf_counter()
             group = [next(loader) for _ in range(pieces)]
             waited = time.perf_counter() - begun
@@ -405,7 +412,8 @@ class _Run:
         means = window.take()
         epoch = self.step / max(self.order.batches / self.recipe.accumulation, 1e-9)
         self.log.scalars("train", self.step, means, epoch=round(epoch, 4))
-        note = f"loss {means['loss']:.4f}  {means['samples_per_second']:.0f} samples/s"
+        note = f"loss {means['loss']:.4f}  rate {means['lr']:.2g}"
+        note += f"  {means['samples_per_second']:.0f} samples/s"
         self.log.progress(self.step, note)
 
     def _keep(self, stop: int) -> None:
@@ -414,8 +422,16 @@ class _Run:
         improved = False
         if self.evaluators and (end or self._due(recipe.eval_every)):
             improved = self._evaluate()
-        if end or stop or improved or self._due(recipe.checkpoint_every):
+        due = self._due(recipe.checkpoint_every) or self._waited_enough()
+        if end or stop or improved or due:
             self._save()
+
+    def _waited_enough(self) -> bool:
+        """Return whether so many evaluations have brought nothing better that training ends."""
+        if self.recipe.patience is None or self.best is None:
+            return False
+        since = self.step - int(self.best["step"])
+        return since // self.recipe.eval_every >= self.recipe.patience
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0
@@ -436,6 +452,7 @@ class _Run:
         self.method.train()
         self.metrics = made
         self.log.scalars("eval", self.step, made, seconds=time.perf_counter() - begun)
+        self.log.measured(self.step, made)
         if recipe.monitor is None:
             return False
         if recipe.monitor not in made:

@@ -21,6 +21,9 @@ from trifocal.files import atomic_write
 logger = logging.getLogger(__name__)
 
 _QUIET_SECONDS = 30.0
+_FEW = 4  # measures that a line has room for
+_SHORT = ("recall@1", "acc1")  # those that it has where there are more
+_OWN = "held_out/"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -75,6 +78,7 @@ class RunLog:
     def __init__(self, folder: Path, *, total: int, start: int = 0, active: bool = True) -> None:
         self.total, self.start, self.active = total, start, active
         self._begun = self._told = time.monotonic()
+        self._before: dict[str, float] = {}
         if not active:
             return
         rewind_lines(folder / "metrics.jsonl", start)
@@ -96,6 +100,19 @@ class RunLog:
         self.event(event, step, **extra, **values)
         for name, value in values.items():
             self._board.add_scalar(name if "/" in name else f"{event}/{name}", value, step)
+
+    def measured(self, step: int, values: dict[str, float]) -> None:
+        """Say what an evaluation found, and how far that is from the one before."""
+        if not self.active:
+            return
+        told = [
+            f"{name.removeprefix(_OWN)} {value:.3f}"
+            + (f" ({value - self._before[name]:+.3f})" if name in self._before else "")
+            for name, value in values.items()
+            if len(values) <= _FEW or name.endswith(_SHORT)
+        ]
+        self._before = dict(values)
+        logger.info("step %d: %s", step, ", ".join(told[:_FEW]))
 
     def skipped(self, records: list[dict[str, Any]]) -> None:
         """Name samples that could not be read."""

@@ -146,15 +146,23 @@ class Recipe:
     evaluation: tuple[str, ...] = ()  # the evaluations to make
     monitor: str | None = None  # the metric that chooses the best checkpoint, `evaluation/metric`
     monitor_mode: Literal["max", "min"] = "max"  # whether more or less of it is better
+    # Evaluations in a row that bring no better value of `monitor`, after which training ends with
+    # the best weights; null for the whole schedule.
+    patience: int | None = None
     output: str = "runs"  # the folder for runs
 
     def __post_init__(self) -> None:
         least = {
             "batch_size": 1, "accumulation": 1, "gradient_cache": 0, "workers": 0, "log_every": 1,
             "checkpoint_every": 0, "keep": 1, "eval_every": 0, "seed": 0, "max_logit_scale": 0,
-            "clip_grad_norm": 0,
+            "clip_grad_norm": 0, "patience": 1,
         }  # fmt: skip
         config.at_least(self, least)
+        if self.patience is not None and not (self.monitor and self.eval_every):
+            raise UserError(
+                "patience waits for a better value of monitor, measured every eval_every steps; "
+                "set both."
+            )
         if not self.name or self.name in (".", "..") or set(self.name) & set("/\\\0"):
             raise UserError(f"name is {self.name!r}; it names a folder, so use a plain word.")
 
@@ -168,7 +176,7 @@ class Recipe:
 HARMLESS = frozenset(
     {
         "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
-        "monitor", "monitor_mode", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
+        "monitor", "monitor_mode", "patience", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
         "data.remember", "sharding", "gradient_checkpointing", "compile", "negatives.cache",
         "embeddings.cache", "embeddings.max_gb", "embeddings.texts_gb",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from trifocal.apps.device import pick_device
 from trifocal.apps.stated import tell_idle
@@ -13,7 +14,9 @@ from trifocal.config import to_yaml
 from trifocal.errors import UnknownKey, UserError, closest
 from trifocal.recipes import find_recipe
 from trifocal.train import build
+from trifocal.train.held_out import FILE
 from trifocal.train.recipe import Recipe
+from trifocal.train.sources import Data
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,13 +37,21 @@ def run(arguments: argparse.Namespace) -> int:
     _keep_to(arguments.device)
     with ProgressBars(quiet=arguments.quiet) as bars:
         outcome = build.run(recipe, resume=resume, progress=bars)
-    test = {"regions": "world_regions", "captions": "world"}.get(recipe.data.samples)
-    if test is None:
-        test = f"zero_shot --root {getattr(recipe.data, 'path', 'FOLDER')}"
+    test = _test_of(recipe.data, outcome.folder)
     print(
         f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
     )
     return 0
+
+
+def _test_of(data: Data, folder: Path) -> str:
+    """Return what `trifocal eval` measures a model by that was trained on some data."""
+    if data.source.startswith("world"):
+        return "world_regions" if data.samples == "regions" else "world"
+    held_out, root = folder / FILE, getattr(data, "path", "FOLDER")
+    if data.samples == "captions":
+        return f"retrieval --root {held_out if held_out.exists() else 'HELD_OUT.csv'}"
+    return f"{'zero_shot' if data.samples == 'classes' else data.source} --root {root}"
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

@@ -7,8 +7,8 @@ among all pictures, every picture for any of its captions among all captions.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,27 @@ class RetrievalItems:
         return len(self.texts)
 
 
+def grouped(
+    found: Iterable[CaptionItem], dataset: str, captions_per_image: int | None = None
+) -> RetrievalItems:
+    """Return captions by picture: a table has a row for each of a picture's captions.
+
+    Args:
+        found: Pictures with one caption or several, a picture in one item or several.
+        dataset: The name under which results are filed.
+        captions_per_image: Use only the first so many captions of each picture.
+    """
+    by_file: dict[str, list[CaptionItem]] = {}
+    for item in found:
+        by_file.setdefault(os.path.realpath(item.image), []).append(item)
+    texts, owner = list[str](), list[int]()
+    for number, same in enumerate(by_file.values()):
+        chosen = [text for item in same for text in item.captions][:captions_per_image]
+        texts += chosen
+        owner += [number] * len(chosen)
+    return RetrievalItems(dataset, [same[0].image for same in by_file.values()], texts, owner)
+
+
 @dataclass
 class Retrieval:
     """The benchmark over any caption file that `read_captions` knows."""
@@ -94,19 +115,12 @@ class Retrieval:
             raise UserError(f"{self.name} cannot run; {self._no_file(Path(root))[0]}")
         found, account = self._read(path)
         require(self._missing(found), self.name)
-        by_file: dict[str, list[CaptionItem]] = {}
-        for item in found:  # a table has one row a caption
-            by_file.setdefault(os.path.realpath(item.image), []).append(item)
-        images = [same[0].image for same in by_file.values()]
-        texts, owner = list[str](), list[int]()
-        for number, same in enumerate(by_file.values()):
-            chosen = [text for item in same for text in item.captions][: self.captions_per_image]
-            texts += chosen
-            owner += [number] * len(chosen)
-        again = sum(len(group) - 1 for group in copies([Path(one) for one in images], str(path)))
+        items = grouped(found, self.dataset or path.stem, self.captions_per_image)
+        files = [Path(str(one)) for one in items.images]
+        again = sum(len(group) - 1 for group in copies(files, str(path)))
         if again:
             account["occur_again"] = again
-        return RetrievalItems(self.dataset or path.stem, images, texts, owner, account)
+        return replace(items, account=account)
 
     def score(
         self, model: Encoder, items: RetrievalItems, *, progress: Progress | None = None
