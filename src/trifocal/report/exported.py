@@ -20,6 +20,7 @@ _FIELDS: tuple[str, ...] = (
     *("protocol", "version", "asked"),
 )
 _PUBLISHED = "published; docs/results/published.md has the source"
+_KIND = "table"
 _ENDINGS = (".md", ".tex", ".csv")
 
 
@@ -31,7 +32,7 @@ def check_export(path: str | os.PathLike[str]) -> None:
     """
     if Path(path).suffix.lower() not in _ENDINGS:
         raise UserError(f"a table is written as {', '.join(_ENDINGS)}, not {path}; name it so.")
-    check_file(path, "table")
+    check_file(path, _KIND)
 
 
 def write_export(
@@ -53,7 +54,7 @@ def write_export(
         ".tex": lambda: "\n".join(map(latex, tables)),
         ".csv": lambda: _csv(rows, published or {}),
     }
-    with atomic_write(path) as aside:
+    with atomic_write(path, _KIND) as aside:
         aside.write_text(made[Path(path).suffix.lower()](), encoding="utf-8", newline="\n")
 
 
