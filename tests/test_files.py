@@ -40,8 +40,10 @@ from trifocal.report.drawing import save_picture
 PACKAGE = Path(trifocal.__file__).parent
 # These write parts of what is ours: caches, run folders, folders that are still being made.
 INTERNAL = {
-    *("data/shards.py", "features/kept.py", "features/store.py", "files/__init__.py"),
-    *("evaluate/few_shot/pairs.py", "evaluate/records.py", "apps/few_shot/sources.py"),
+    *("data/captions.py", "data/getting/fetch.py", "data/shards.py"),
+    *("features/kept.py", "features/store.py", "files/__init__.py"),
+    *("evaluate/few_shot/pairs.py", "evaluate/marks.py", "evaluate/records.py"),
+    "apps/few_shot/sources.py",
     *("train/checkpoints.py", "train/engine.py", "train/logs.py"),
 }
 
