@@ -1,5 +1,7 @@
 from .api.exporting import export as export
 from .api.head_classifier import HeadClassifier as HeadClassifier
+from .api.hub_sharing import pull as pull
+from .api.hub_sharing import push as push
 from .api.image_features import ImageFeatures as ImageFeatures
 from .api.model import Model as Model
 from .api.model import load as load
