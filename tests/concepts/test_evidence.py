@@ -31,7 +31,7 @@ def test_a_background_is_enough_where_scores_tell() -> None:
     x, shown, _ = pictures(400, 1)
     found = Evidence.from_background(concepts, background).shown(x)
     assert float(shown[found].float().mean()) > 0.7  # one in ten by chance
-    assert float(found[shown].float().mean()) > 0.5
+    assert float(found[shown].float().mean()) > 0.4
 
 
 def test_pictures_with_the_concept_do_not_spoil_its_background() -> None:
@@ -47,9 +47,9 @@ def test_pictures_with_the_concept_do_not_spoil_its_background() -> None:
 def test_more_concepts_ask_for_more() -> None:
     x = torch.randn(50, 8)
     few, many = (Evidence.from_background(torch.randn(n, 8), x).least for n in (10, 2000))
-    assert few == pytest.approx(1.645, abs=1e-3)  # half a false name expected among ten
-    assert many == pytest.approx(3.481, abs=1e-3)
-    assert Evidence.from_background(torch.randn(1, 8), x).least == pytest.approx(0, abs=1e-6)
+    assert few == pytest.approx(2.326, abs=1e-3)  # a tenth of a false name expected among ten
+    assert many == pytest.approx(3.891, abs=1e-3)
+    assert Evidence.from_background(torch.randn(1, 8), x).least == pytest.approx(1.282, abs=1e-3)
 
 
 def test_a_single_background_picture_gives_numbers() -> None:

@@ -30,7 +30,7 @@ from trifocal.errors import UserError
 
 FILE = "evidence.safetensors"
 PRECISION = 0.9  # wanted of names: more than is asked for, as new pictures are never quite the old
-FALSE_NAMES = 0.5  # expected in a picture at most, where nothing is known but a background
+FALSE_NAMES = 0.1  # expected in a picture at most, where nothing is known but a background
 _QUARTILE = 0.6745  # standard deviations of a normal distribution below its median
 _PRIOR = 10  # pictures that the spread of an average concept counts for
 _LEAST_SHOWN = 3  # pictures that must show a concept for it to be learned
@@ -148,6 +148,8 @@ class Evidence:
             return None
         tensors = load_file(folder / FILE)
         least, precision = tensors["numbers"].tolist()
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("evidence is not finite")
         told = None if precision < 0 else precision
         return cls(tensors["directions"], tensors["offsets"], least, told)
 

@@ -2,10 +2,10 @@
 
 A folder with `head.safetensors` (what was learned), `head.json` (format version, method and its
 parameters, plain fitted values, classes, prompts, concepts, support images, the backbone with its
-fingerprint and how it is shown a picture, metrics), `trained_on.safetensors` (hashes of the support's
-files, as a model has them) and `support/` (small pictures of the support, so that an explanation can
-show them when the originals are gone). Nothing is pickled, and nothing in it tells when it was made:
-the same fit writes the same files.
+fingerprint and how it is shown a picture, metrics), `evidence.safetensors` (which concepts may be
+named), `trained_on.safetensors` (hashes of the support's files, as a model has them) and `support/`
+(small pictures of the support, so that an explanation can show them when the originals are gone).
+Nothing is pickled, and nothing in it tells when it was made: the same fit writes the same files.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from trifocal import config
 from trifocal.clip.trained_on import TrainedOn
+from trifocal.concepts.evidence import Evidence
 from trifocal.concepts.head import Head
 from trifocal.data.images import BadImage, open_image
 from trifocal.data.keys import check_facts
@@ -80,6 +81,8 @@ class SavedHead:
         metrics: What was measured on held-out pictures; empty where nothing could be.
         note: How it was fitted and measured, in a sentence.
         trained_on: The support images' files, whatever part of them the head was shown.
+        evidence: Which concepts a picture shows; None for a head without concepts, or of a version
+            that did not ask.
         folder: Where it was read from; None for one that was not on disk yet.
     """
 
@@ -97,6 +100,7 @@ class SavedHead:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     trained_on: TrainedOn = field(default_factory=TrainedOn)
+    evidence: Evidence | None = None
     folder: Path | None = None
 
     def thumbnail(self, index: int) -> Image.Image | None:
@@ -156,6 +160,8 @@ def save_head(
             _facts(saved, values), encoding="utf-8", errors="backslashreplace"
         )
         saved.trained_on.write(aside)
+        if saved.evidence is not None:
+            saved.evidence.write(aside)
         (aside / SUPPORT).mkdir()
         for index, picture in sorted(pictures.items()):
             picture.save(aside / SUPPORT / _file(index), format="WEBP", quality=85)
@@ -193,6 +199,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             facts, tensors = _one_of_two(heads, facts, tensors)
         head = make_head(heads, facts["method"], facts["params"])
         head.load_state(tensors, dict(facts["fitted"]))
+        evidence = Evidence.read(path)
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("what was learned is not finite")
     except (SafetensorError, OSError, *_ODD) as error:
@@ -215,6 +222,7 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
             metrics=facts["metrics"],
             note=facts["note"],
             trained_on=TrainedOn.read(path),
+            evidence=evidence,
             folder=path,
         )
     except _ODD:

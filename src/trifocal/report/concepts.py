@@ -10,6 +10,7 @@ from trifocal.evaluate.few_shot.rows import ACC, TEST
 from trifocal.evaluate.few_shot.summary import Summary
 from trifocal.evaluate.names import WORLD_NOTE
 from trifocal.metrics.intervals import Difference
+from trifocal.report.concept_trust import Trust, trust_blocks
 from trifocal.report.few_shot import ZERO_SHOT, accuracy_highlight, cost_highlight, curves
 from trifocal.report.few_shot_tables import (
     brief_shots_table,
@@ -58,10 +59,9 @@ _HONEST = (
 )
 _REASONS = (
     "The first test picture that is named rightly and the first of another class that is not, by "
-    "concept-map with invented names at 16 shots (first draw). Bars are what concepts add to the "
-    "logit (to the difference of two logits, for the wrong one); the line below them adds up "
-    "exactly. A concept is found by its name and made of support images: where those beside it show "
-    "something else than the name says, believe the images."
+    "concept-map with invented names at 16 shots (first draw). Bars are what each part adds to the "
+    "logit (to the difference of two logits, for the wrong one), and add up to it. A concept is "
+    "named only where the picture shows it; what the picture has besides is “everything else”."
 )
 _ASK = (
     "The classifier of these two pictures and all pictures that were drawn are kept; any of them "
@@ -80,10 +80,11 @@ def tour_chapter(
     answers: Answers,
     pictures: Sequence[Picture],
     commands: Sequence[str],
+    trust: Trust | None = None,
 ) -> Chapter:
     """Return the chapter of results by the keys of `TITLES`, with explained answers.
 
-    The `commands` are those that give the explanations again.
+    The `commands` are those that give the explanations again; `trust` is what these are worth.
     """
     tested = next(one.row.n for one in summaries[NAMED].measured if one.row.metric == ACC)
     honest = _HONEST.format(tested=tested, concepts=len(WORLD_CONCEPTS))
@@ -91,6 +92,7 @@ def tour_chapter(
     blocks += [_curves(summaries), _table(summaries), _against(summaries, answers)]
     blocks.append(Prose(_meaning(summaries, answers), "What this says"))
     blocks.append(Pictures("Because of which concepts?", pictures, _REASONS))
+    blocks += [] if trust is None else trust_blocks(trust)
     blocks.append(_domains(summaries[TOLD]))
     blocks.append(costs_table(summaries[NAMED]))
     blocks.append(Facts("Ask it yourself", [("kept", _ASK)], commands))

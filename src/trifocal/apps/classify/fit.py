@@ -27,6 +27,7 @@ from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip.encoder import FrozenClip
 from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts import head_registry
+from trifocal.concepts.evidence import Evidence
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     Backbone,
@@ -53,6 +54,7 @@ from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress, Quiet
 from trifocal.tally import MOST_LEFT_OUT
 
+_LEAST_CHECKED = 10  # held-out pictures from which a head learns how sure it may be
 _VIEWS = 10  # random views of a support picture, as published recipes have them
 
 
@@ -187,13 +189,18 @@ def fit_classifier(
 
     head, chosen = fitted(parts.fitted)
     metrics: dict[str, Any] = {}
+    checked: Tensor | None = None
     if parts.held_out:
         if asked is None:
             asked = made[[place[index] for index in parts.held_out]]
+        checked = head.logits(asked[:, 0])
         metrics = _measured(head, asked[:, 0], labels[parts.held_out], unit(text), parts.protocol)
         metrics |= _left_out(tested)
     if parts.fitted != parts.support:
         head, chosen = fitted(parts.support)
+    if checked is not None and len(checked) >= _LEAST_CHECKED and not hasattr(head, "known_"):
+        head.calibrate(checked, labels[parts.held_out])
+    support = unit(made[[place[index] for index in parts.support]].mean(1))
     saved = SavedHead(
         method=method,
         head=head,
@@ -205,6 +212,7 @@ def fit_classifier(
         keys=tuple(content_key(regions[index]) for index in parts.support),
         labels=tuple(examples.labels[index] for index in parts.support),
         trained_on=_remembered(regions[index] for index in parts.support),
+        evidence=None if words is None else Evidence.from_background(words, support),
         backbone=Backbone(backbone or model.name, features.fingerprint, shown),
         drawn={
             "shots": shots,

@@ -1,13 +1,13 @@
-"""A picture of an explained class: the photo, the reasons as bars, and the images behind each."""
+"""A picture of an explained class: the photo, all that adds up to its logit, and images behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from trifocal.apps.classify.answers import Because, Guess, Reason
+from trifocal.concepts.explanation import Term
 from trifocal.concepts.head_files import SavedHead
 from trifocal.data.regions import Box
 from trifocal.report.drawing import (
@@ -24,18 +24,13 @@ from trifocal.report.drawing import (
 )
 from trifocal.report.numbers import minus, percentage, signed
 
-_SIDE, _PANEL, _MARGIN = 400, 716, 28  # pixels: the photo, the reasons, what is around them
-_NAME, _BARS, _VALUE, _GAP = 216, 196, 84, 14  # columns of a reason
-_ROW, _THUMB, _THUMBS = 62, 46, 4  # height of a reason; its support images, and how many at most
-_ROWS = 12  # reasons drawn at most
+_SIDE, _PANEL, _MARGIN = 400, 760, 28  # pixels: the photo, the reasons, what is around them
+_NAME, _BARS, _VALUE, _GAP = 250, 190, 96, 14  # columns of a reason
+_NUMBER = _NAME + _BARS + _VALUE  # where values end
+_ROW, _THUMB, _THUMBS = 66, 46, 4  # height of a reason; its support images, and how many at most
+_ROWS = 12  # concepts, or support images, drawn at most
 _TITLE, _SIZE, _SMALL = 26, 18, 14
-_SUMMED = {  # what has no bar of its own, and what it is called in the sum
-    "text": "class text",
-    "network": "network",
-    "bias": "bias",
-    "rest": "everything else",
-}
-_PLURAL = {"concept": "concepts", "image": "support images"}
+_SUMMED = ("text", "network", "bias", "rest")  # of which there is one each
 
 
 def explained_picture(
@@ -95,36 +90,70 @@ def _guess(draw: ImageDraw.ImageDraw, y: int, guess: Guess, *, bold: bool) -> No
 
 
 def _reasons(because: Because, saved: SavedHead) -> Image.Image:
-    """Return the right side: a bar for each reason, and their sum."""
-    barred = [one for one in because.reasons if one.term.kind not in _SUMMED]
-    shown, unseen = barred[:_ROWS], barred[_ROWS:]
-    page = Image.new("RGB", (_PANEL, 150 + _ROW * len(shown) + 120), PAPER)
+    """Return the right side: a bar for every part of the sum, and what it comes to."""
+    rows = _rows(because)
+    lines = [
+        (line, remark)
+        for remark in because.remarks
+        for line in wrapped(_sentence(remark), _PANEL, font(_SMALL))
+    ]
+    page = Image.new("RGB", (_PANEL, 180 + _ROW * len(rows) + 22 * len(lines)), PAPER)
     draw = ImageDraw.Draw(page)
     rival = because.against
     title = f"Why {because.about.label}" + (f", not {rival}?" if rival else "?")
-    type_ = font(_TITLE, bold=True)
-    draw.text((0, 0), cut(title, _PANEL, type_), INK, type_)
-    draw.text((0, 38), _subtitle(shown, because), FAINT, font(_SMALL))
-    y = 70
-    ends = [one.term.value for one in shown] + [0.0]
-    low, high = min(ends), max(ends)
+    y = 0
+    for line in wrapped(title, _PANEL, font(_TITLE, bold=True))[:2]:
+        draw.text((0, y), line, INK, font(_TITLE, bold=True))
+        y += 34
+    draw.text((0, y + 2), f"What adds up to the {because.what}", FAINT, font(_SMALL))
+    y += 32
+    ends = [one.term.value for one in rows] + [0.0]
     label = saved.classes.index(because.about.label)
-    for one in shown:
-        _reason(page, y, one, (low, high), saved, label)
+    for one in rows:
+        _reason(page, y, one, (min(ends), max(ends)), saved, label)
         y += _ROW
-    y = _sum(draw, y + 12, because, shown, unseen)
+    draw.line((0, y, _PANEL, y), TRACK, 2)
+    total = signed(because.logit, 3)
+    draw.text((0, y + 12), f"= {because.what}", INK, font(_SIZE, bold=True))
+    draw.text((_NUMBER, y + 12), total, INK, font(_SIZE, bold=True), anchor="ra")
+    y += 50
+    warned = because.decision is not None and because.decision.rest_decides
+    for line, remark in lines:
+        ink = MARK if warned and remark == because.remarks[1] else INK
+        draw.text((0, y), line, ink if remark != because.names else FAINT, font(_SMALL))
+        y += 22
     return page.crop((0, 0, _PANEL, y))
 
 
-def _subtitle(shown: Sequence[Reason], because: Because) -> str:
-    if not shown:
-        return "This method does not divide its answer into concepts or images."
-    kinds = {one.term.kind for one in shown}
-    what = " and ".join(_PLURAL.get(kind, kind) for kind in sorted(kinds))
-    rival = because.against
-    adds = f"What {what} add to its logit" + (f", less that of {rival}" if rival else "")
-    images = "" if kinds == {"image"} else "; their support images, framed if of this class"
-    return cut(adds + images, _PANEL, font(_SMALL))
+def _rows(because: Because) -> list[Reason]:
+    """Return what gets a bar, by size; more than fit are one bar."""
+    named = [one for one in because.reasons if one.term.kind not in _SUMMED]
+    unseen = named[_ROWS:]
+    rows = [one for one in because.reasons if one not in unseen]
+    if unseen:
+        value = sum(one.term.value for one in unseen)
+        rows.append(Reason(Term("rest", value), f"{len(unseen)} more reasons"))
+    return sorted(rows, key=lambda one: -abs(one.term.value))
+
+
+def _sentence(remark: str) -> str:
+    return f"{remark[0].upper()}{remark[1:]}."
+
+
+def wrapped(text: str, width: int, face: ImageFont.FreeTypeFont) -> list[str]:
+    """Return a text as lines that fit, broken between words, and inside one that is too long."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and face.getlength(joined) <= width:
+            lines[-1] = joined
+            continue
+        while face.getlength(word) > width:
+            kept = next(n for n in range(len(word), 0, -1) if face.getlength(word[:n]) <= width)
+            lines.append(word[:kept])
+            word = word[kept:]
+        lines.append(word)
+    return lines
 
 
 def _reason(
@@ -135,41 +164,52 @@ def _reason(
     saved: SavedHead,
     label: int,
 ) -> None:
-    """Draw a reason: name, bar, value, support images."""
+    """Draw a reason: name, bar, the value beside it, support images."""
     draw, value = ImageDraw.Draw(page), reason.term.value
     middle = y + _THUMB // 2
-    ink = FAINT if reason.ungrounded else INK
-    name = cut(reason.name, _NAME - _GAP, font(_SIZE))
-    note = _note(reason)
-    draw.text((0, middle - (10 if note else 0)), name, ink, font(_SIZE), anchor="lm")
-    if note:
-        draw.text((0, middle + 13), cut(note, _NAME, font(_SMALL)), FAINT, font(_SMALL), "lm")
+    quiet = reason.ungrounded or reason.term.kind in _SUMMED
+    lines = [(line, FAINT if quiet else INK, _SIZE) for line in _name_lines(reason)]
+    lines += [(line, FAINT, _SMALL) for line in _note(reason)]
+    top = middle - sum(size + 4 for *_, size in lines) // 2
+    for line, ink, size in lines:
+        draw.text((0, top), line, ink, font(size))
+        top += size + 4
     low, high = ends
-    zero = -low / ((high - low) or 1.0)
-    start, stop = sorted((zero, (value - low) / ((high - low) or 1.0)))
-    color = MARK if value < 0 else BAR
-    left = _NAME
-    draw_bar(draw, (left, middle - 7, left + _BARS, middle + 7), start, stop, color)
-    if low < 0 < high:
-        x = left + round(zero * _BARS)
-        draw.line((x, middle - 12, x, middle + 12), FAINT, 1)
-    left += _BARS + _VALUE
-    draw.text((left - 6, middle), signed(value, 3), ink, font(_SIZE), anchor="rm")
-    left += _GAP
+    pixels = _BARS / ((high - low) or 1.0)
+    zero = _NAME + round(-low * pixels)
+    tip = zero + round(value * pixels)
+    color = MARK if value < 0 else FAINT if reason.term.kind in _SUMMED else BAR
+    draw.rectangle((_NAME, middle - 7, _NAME + _BARS, middle + 7), TRACK)
+    if tip != zero:
+        draw.rectangle((min(zero, tip), middle - 7, max(zero, tip), middle + 7), color)
+    draw.line((zero, middle - 12, zero, middle + 12), FAINT, 1)
+    draw.text((_NUMBER, middle), signed(value, 3), INK, font(_SIZE), anchor="rm")
+    left = _NUMBER + _GAP
     indices = reason.term.images or (() if reason.term.index is None else (reason.term.index,))
     for index in indices[:_THUMBS] if reason.images else ():
         _thumb(page, (left, y), saved, index, own=saved.labels[index] == label)
         left += _THUMB + 6
 
 
-def _note(reason: Reason) -> str:
-    """Return the small print under a reason's name."""
-    score = reason.term.score
-    told = ["ungrounded"] if reason.ungrounded else []
-    if score is not None:
-        told.append(minus(f"score {score:.2f}"))
-        told += ["less than usual"] if score < 0 else []
-    return " · ".join(told)
+def _name_lines(reason: Reason) -> list[str]:
+    """Return a reason's name as two lines at most."""
+    face = font(_SIZE)
+    lines = wrapped(reason.name, _NAME - _GAP, face)
+    if len(lines) <= 2:
+        return lines
+    return [lines[0], cut(" ".join(lines[1:]), _NAME - _GAP, face)]
+
+
+def _note(reason: Reason) -> list[str]:
+    """Return the small print under a reason's name: a line, or none."""
+    told = []
+    if reason.evidence is not None:
+        told.append(f"evidence {reason.evidence:.2f}")
+    elif reason.term.score is not None:
+        told.append(minus(f"score {reason.term.score:.2f}"))
+    if reason.ungrounded:
+        told.append("ungrounded")
+    return [" · ".join(told)] if told else []
 
 
 def _thumb(
@@ -183,41 +223,3 @@ def _thumb(
         draw.rectangle((x, y, x + _THUMB - 1, y + _THUMB - 1), PAPER)
     else:
         page.paste(small.resize((_THUMB, _THUMB), Image.Resampling.LANCZOS), (x, y))
-
-
-def _sum(
-    draw: ImageDraw.ImageDraw,
-    y: int,
-    because: Because,
-    shown: Sequence[Reason],
-    unseen: Sequence[Reason],
-) -> int:
-    """Draw what adds up to the logit, in one line of cells; return where it ends."""
-    cells: list[tuple[str, float]] = []
-    for one in because.reasons:
-        if one.term.kind == "text":
-            cells.append((_SUMMED["text"] + "s" * (because.against is not None), one.term.value))
-    for kind, group in groupby(
-        sorted(shown, key=lambda one: one.term.kind), lambda one: one.term.kind
-    ):
-        values = [one.term.value for one in group]
-        cells.append((f"{len(values)} {_PLURAL.get(kind, kind)} shown", sum(values)))
-    rest = sum(one.term.value for one in unseen)
-    for one in because.reasons:
-        if one.term.kind in ("network", "bias"):
-            cells.append((_SUMMED[one.term.kind], one.term.value))
-        elif one.term.kind == "rest":
-            rest += one.term.value
-    if unseen or any(one.term.kind == "rest" for one in because.reasons):
-        cells.append((_SUMMED["rest"], rest))
-    draw.line((0, y, _PANEL, y), TRACK, 2)
-    y += 14
-    width = _PANEL // (len(cells) + 1)
-    for number, (label, value) in enumerate(cells):
-        x = number * width
-        draw.text((x, y), signed(value, 3), INK, font(_SIZE))
-        draw.text((x, y + 26), cut(label, width - 8, font(_SMALL)), FAINT, font(_SMALL))
-    draw.text((_PANEL, y), f"= {because.logit:.3f}", INK, font(_SIZE, bold=True), anchor="ra")
-    what = "logit" if because.against is None else "difference"
-    draw.text((_PANEL, y + 26), what, FAINT, font(_SMALL), anchor="ra")
-    return y + 50

@@ -27,6 +27,7 @@ from trifocal.evaluate.few_shot.pairs import Answers
 from trifocal.evaluate.few_shot.rows import told_apart
 from trifocal.evaluate.few_shot.run import SHOTS, run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary
+from trifocal.report.concept_trust import trust_tables
 from trifocal.report.concepts import (
     CONTROLS,
     MAP,
@@ -88,8 +89,12 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     for table in overview(summaries):
         console.print(terminal_table(table))
         console.print()
-    pictures, commands = reasons(sources[0], drawn, base, own / "classifier")
-    return tour_chapter(summaries, Answers(measured, [results]), pictures, commands)
+    found = reasons(sources[0], drawn, base, own / "classifier")
+    for table in trust_tables(found.trust):
+        console.print(terminal_table(table))
+        console.print()
+    answers = Answers(measured, [results])
+    return tour_chapter(summaries, answers, found.pictures, found.commands, found.trust)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from trifocal.apps.classify.classifier import Classifier
 from trifocal.apps.classify.examples import content_key
 from trifocal.apps.classify.features import PictureFeatures, shown_for
 from trifocal.apps.classify.picture import explained_picture
+from trifocal.apps.demo.concepts_evidence import held_out_scenes, truths, world_evidence
 from trifocal.apps.demo.worded import Worded
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import Clip
@@ -23,11 +25,13 @@ from trifocal.concepts.head_files import (
     save_head,
     thumbnail,
 )
+from trifocal.concepts.named import concept_curves, names_right
 from trifocal.concepts.registry import HEADS
 from trifocal.concepts.tasks.picture_source import PictureSource
-from trifocal.concepts.tasks.task import FewShotTask
+from trifocal.concepts.tasks.task import FewShotTask, TestSet
 from trifocal.data.images import open_image
 from trifocal.evaluate.few_shot.run import SHOTS
+from trifocal.report.concept_trust import SCENES, TEST_PICTURES, Trust
 from trifocal.report.numbers import percentage, signed
 from trifocal.report.page import Picture
 from trifocal.world import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_dataset
@@ -35,14 +39,26 @@ from trifocal.world import FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, few_shot_datase
 _METHOD, _SEED = "concept-map", 1  # explained at the most shots of this draw
 _SIDE = 400  # pixels of an explained picture; the model sees it smaller
 _REASONS = 8  # concepts shown
+_EVERY = 4  # of the test pictures one is asked how much its concepts decide
 
 
-def reasons(
-    source: Worded, drawn: PictureSource, base: Clip, folder: Path
-) -> tuple[list[Picture], list[str]]:
-    """Return explained answers, and commands that give them again.
+@dataclass(frozen=True)
+class Reasons:
+    """Explained answers, and what explanations are worth.
 
-    The first right answer, and the first wrong one to a picture of another class.
+    Attributes:
+        pictures: A right answer and a wrong one, explained.
+        commands: What gives these again.
+        trust: How often names are right, and how much they decide.
+    """
+
+    pictures: list[Picture]
+    commands: list[str]
+    trust: Trust
+
+
+def reasons(source: Worded, drawn: PictureSource, base: Clip, folder: Path) -> Reasons:
+    """Return explained answers: the first right one, and the first wrong one of another class.
 
     Args:
         source: The tasks.
@@ -58,7 +74,27 @@ def reasons(
     others = ~right & (test.labels != test.labels[first])
     chosen = [first, *torch.nonzero(others).flatten().tolist()[:1]]
     made = [_explained(classifier, drawn, index) for index in chosen]
-    return [picture for picture, _ in made], [command for _, command in made]
+    pictures, commands = [one[0] for one in made], [one[1] for one in made]
+    return Reasons(pictures, commands, _trust(classifier, drawn, base, test))
+
+
+def _trust(classifier: Classifier, drawn: PictureSource, base: Clip, test: TestSet) -> Trust:
+    """Return how often named concepts are true of test pictures, and how much they decide."""
+    head, evidence = classifier.saved.head, classifier.saved.evidence
+    items = drawn.dataset.test
+    each = len(items) // len(FEW_SHOT_CLASSES)
+    scenes = {one.scene.id: one.scene for one in few_shot_dataset(each, split="test")}
+    truth = truths([scenes[Path(item.path).stem] for item in items])
+    some = slice(0, None, _EVERY)
+    assert evidence is not None
+    sets = {TEST_PICTURES: (test.features, truth), SCENES: held_out_scenes(base)}
+    return Trust(
+        {name: names_right(head, *one, evidence) for name, one in sets.items()},
+        {name: names_right(head, *one, None) for name, one in sets.items()},
+        concept_curves(
+            head, test.features[some], test.labels[some], evidence.shown(test.features[some])
+        ),
+    )
 
 
 def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Path) -> Classifier:
@@ -80,6 +116,7 @@ def _classifier(task: FewShotTask, drawn: PictureSource, base: Clip, folder: Pat
         keys=tuple(content_key(GivenRegion(file, ())) for file in files),
         labels=labels,
         backbone=Backbone(base.name, features.fingerprint, features.shown),
+        evidence=world_evidence(base),
         note="fitted by trifocal demo; the penalty was chosen on validation pictures",
     )
     save_head(
@@ -116,4 +153,5 @@ def _told(because: Because) -> str:
     return (
         f"{about.label}, {percentage(about.probability)}; {because.what} {because.logit:.2f}: "
         + ", ".join(parts)
+        + "".join(f". {remark[0].upper()}{remark[1:]}" for remark in because.remarks)
     )

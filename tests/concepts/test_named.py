@@ -1,0 +1,83 @@
+"""Names counted against the truth, and accuracy against their number."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from trifocal.concepts.concept_map import ConceptMap
+from trifocal.concepts.evidence import Evidence
+from trifocal.concepts.named import concept_curves, names_right
+from trifocal.concepts.support import unit
+
+CLASSES, CONCEPTS, WIDTH = 4, 10, 24
+SHOWN = torch.rand(CLASSES, CONCEPTS, generator=torch.Generator().manual_seed(5)) < 0.3
+WORDS = unit(torch.randn(CONCEPTS, WIDTH, generator=torch.Generator().manual_seed(7)))
+
+
+def pictures(each: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features, classes and shown concepts: those of the class, and one more by chance."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(CLASSES).repeat_interleave(each)
+    shown = SHOWN[labels].clone()
+    shown[torch.arange(len(labels)), torch.randint(CONCEPTS, labels.shape, generator=generator)] = (
+        True
+    )
+    noise = torch.randn(len(labels), WIDTH, generator=generator) / 12
+    return shown.float() @ WORDS + noise, labels, shown
+
+
+@pytest.fixture(scope="module")
+def head() -> ConceptMap:
+    x, labels, _ = pictures(8, 0)
+    return ConceptMap(scale=1.0, select=False).fit(x, labels, None, WORDS)
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    x, _, shown = pictures(50, 1)
+    return Evidence.from_named(x, shown)
+
+
+def test_names_that_evidence_lets_pass_are_true(head: ConceptMap, evidence: Evidence) -> None:
+    x, _, shown = pictures(25, 2)
+    asked, unasked = (names_right(head, x, shown, each) for each in (evidence, None))
+    assert asked.precision > 0.85
+    assert asked.precision > unasked.precision
+    assert unasked.named == 3 * unasked.pictures == 300
+    assert asked.each <= 3
+    assert asked.recall == asked.right / int(shown.sum())
+    assert asked.told <= 100
+
+
+def test_nothing_named_is_nothing_wrong(head: ConceptMap, evidence: Evidence) -> None:
+    x, _, shown = pictures(2, 2)
+    never = Evidence(evidence.directions, evidence.offsets, 1e9)
+    found = names_right(head, x, shown, never)
+    assert (found.named, found.told, found.precision) == (0, 0, 1.0)
+
+
+def test_curves_start_with_texts_alone_and_end_with_everything(head: ConceptMap) -> None:
+    x, labels, _ = pictures(10, 3)
+    curves = concept_curves(head, x, labels, None)
+    full = float((head.predict(x) == labels).float().mean())
+    assert curves.full == pytest.approx(full)
+    assert curves.deletion[0] == pytest.approx(full)
+    # Without class texts all logits are equal but for the bias, and the same class wins for all.
+    assert curves.insertion[0] == pytest.approx(1 / CLASSES)
+    assert curves.insertion[-1] > 0.7
+    assert curves.deletion[-1] < curves.insertion[-1]
+    assert 1 <= curves.names <= 8
+
+
+def test_what_may_not_be_named_is_rest(head: ConceptMap) -> None:
+    x, labels, _ = pictures(3, 4)
+    none = torch.zeros(len(x), CONCEPTS, dtype=torch.bool)
+    curves = concept_curves(head, x, labels, none)
+    assert curves.names == 0
+    assert set(curves.insertion) == {curves.insertion[0]}
+    assert set(curves.deletion) == {curves.full}
+    for explained, logit in zip(head.explain(x, among=none), head.logits(x).max(1).values):
+        assert all(term.kind != "concept" for term in explained.terms)
+        assert sum(term.value for term in explained.terms) == pytest.approx(float(logit), abs=1e-4)
