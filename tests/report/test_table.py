@@ -85,6 +85,16 @@ def test_where_there_is_no_room_numbers_stay_whole(change):
     assert text.count("+11.5") == (2 * count if change else 0)
 
 
+def test_a_long_path_leaves_room_for_the_measure():
+    path = "/home/somebody/experiments/of/this/year/and/the/last/runs/lit-captions-own"
+    row = Row("image_retrieval_recall@10", [Entry("62.5")])
+    shown = printed(Table("", "measure", [Column(path)], [row]))
+    assert "image_retrieval_recall@10" in shown
+    assert "…" in shown
+    assert "runs/lit-captions-own" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_tones():
     assert [tone_of(value) for value in (1.0, -1.0)] == ["gain", "cost"]
     assert [tone_of(1.0, sure=False), tone_of(1.0, sure=False, unsure="")] == ["flat", ""]

@@ -13,6 +13,7 @@ from rich.text import Text
 from trifocal.report.table import Entry, Table
 
 _WIDTH = 80  # of a terminal
+_LONGEST = 32  # line of a column's label, where the table is wider than that
 _STYLES = {"gain": "green", "cost": "red", "flat": "dim", "": ""}
 _EMPHASES = {"strong": "bold", "faint": "dim", "": ""}
 
@@ -62,7 +63,13 @@ def _headings(table: Table, rows: Sequence[Sequence[Text]]) -> list[str]:
     ]
     if sum(widths) + len(labels) <= _WIDTH:
         return labels
-    return [c.label if c.words else "\n".join(c.label.rsplit(" ", 1)) for c in table.columns]
+    return [c.label if c.words else _shortened(c.label) for c in table.columns]
+
+
+def _shortened(label: str) -> str:
+    """Return a label in two lines; of a long path the end, which tells it from others."""
+    lines = label.rsplit(" ", 1)
+    return "\n".join(f"…{one[1 - _LONGEST :]}" if len(one) > _LONGEST else one for one in lines)
 
 
 def _cell(entry: Entry) -> Text:
