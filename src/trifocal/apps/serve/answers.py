@@ -168,7 +168,7 @@ def searched(served: Served, limits: Limits, form: Form) -> Answer:
         if marked:
             image = image.crop(edges(clip_box(marked[0], image.size)))
     query = Query(words[0] if words else "", image, tuple(unwanted))
-    found = search(served.clip, served.index, query, top)
+    found = search(served.clip, served.index, query, top, cut=served.cut)
     answer = found.as_dict()
     for hit, row in zip(found.hits, answer["hits"]):
         row["image"] = Path(hit.name).name  # where it lies is nobody's business

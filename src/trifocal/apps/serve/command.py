@@ -53,7 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
             tokenizer=arguments.tokenizer,
         ).eval()
     served = serve_model(
-        clip, limits, index=arguments.index, bank=arguments.bank, examples=arguments.examples
+        clip,
+        limits,
+        index=arguments.index,
+        bank=arguments.bank,
+        examples=arguments.examples,
+        cut=arguments.cut,
     )
     host, port = arguments.host, arguments.port
     hosts = ("*",) if host in _ANYWHERE else (host,)

@@ -30,6 +30,12 @@ def add_options(parser: Parser) -> None:
     add("--index", metavar="INDEX", help="what `trifocal search index` wrote with the same model")
     add("--bank", metavar="FILE", help="explanations to choose from, one a line")
     add("--examples", metavar="PICTURES", help="a folder of example pictures (default: drawn)")
+    add(
+        "--cut",
+        type=float,
+        default=3.8,  # search.background.CUT, which is slow to load
+        help="deviations below which a search has found nothing (default: %(default)s)",
+    )
     add("--host", default="127.0.0.1", help="who can reach it (default: %(default)s)")
     add("--port", type=int, default=7860, help="(default: %(default)s)")
     limits = parser.add_argument_group("limits")

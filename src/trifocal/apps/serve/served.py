@@ -21,6 +21,7 @@ from trifocal.data.picture_lists import list_pictures
 from trifocal.errors import UserError
 from trifocal.regions.bank import Bank, load_bank
 from trifocal.regions.encoder import EmbedsRegions, region_encoder
+from trifocal.search.background import CUT
 from trifocal.search.building import index_pictures
 from trifocal.search.index import PictureIndex, open_index
 from trifocal.world import MEANINGS, captions, draw, inference_wordings, make_scene
@@ -57,6 +58,7 @@ class Served:
         index: What is searched.
         classifiers: Those that visitors fitted, by their secret names.
         folder: Where all that visitors send is kept until the end.
+        cut: Deviations below which a search has found nothing.
     """
 
     clip: Clip
@@ -66,6 +68,7 @@ class Served:
     index: PictureIndex
     classifiers: Classifiers
     folder: Path
+    cut: float = CUT
 
     @property
     def pictures(self) -> list[Image.Image]:
@@ -117,6 +120,7 @@ def serve_model(
     index: str | None = None,
     bank: str | None = None,
     examples: str | None = None,
+    cut: float = CUT,
 ) -> Served:
     """Return all that requests are answered from.
 
@@ -126,6 +130,7 @@ def serve_model(
         index: Of the same model; by default one is made of the examples.
         bank: A file of explanations; by default those of the drawn world.
         examples: Pictures; by default drawn scenes.
+        cut: See `search.query.search`.
 
     Raises:
         UserError: the index is another model's, or a file is missing.
@@ -142,6 +147,7 @@ def serve_model(
             open_index(index, clip) if index else _indexed(clip, shown, folder),
             Classifiers(limits.classifiers),
             folder,
+            cut,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

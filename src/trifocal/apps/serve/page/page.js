@@ -39,14 +39,12 @@ class Stage {
     if (element.dataset.draws) this.listen();
   }
 
-  fill(pictures) {
-    pictures.forEach((source, number) => {
-      const button = make("button", "", { type: "button" });
-      button.append(make("img", "", { src: source, alt: facts.examples[number].name }));
-      button.addEventListener("click", () => this.choose(number, source));
-      this.examples.append(button);
-    });
-    if (pictures.length) this.choose(0, pictures[0]);
+  add(number, source) {
+    const button = make("button", "", { type: "button" });
+    button.append(make("img", "", { src: source, alt: facts.examples[number].name }));
+    button.addEventListener("click", () => this.choose(number, source));
+    this.examples.append(button);
+    if (!number && !this.picture) this.choose(number, source);
   }
 
   choose(number, source) {
@@ -240,7 +238,8 @@ function search(section) {
         item.append(make("span", `${hit.rank}. ${hit.image} `), make("small", hit.score.toFixed(3) + far));
         return item;
       }));
-      return told.good_match ? "" : "No good match; these are the nearest.";
+      if (told.good_match) return "";
+      return `No good match: the best stands out by ${told.deviation.toFixed(1)} deviations, below the cut of ${told.cut}. These are the nearest.`;
     });
   });
 }
@@ -275,9 +274,10 @@ async function start() {
   facts = await ask("api");
   $("#model").textContent = facts.model;
   $("#searched").textContent = facts.searched.toLocaleString("en");
-  const pictures = [];
-  for (const number of facts.examples.keys()) pictures.push((await ask(`api/examples/${number}`)).picture);
-  Object.values(stages).forEach((stage) => stage.fill(pictures));
+  for (const number of facts.examples.keys()) {
+    const { picture } = await ask(`api/examples/${number}`);
+    Object.values(stages).forEach((stage) => stage.add(number, picture));
+  }
   document.body.dataset.ready = "yes";
 }
 
