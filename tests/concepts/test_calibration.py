@@ -76,7 +76,7 @@ def test_pictures_of_known_classes_are_rarely_called_unknown() -> None:
 def test_the_strangest_of_all_has_the_least_share_there_can_be() -> None:
     known = torch.tensor([1.0, 2.0, 3.0])
     found = known_shares(torch.tensor([0.0, 2.5, 9.0]), known)
-    torch.testing.assert_close(found, torch.tensor([0.25, 0.75, 1.0]))
+    torch.testing.assert_close(found, torch.tensor([0.25, 0.75, 1.0]).double())
     assert fewest_known(0.25) == 3
     assert fewest_known(0.05) == 19
 

@@ -253,7 +253,7 @@ def test_dropout_leaves_the_global_random_numbers_alone() -> None:
 
 def test_without_texts_there_is_no_residual() -> None:
     """The direction of 0 + R would be the sign of the first gradient, whatever comes after."""
-    head = fitted(kind="full", data=replace(TOY, text=None), epochs=3)
+    head = fitted(kind="full", data=replace(TOY, text=None), epochs=3, without_text="nothing")
     assert not hasattr(head, "residual_")
     assert head.logits(QUERY).isfinite().all()
 

@@ -92,7 +92,7 @@ def known_shares(scores: Tensor, known: Tensor) -> Tensor:
     It is the share of known pictures, the asked one among them, that score as low.
     """
     below = torch.searchsorted(known.sort().values, scores.contiguous(), right=True)
-    return (below + 1) / (len(known) + 1)
+    return (below + 1).double() / (len(known) + 1)
 
 
 def fewest_known(rate: float) -> int:

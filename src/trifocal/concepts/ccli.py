@@ -20,6 +20,9 @@ authors' next paper has one.
 Reading order: `discovery` (the first line), then `CCLI` from `_fit` down; `optimize` is the training
 loop, `search` the choice of alpha and beta.
 
+Where there are no class texts W is made of the support's pictures instead (`prototypes`), a decision
+of ours: association counts alone are a blunt classifier, at half of a linear probe's accuracy.
+
 When to use: to measure what the abstract describes, or where a network on concept scores is wanted.
 Where accuracy counts, `concept_map` is ahead of it (docs/concepts.md).
 
@@ -43,6 +46,7 @@ from trifocal.concepts.discovery import Visual, complaint, concept_features, des
 from trifocal.concepts.explanation import Term, concept_terms
 from trifocal.concepts.head import Head
 from trifocal.concepts.optimize import Recipe, descend, linear_start
+from trifocal.concepts.prototypes import class_prototypes
 from trifocal.concepts.rows import in_blocks, queries
 from trifocal.concepts.search import AlphaCounter, TipGrid, choose_scale, held_out, quality
 from trifocal.concepts.support import Labeled, Support, unit
@@ -126,6 +130,8 @@ class CCLI(Head):
             are kept).
         keep_images: Score every retrieved image instead of their mean, and average the scores.
         select: Whether anything is selected; False keeps the given values, validation data or not.
+        without_text: What asks for a class where there are no class texts: "prototypes", the mean of its
+            pictures, whitened (see `class_prototypes`); or "nothing", concepts alone.
         transfer: Whether new classes get concept associations from their "text", or "none".
         lr, epochs, batch, weight_decay: Of AdamW; see `Recipe`.
     """
@@ -149,13 +155,14 @@ class CCLI(Head):
     learn_concepts: bool = False
     keep_images: bool = False
     select: bool = True
+    without_text: Literal["prototypes", "nothing"] = "prototypes"
     transfer: Literal["none", "text"] = "none"
     lr: float = 2e-4
     epochs: int = 10
     batch: int = 256
     weight_decay: float = 0.01
 
-    version: ClassVar[int] = 2  # 1 was the concept map under this name
+    version: ClassVar[int] = 3  # 1 was the concept map under this name, 2 had no prototypes
     wants_text: ClassVar[bool] = False
     wants_concepts: ClassVar[bool] = True
     searches: ClassVar[bool] = True
@@ -185,7 +192,7 @@ class CCLI(Head):
     def _find_concepts(self, data: Support) -> None:
         assert data.concepts is not None
         found = retrieve(data, self.top, self.debias, self.smoothing, self.column_mass)
-        self.text_, self.text_concepts_ = data.class_text, data.concepts
+        self.text_, self.text_concepts_ = self._class_queries(data), data.concepts
         self.images_, self.grounding_ = found.images, found.grounding
         self.diagnostics_, self.association_ = found.diagnostics, found.association
         self.mass_ = len(data.labels) / data.classes
@@ -196,6 +203,12 @@ class CCLI(Head):
             self.concepts_ = concepts
         if self.keep_images:
             self.keys_ = data.features
+
+    def _class_queries(self, data: Support) -> Tensor:
+        """Return (D, d) what asks for a class: its text, or what its pictures have in common."""
+        if data.text is None and self.without_text == "prototypes":
+            return class_prototypes(data)
+        return data.class_text
 
     # --- a representation of images -------------------------------------------------------
 
