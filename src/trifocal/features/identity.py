@@ -30,7 +30,9 @@ def file_of(picture: Picture) -> Path | None:
     """Return the file that holds a picture; None for one that is open."""
     if isinstance(picture, Held):
         return picture.path
-    return Path(picture) if isinstance(picture, str | Path) else None
+    if isinstance(picture, Path):
+        return picture
+    return Path(picture) if isinstance(picture, str) else None
 
 
 def picture_name(picture: Picture) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -105,7 +105,7 @@ class Suite:
         """Return what is missing: annotation files, then pictures (one entry with their count)."""
         root = Path(root).expanduser()
         lacking = [entry for entry in self.files(root) if not Path(entry.path).exists()]
-        return lacking or self._absent(self.read(root))
+        return lacking or self._absent(self.read(root), _Present())
 
     def items(self, root: str | Path) -> Questions:
         """Read the questions.
@@ -120,9 +120,9 @@ class Suite:
         every = self.read(root)
         if not every:
             raise UserError(f"{self.name} cannot run; {_no_question(files)}")
-        require(self._absent(every), self.name)
-        asked = every if self.limit is None else _first_of_each(every, self.limit)
         there = _Present()
+        require(self._absent(every, there), self.name)
+        asked = every if self.limit is None else _first_of_each(every, self.limit)
         found = [one for one in asked if all(map(there, one.images))]
         if not found:
             raise UserError(
@@ -162,11 +162,10 @@ class Suite:
         self.rows(sheet, scored)
         return sheet.done()
 
-    def _absent(self, questions: Sequence[Question]) -> list[Missing]:
+    def _absent(self, questions: Sequence[Question], there: _Present) -> list[Missing]:
         """Return the pictures that are not there, if that is too many to run."""
-        there = _Present()
-        names = dict.fromkeys(str(file_of(one)) for each in questions for one in each.images)
-        absent = sorted(name for name in names if not there(Path(name)))
+        files = dict.fromkeys(file_of(one) for each in questions for one in each.images)
+        absent = sorted(str(file) for file in files if file is not None and not there(file))
         if not absent:
             return []
         if self.available_only and any(all(map(there, one.images)) for one in questions):
@@ -185,6 +184,8 @@ class PhotoFolders:
 
     folders: tuple[Path, ...]
     usual: Path  # where a photo is said to belong if it is in none of them
+    # What was found by its names: a photo has many questions, and a disk may be slow.
+    _found: dict[tuple[str, ...], Path] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, root: Path, images: str | Path | None, names: Sequence[str]) -> PhotoFolders:
@@ -214,10 +215,16 @@ class PhotoFolders:
         Args:
             files: Its name (or its path below a folder); then others that it may have.
         """
-        for folder in self.folders:
+        if files not in self._found:
+            self._found[files] = self._find(files)
+        return self._found[files]
+
+    def _find(self, files: tuple[str, ...]) -> Path:
+        for folder in map(str, self.folders):
             for file in files:
-                if os.path.isfile(folder / file):  # false, too, of a name that no disk can have
-                    return folder / file
+                path = os.path.join(folder, file)
+                if os.path.isfile(path):  # false, too, of a name that no disk can have
+                    return Path(path)
         return self.usual / files[0]
 
 
