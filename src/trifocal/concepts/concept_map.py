@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ from trifocal.concepts.discovery import Visual, VisualConcepts, concept_features
 from trifocal.concepts.explanation import Term, concept_terms
 from trifocal.concepts.head import Head
 from trifocal.concepts.mixture import text_weight
+from trifocal.concepts.parts import parts_space
 from trifocal.concepts.rows import queries
 from trifocal.concepts.space import ConceptSpace, concept_space
 from trifocal.concepts.sparse import sparse_code
@@ -67,6 +68,8 @@ class ConceptMap(Head):
         top: T, images that are shown for a concept; None is the number of shots, 8 at most.
         debias: See `discover_visual_concepts`.
         ridge: Penalty of visual="reconstruct", in mean squared lengths.
+        metric: What P is made of: "concepts", or "parts", what views of one picture differ in (see
+            `parts`); that wants several views, and concepts then only name what is found.
         shrinkage: Isotropic part of the scatter within classes.
         penalty: Inverse prior variance of the weights.
         share: What Gaussians count, in [0, 1]; None selects it.
@@ -79,6 +82,7 @@ class ConceptMap(Head):
     top: int | None = None
     debias: bool = True
     ridge: float = 0.01
+    metric: Literal["concepts", "parts"] = "concepts"
     shrinkage: float = 1.0
     penalty: float = 0.1
     share: float | None = None
@@ -128,6 +132,8 @@ class ConceptMap(Head):
 
     def _space(self, data: Support, concepts: Tensor | None) -> ConceptSpace:
         views = unit(data.views)
+        if self.metric == "parts":
+            return parts_space(data.features, views, data.labels, self.shrinkage)
         return concept_space(data.features, views, data.labels, concepts, self.shrinkage)
 
     def _text_weight(self, data: Support) -> float:
