@@ -12,6 +12,14 @@ class UserError(ValueError):
 
     The command line prints the sentence, exits with status 2, and shows no traceback (unless
     `--debug` is given).
+
+    Example:
+        >>> import trifocal
+        >>> try:
+        ...     trifocal.load("no-such-model")
+        ... except trifocal.UserError as error:
+        ...     print("no-such-model" in str(error))
+        True
     """
 
 

@@ -60,6 +60,11 @@ def load_clip(
     Raises:
         UserError: there is no such checkpoint, it is not a CLIP, or something that cannot be
             guessed is missing.
+
+    Example:
+        >>> import trifocal
+        >>> trifocal.load_clip("builtin").embed_dim
+        128
     """
     text = str(name_or_path).strip()
     stated = parse_activation(activation) if activation else None

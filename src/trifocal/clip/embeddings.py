@@ -20,6 +20,12 @@ class ImageEmbedding:
     Attributes:
         pooled: (B, D) unit vectors, from CLS.
         patches: (B, P, D) patches in row-major order, not normalized; None unless asked for.
+
+    Example:
+        >>> import torch, trifocal
+        >>> embedding = trifocal.ImageEmbedding(torch.eye(2, 4))
+        >>> len(embedding), embedding.patches is None
+        (2, True)
     """
 
     pooled: Tensor
@@ -57,6 +63,12 @@ class TextEmbedding:
         tokens: (T, L, D) every position, not normalized; None unless asked for.
         mask: (T, L) True for content and end of text, False for start and padding; None unless
             tokens were asked for.
+
+    Example:
+        >>> import trifocal
+        >>> found = trifocal.load_clip("builtin").encode_text(["a dog", "a red ball"], tokens=True)
+        >>> found.pooled.shape, found.tokens.shape[0], found.mask.dtype
+        (torch.Size([2, 128]), 2, torch.bool)
     """
 
     pooled: Tensor
@@ -74,6 +86,12 @@ class TextBatch:
         longest: the largest of `lengths` where the maker knows it, so that nobody has to wait for
             a GPU to tell it.
         cut: (T,) bool, which texts are the beginning of a longer one; None where nobody says.
+
+    Example:
+        >>> import trifocal
+        >>> batch = trifocal.load_clip("builtin").tokenize(["a dog", "a red ball"])
+        >>> len(batch), bool(batch.mask[:, 0].any())
+        (2, False)
     """
 
     ids: Tensor

@@ -42,6 +42,14 @@ class Clip(nn.Module):
         conventions: how a focus makes this model's inputs beyond `preprocess`, where its training
             decided so ({"regions": {...}}); plain data, kept with the weights.
         trained_on: the pictures that it is known to have been trained on, kept with the weights.
+
+    Example:
+        >>> import torch, trifocal
+        >>> clip = trifocal.load_clip("builtin")
+        >>> clip.encode_image(torch.zeros(2, 3, *clip.image_size), patches=True).patches.shape
+        torch.Size([2, 36, 128])
+        >>> clip.encode_text(["a red ball"]).pooled.shape
+        torch.Size([1, 128])
     """
 
     network: CLIPModel

@@ -66,6 +66,11 @@ class FscClipConfig(TuningOptions):
         weighting: How a token's similarities become weights over patches.
         missing: Negatives that could not be made: "mask" them, or keep them as logit "zero".
         negatives: Kinds of hard negatives, made anew in every epoch.
+
+    Example:
+        >>> import trifocal
+        >>> trifocal.FscClipConfig(local_weight=0.0).negatives
+        ('swap', 'replace', 'shuffle')
     """
 
     global_weight: float = 0.5
@@ -78,7 +83,14 @@ class FscClipConfig(TuningOptions):
 
 
 class FscClip(CaptionTuned):
-    """A CLIP trained to choose its caption among distortions, without forgetting the rest."""
+    """A CLIP trained to choose its caption among distortions, without forgetting the rest.
+
+    Example:
+        >>> import trifocal
+        >>> method = trifocal.FscClip(trifocal.load_clip("builtin"), trifocal.FscClipConfig())
+        >>> method.negative_kinds
+        ('swap', 'replace', 'shuffle')
+    """
 
     def __init__(self, clip: Clip, config: FscClipConfig | None = None) -> None:
         config = config or FscClipConfig()

@@ -134,6 +134,13 @@ class CCLI(Head):
             pictures, whitened (see `class_prototypes`); or "nothing", concepts alone.
         transfer: Whether new classes get concept associations from their "text", or "none".
         lr, epochs, batch, weight_decay: Of AdamW; see `Recipe`.
+
+    Example:
+        >>> import torch, trifocal
+        >>> support, labels = torch.eye(4).repeat(2, 1), torch.arange(4).repeat(2)
+        >>> head = trifocal.CCLI().fit(support, labels, torch.eye(4), torch.eye(4))
+        >>> head.predict(torch.eye(4)).tolist()
+        [0, 1, 2, 3]
     """
 
     head: Literal["full", "tf", "linear", "mlp_plain", "clip_adapter"] = "full"

@@ -76,6 +76,13 @@ class ConceptMap(Head):
         text: What class texts count; None selects it, 1 at most.
         select: Whether anything is selected; False keeps what is given, validation data or not, and
             takes 0.7 for a share of None (0 beside class texts), 1 for a text of None.
+
+    Example:
+        >>> import torch, trifocal
+        >>> support, labels = torch.eye(4).repeat(2, 1), torch.arange(4).repeat(2)
+        >>> head = trifocal.ConceptMap().fit(support, labels, torch.eye(4), torch.eye(4))
+        >>> head.predict(torch.eye(4)).tolist()
+        [0, 1, 2, 3]
     """
 
     visual: Visual = "reconstruct"

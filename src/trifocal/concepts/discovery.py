@@ -62,6 +62,13 @@ def discover_visual_concepts(
         debias: Subtract from each image its mean score over the concepts.
         smoothing: Share of every association that is spread over all classes.
         column_mass: Let every class have the mass N / D; otherwise one factor gives all N.
+
+    Example:
+        >>> import torch, trifocal
+        >>> concepts, support = torch.eye(3), torch.eye(3)[[0, 0, 1]]
+        >>> found = trifocal.discover_visual_concepts(concepts, support, torch.tensor([0, 0, 1]), 2, 1)
+        >>> found.features.shape
+        torch.Size([3, 3])
     """
     top = min(top, len(support))
     offset = concepts.mean(0) @ support.T if debias else support.new_zeros(len(support))

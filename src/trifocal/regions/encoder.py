@@ -63,7 +63,15 @@ class EmbedsRegions(Protocol):
 
 
 class RegionEncoder:
-    """Embeds regions and inferences with a Clip, or what embeds like one, shown by a prompt."""
+    """Embeds regions and inferences with a Clip, or what embeds like one, shown by a prompt.
+
+    Example:
+        >>> from trifocal import load_clip, region_encoder
+        >>> from trifocal.data.regions import Region
+        >>> encoder = region_encoder(load_clip("builtin"))
+        >>> encoder.encode_regions([Region("new.jpg", ((4, 4, 20, 20),))]).shape
+        torch.Size([1, 128])
+    """
 
     def __init__(self, clip: Encoder, prompt: PromptConfig) -> None:
         self.clip, self.prompt = clip, prompt
@@ -155,6 +163,11 @@ def region_encoder(
 
     Raises:
         UserError: there is no such variant, or the model has no patches.
+
+    Example:
+        >>> import trifocal
+        >>> trifocal.region_encoder(trifocal.load_clip("builtin"), variant="plain").protocol
+        'prompt plain...'
     """
     if isinstance(model, EmbedsRegions):
         return model

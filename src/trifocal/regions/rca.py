@@ -54,6 +54,11 @@ class RcaConfig(RegionConfig):
             projections; "strict_frozen": the adapters and the logit scale alone.
         edge_lr: Learning rate of these pretrained parameters.
         adapters: Which adapters, where, how large.
+
+    Example:
+        >>> import trifocal
+        >>> trifocal.RcaConfig(trains="strict_frozen").edge_lr
+        1e-05
     """
 
     trains: Literal["published", "strict_frozen"] = "published"
@@ -62,7 +67,14 @@ class RcaConfig(RegionConfig):
 
 
 class Rca(RegionTuned):
-    """A CLIP with RCA's adapters, trained on regions."""
+    """A CLIP with RCA's adapters, trained on regions.
+
+    Example:
+        >>> import trifocal
+        >>> method = trifocal.Rca(trifocal.load_clip("builtin"))
+        >>> any(parameter.requires_grad for parameter in method.parameters())
+        True
+    """
 
     def __init__(self, clip: Clip, config: RcaConfig | None = None) -> None:
         config = config or RcaConfig()

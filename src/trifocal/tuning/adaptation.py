@@ -89,6 +89,11 @@ def load_model(
 
     Raises:
         UserError: The folder holds no model, or the base is not the one it was trained on.
+
+    Example:
+        >>> import trifocal
+        >>> trifocal.load_model("builtin").name
+        'builtin'
     """
     if str(name).startswith(OPEN_CLIP_PREFIX):
         stated = [option for option, value in options.items() if value is not None]

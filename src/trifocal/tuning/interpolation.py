@@ -23,6 +23,12 @@ def interpolate(base: Clip, tuned: Clip, alpha: float) -> Clip:
 
     Raises:
         UserError: The two differ in shape or in activation, so no line joins them.
+
+    Example:
+        >>> import trifocal
+        >>> base = trifocal.load_clip("builtin")
+        >>> trifocal.interpolate(base, base, 0.5).embed_dim
+        128
     """
     target = copy.deepcopy(tuned)
     theirs = base.network.state_dict()

@@ -61,7 +61,7 @@ def classify(
     check_top(top)
     alone = listed(images)[1]
     if isinstance(by, str | os.PathLike):
-        given = getattr(model, "clip", model)
+        given: Any = getattr(model, "clip", model)
         by = load_classifier(by, model=given, device=pick_device(device))
     if isinstance(by, Classifier):
         labels, chances = by.saved.classes, _fitted(images, by, urls)

@@ -82,6 +82,12 @@ class HardNegatives:
 
     Raises:
         UserError: an unknown kind or parser; `replace` is asked for without WordNet.
+
+    Example:
+        >>> import numpy as np, trifocal
+        >>> make = trifocal.HardNegatives(("swap",), parser="textblob")
+        >>> make("a red ball and a blue box", np.random.default_rng(0)).keys()
+        dict_keys(['swap'])
     """
 
     def __init__(
