@@ -290,7 +290,8 @@ def test_evaluate_says_what_to_keep_in_mind(work: Path, capsys: pytest.CaptureFi
     assert f"1 of its classes have no picture here ({PLACES[1]})" in printed
     assert "it was fitted to 1 of these pictures; on the 6 others: " in printed
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert {row["metric"] for row in rows} == {"acc1", "mean_per_class_recall"}
+    told = {"acc1", "mean_per_class_recall", "ece", "ece_uncalibrated"}
+    assert {row["metric"] for row in rows} == told
     assert "1 pictures seen in the fit" in rows[0]["protocol"]
     assert rows[0]["account"]["seen_in_training"] == 1
 

@@ -23,13 +23,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trifocal.apps.classify.answers import Because, Evaluation, Guess, Reason, difference
+from trifocal.apps.classify.answers import (
+    Because,
+    Evaluation,
+    Guess,
+    Reason,
+    decision,
+    difference,
+)
 from trifocal.apps.classify.examples import Examples, content_key
 from trifocal.apps.classify.features import PictureFeatures
+from trifocal.apps.classify.known import check_rate, told_known
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip.encoder import FrozenClip
 from trifocal.concepts import head_registry
-from trifocal.concepts.explanation import Term
+from trifocal.concepts.calibration import chances
+from trifocal.concepts.explanation import Term, shortened
 from trifocal.concepts.head_files import SavedHead, load_head
 from trifocal.errors import UserError, nearest
 from trifocal.features.unreadable import Unreadable
@@ -41,6 +50,7 @@ from trifocal.metrics.accuracy import (
     ties_at,
 )
 from trifocal.metrics.benchmark import Sheet
+from trifocal.metrics.calibration import calibration_error
 from trifocal.metrics.intervals import wilson
 from trifocal.progress import Progress
 from trifocal.tally import MOST_LEFT_OUT
@@ -87,11 +97,47 @@ class Classifier:
         Raises:
             UserError: a picture cannot be read, a box does not fit it, or `top` is below 1.
         """
+        return [guesses for guesses, _ in self._asked(regions, top, progress)]
+
+    def records(
+        self,
+        regions: Sequence[GivenRegion],
+        top: int = 3,
+        *,
+        none_of_these: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return what `predict` does as JSON holds it, and whether each picture is of any class.
+
+        Args:
+            regions: Pictures, with a box or without.
+            top: How many classes.
+            none_of_these: Share of pictures of its classes that may be called none of them; None asks
+                nothing.
+            progress: Told of every picture.
+
+        Raises:
+            UserError: as `predict`, or the rate cannot be kept.
+        """
+        if none_of_these is not None:
+            check_rate(self.saved.head, none_of_these)
+        found = []
+        for best, logits in self._asked(regions, top, progress):
+            facts = {**best[0].as_dict(), "top": [guess.as_dict() for guess in best]}
+            if none_of_these is not None:
+                facts |= told_known(self.saved.head, logits[None], none_of_these)[0]
+            found.append(facts)
+        return found
+
+    def _asked(
+        self, regions: Sequence[GivenRegion], top: int, progress: Progress | None
+    ) -> list[tuple[tuple[Guess, ...], Tensor]]:
         check_top(top)
         if not regions:
             return []
-        asked = self.features(regions, progress=progress)[:, 0]
-        return [self._guesses(row, top) for row in self.saved.head.predict_proba(asked)]
+        logits = self.saved.head.logits(self.features(regions, progress=progress)[:, 0])
+        sure = chances(logits, *self.saved.head.certainty)
+        return [(self._guesses(row, top), given) for row, given in zip(sure, logits, strict=True)]
 
     def explain(
         self,
@@ -113,24 +159,42 @@ class Classifier:
             UserError: the picture cannot be read, there is no such class, or `top` is below 1.
         """
         check_top(top)
-        head, classes = self.saved.head, self.saved.classes
         asked = self.features([region])[:, 0]
+        other = None if against is None else self.label_of(against)
+        return self._because(asked, None if about is None else self.label_of(about), top, other)
+
+    def _because(self, asked: Tensor, label: int | None, top: int, against: int | None) -> Because:
+        """Return why a picture's features (1, d) have their logit for a class."""
+        head, classes, evidence = self.saved.head, self.saved.classes, self.saved.evidence
         chances = head.predict_proba(asked)[0]
-        label = int(chances.argmax()) if about is None else self.label_of(about)
+        order = chances.argsort(descending=True, stable=True).tolist()
+        label = order[0] if label is None else label
+        if against == label:
+            raise UserError(f"{classes[label]} cannot be compared with itself; give another.")
+        rival = next((one for one in order if one != label), None) if against is None else against
+        asked_of = [label] if rival is None else [label, rival]
+        strengths = None if evidence is None else evidence(asked)
+        among = None
+        if strengths is not None and evidence is not None:
+            among = (strengths >= evidence.least).expand(len(asked_of), -1)
+        both = head.explain(asked.expand(len(asked_of), -1), asked_of, _ALL, among)
         if against is None:
-            found = head.explain(asked, [label], top)[0]
+            terms, logit = shortened(both[0].terms, top), both[0].logit
         else:
-            other = self.label_of(against)
-            if other == label:
-                raise UserError(f"{classes[label]} cannot be compared with itself; give another.")
-            both = head.explain(asked.expand(2, -1), [label, other], _ALL)
-            found, against = difference(both[0], both[1], top), classes[other]
+            found = difference(both[0], both[1], top)
+            terms, logit = found.terms, found.logit
+        apart = None if against is None else classes[against]
+        sure = None if strengths is None else strengths[0]
+        reasons = [self._reason(term, label, apart, sure) for term in terms]
+        named = {term.index for term in terms if term.kind == "concept" and term.index is not None}
         return Because(
             self._guesses(chances, 3),
             Guess(classes[label], float(chances[label])),
-            found.logit,
-            tuple(self._reason(term, label, against) for term in found.terms),
-            against,
+            logit,
+            tuple(sorted(reasons, key=lambda reason: -abs(reason.term.value))),
+            apart,
+            None if rival is None else decision(both[0], both[1], classes[rival], named),
+            evidence.what if evidence is not None and self.saved.concepts else "",
         )
 
     def evaluate(
@@ -176,6 +240,10 @@ class Classifier:
         ties = ties_at(logits, labels)
         sheet.add(TASK, "acc1", value, n, 1 / classes, ties)
         sheet.add(TASK, "mean_per_class_recall", recall, n, 1 / classes, ties)
+        before = calibration_error(logits.softmax(1), labels)
+        after = calibration_error(chances(logits, *self.saved.head.certainty), labels)
+        sheet.add(TASK, "ece_uncalibrated", before, n)
+        sheet.add(TASK, "ece", after, n)
         right = correct_at(logits, labels)
         recalls = [
             (name, int(mine.sum()), float(right[mine].mean()))
@@ -192,6 +260,7 @@ class Classifier:
             seen,
             wilson(float(right[new].mean()), n - seen) if 0 < seen < n else None,
             tuple(name for name in self.saved.classes if name not in there),
+            (before, after),
         )
 
     def label_of(self, name: str, source: str = "") -> int:
@@ -215,7 +284,9 @@ class Classifier:
         order = chances.argsort(descending=True, stable=True)[:top].tolist()
         return tuple(Guess(self.saved.classes[label], float(chances[label])) for label in order)
 
-    def _reason(self, term: Term, label: int, against: str | None) -> Reason:
+    def _reason(
+        self, term: Term, label: int, against: str | None, sure: Tensor | None = None
+    ) -> Reason:
         saved, index = self.saved, term.index
         images = term.images or ((index,) if term.kind == "image" and index is not None else ())
         if term.kind == "concept" and index is not None:
@@ -228,7 +299,10 @@ class Classifier:
             name = saved.templates[0].replace("{}", saved.classes[label])
         else:
             name = _NAMES.get(term.kind, term.kind)
-        return Reason(term, name, tuple(saved.images[image] for image in images))
+        strength = None
+        if sure is not None and term.kind == "concept" and index is not None:
+            strength = float(sure[index])
+        return Reason(term, name, tuple(saved.images[image] for image in images), strength)
 
     def _confusions(self, counts: Tensor) -> list[tuple[str, str, int]]:
         names = self.saved.classes

@@ -16,10 +16,12 @@ from trifocal.apps.answer_files import check_answers
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
+from trifocal.apps.classify.known import check_rate, known_line
 from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import (
     evaluation_lines,
     evaluation_tables,
+    explanation_lines,
     explanation_table,
     fit_lines,
     prediction_table,
@@ -112,17 +114,20 @@ def _predict(arguments: argparse.Namespace) -> None:
     listed = _listed(arguments.images, _boxes(arguments), arguments.box_format)
     with ProgressBars(quiet=arguments.quiet) as bars:
         classifier = _classifier(arguments)
+        if arguments.none_of_these is not None:
+            check_rate(classifier.saved.head, arguments.none_of_these)
 
         def answer(regions: Sequence[GivenRegion], progress: Progress | None) -> list[Record]:
-            found = classifier.predict(regions, arguments.top, progress=progress)
-            return [
-                {**best[0].as_dict(), "top": [guess.as_dict() for guess in best]} for best in found
-            ]
+            return classifier.records(
+                regions, arguments.top, none_of_these=arguments.none_of_these, progress=progress
+            )
 
         records: list[Record] = []
         if arguments.json or arguments.out:
             run = _run(arguments, classifier)
-            asked = Asked(run, "trifocal classify predict", "another classifier or --top")
+            asked = Asked(
+                run, "trifocal classify predict", "another classifier or --top or --none-of-these"
+            )
             skip_bad, out = arguments.skip_bad, arguments.out
             done = write_answers(listed, answer, asked, out, skip_bad=skip_bad, progress=bars)
         else:
@@ -132,6 +137,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             done = len(records)
     if records:
         Console().print(terminal_table(prediction_table(records)))
+        if arguments.none_of_these is not None:
+            print(known_line(records, classifier.saved.head, arguments.none_of_these))
     if arguments.out or done < len(listed):
         told = f"{arguments.out or 'done'}: {done} of {len(listed)} pictures classified"
         print(told, file=sys.stderr)
@@ -151,6 +158,8 @@ def _explain(arguments: argparse.Namespace) -> None:
         print(json.dumps({**facts, **because.as_dict()}))
     else:
         Console().print(terminal_table(explanation_table(because)))
+        for line in explanation_lines(because):
+            print(line)
     if out:
         shown = boxes if region.boxes else ()
         save_picture(out, explained_picture(image, shown, because, classifier.saved))
@@ -225,7 +234,10 @@ def _bare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _run(arguments: argparse.Namespace, classifier: Classifier) -> str:
     """Return a hash of all that decides a prediction besides the picture."""
-    digest = hashlib.sha256(repr((classifier.features.fingerprint, arguments.top)).encode())
+    asked = (classifier.features.fingerprint, arguments.top)
+    if arguments.none_of_these is not None:
+        asked = (*asked, arguments.none_of_these)
+    digest = hashlib.sha256(repr(asked).encode())
     for name in (FACTS, TENSORS):
         digest.update((Path(arguments.classifier) / name).read_bytes())
     return digest.hexdigest()[:12]

@@ -80,6 +80,13 @@ def add_options(parser: Parser) -> None:
     )
     _box(predict)
     predict.add_argument("--top", type=int, default=3, help="how many classes (default: 3)")
+    predict.add_argument(
+        "--none-of-these",
+        type=float,
+        metavar="RATE",
+        help="call a picture none of these where so small a share of pictures of its classes look as "
+        "little like one, such as 0.05: the rate of false alarms",
+    )
     predict.add_argument("--json", action="store_true", help="print JSON lines")
     predict.add_argument(
         "--out", metavar="FILE", help="write here (.jsonl, which can be resumed; .json, .csv, .tsv)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from trifocal.apps.classify.answers import Because, Evaluation, Reason
 from trifocal.apps.classify.fit import Fitted
+from trifocal.apps.classify.known import shown_class
 from trifocal.concepts.ccli import CCLI
 from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.discovery import describe
@@ -61,7 +63,7 @@ def prediction_table(records: Sequence[dict[str, Any]]) -> Table:
             f"{each['class']} {percentage(each['probability'])}" for each in record["top"][1:]
         )
         share, rest = percentage(record["probability"]), ", ".join(others)
-        rows.append(Row(name, [Entry(record["class"]), Entry(share), Entry(rest, tone="flat")]))
+        rows.append(Row(name, [Entry(shown_class(record)), Entry(share), Entry(rest, tone="flat")]))
     columns = [Column("class", words=True), Column("probability"), Column("next", words=True)]
     return Table("", "picture", columns, rows)
 
@@ -74,7 +76,7 @@ def explanation_table(because: Because) -> Table:
     title = f"{about.label}: {percentage(about.probability)}"
     rows = []
     for reason in because.reasons:
-        score = reason.term.score
+        score = reason.term.score if reason.evidence is None else reason.evidence
         images = list(reason.images[:_SHOWN_IMAGES])
         images += [f"+{len(reason.images) - len(images)}"] * (len(reason.images) > len(images))
         entries = [
@@ -86,15 +88,26 @@ def explanation_table(because: Because) -> Table:
     rows.append(
         Row(because.what, [Entry(signed(because.logit, 3)), Entry(""), Entry("")], "strong")
     )
-    columns = [Column("adds"), Column("score"), Column("support images", words=True)]
+    columns = [Column("adds"), Column("evidence"), Column("support images", words=True)]
     return Table(title + (f" (others: {rest})" if rest else ""), "reason", columns, rows)
+
+
+def explanation_lines(because: Because) -> Iterator[str]:
+    """Yield how much of the decision the reasons explain, and what to beware of."""
+    for remark in because.remarks:
+        yield f"{remark[0].upper()}{remark[1:]}."
+
+
+def below(grounding: float) -> str:
+    """Return a z-score with one digit that is not rounded up to a bound it is below."""
+    return minus(f"{math.floor(10 * grounding) / 10:.1f}")
 
 
 def described(reason: Reason) -> str:
     """Return a reason's name, with a warning where that says little."""
     if not reason.ungrounded:
         return reason.name
-    return f"{reason.name} (ungrounded, z {reason.term.grounding:.1f})"
+    return f"{reason.name} (ungrounded, z {below(reason.term.grounding or 0.0)})"
 
 
 def evaluation_tables(found: Evaluation) -> Iterator[Table]:
@@ -124,6 +137,8 @@ def evaluation_tables(found: Evaluation) -> Iterator[Table]:
 def evaluation_lines(found: Evaluation) -> Iterator[str]:
     """Yield the accuracy, and what is to be kept in mind with it."""
     yield f"accuracy on {found.n:,} pictures: {_with_interval(found.accuracy)}"
+    before, after = (percentage(error) for error in found.calibration)
+    yield f"expected calibration error of its probabilities: {after} (of its bare logits: {before})"
     if found.absent:
         named = ", ".join(found.absent[:3]) + (", …" if len(found.absent) > 3 else "")
         yield f"note: {len(found.absent)} of its classes have no picture here ({named})"
