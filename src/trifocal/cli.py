@@ -39,6 +39,8 @@ APPS = {
         "search": "find one's own pictures by words, a picture or a part of one",
         "serve": "a page and a REST API to try a model with",
         "export": "write a model in another library's format",
+        "push": "a model or a classifier onto the Hub, with its card",
+        "pull": "what was pushed, from the Hub",
     },
     "help with": {
         "data": "check, get and prepare data",

@@ -127,6 +127,21 @@ def test_what_was_not_measured_is_said(hub: FakeHub, tmp_path: Path) -> None:
     assert list(again.predict(np.eye(2))) == ["a", "b"]
 
 
+def test_the_commands(
+    hub: FakeHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda **options: hub)
+    trifocal.HeadClassifier("gda").fit(np.eye(2), ["a", "b"]).save(tmp_path / "head")
+    assert main(["push", str(tmp_path / "head"), "me/head", "--license", "mit", "--public"]) == 0
+    assert not hub.private["me/head"]
+    assert main(["pull", "me/head", "--out", str(tmp_path / "back")]) == 0
+    assert (tmp_path / "back" / "estimator.json").is_file()
+    assert "next: trifocal pull me/head" in capsys.readouterr().out
+
+
 def test_what_cannot_be_done_is_said(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="nothing to push"):

@@ -155,11 +155,11 @@ class HeadClassifier:
                     'the features, or take a head that needs neither, such as "gda".'
                 )
             return _like(text, rows), _like(concepts, rows), None
-        from trifocal.api.model import encoder_of
+        from trifocal.api.model import encoder_of, kept
         from trifocal.concepts.prompts import PHOTO, class_text
         from trifocal.concepts.vocabulary import concept_text, load_vocabulary
 
-        clip = encoder_of(self.model)
+        clip = kept(self.model).clip if isinstance(self.model, str) else encoder_of(self.model)
         if text is None and (needs.reads_text or needs.wants_text):
             names = [str(label) for label in classes.tolist()]
             text = class_text(clip, names, tuple(self.templates or PHOTO)).float().cpu()

@@ -53,9 +53,11 @@ class ImageFeatures:
         Raises:
             TypeError, UserError: as `Model.encode_images`.
         """
-        from trifocal.api.model import load
+        from trifocal.api.model import kept, load
 
-        found = load(self.model, self.device).encode_images(X, batch_size=self.batch_size)
+        named = isinstance(self.model, str)
+        model = kept(self.model, self.device) if named else load(self.model, self.device)
+        found = model.encode_images(X, batch_size=self.batch_size)
         return np.atleast_2d(found.numpy())
 
     def fit_transform(self, X: Pictures, y: Any = None) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -267,6 +268,12 @@ def load(
 def encoder_of(model: str | os.PathLike[str] | Model | Clip, device: str = "auto") -> Clip:
     """Return what embeds under anything that `load` takes."""
     return load(model, device).clip
+
+
+@lru_cache(maxsize=1)
+def kept(name: str, device: str = "auto") -> Model:
+    """Return a model by its name, the same one again: estimators are fitted many times over."""
+    return load(name, device)
 
 
 @contextmanager

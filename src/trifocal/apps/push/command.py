@@ -1,0 +1,26 @@
+"""`trifocal push`: a model, an adaptation or a classifier onto the Hub."""
+
+from __future__ import annotations
+
+import argparse
+
+from trifocal.api.hub_sharing import push
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Push, and say where it is.
+
+    Raises:
+        UserError: there is nothing to push, or the Hub refuses.
+    """
+    address = push(
+        arguments.folder,
+        arguments.repo,
+        license=arguments.license,
+        results=arguments.results,
+        pictures=arguments.pictures,
+        private=not arguments.public,
+        revision=arguments.revision,
+    )
+    print(f"{arguments.folder} is at {address}; next: trifocal pull {arguments.repo}")
+    return 0
