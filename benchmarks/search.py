@@ -1,6 +1,6 @@
 """A million pictures are searched: how long a query takes, and how much of the truth it finds.
 
-    python benchmarks/search.py [--rows 1000000] [--width 512] [--features FILE]
+    python benchmarks/search.py [--rows 100000] [--width 512] [--features FILE]
 
 The rows are made from real image features where a file of them is given (`train16` of a few-shot
 feature file, say): each is the mean of two of them, moved a little; without one they are drawn around
@@ -46,7 +46,7 @@ def drawn(base: Tensor, count: int, made: torch.Generator) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--features", metavar="FILE")
     parser.add_argument("--queries", type=int, default=50)
