@@ -1,17 +1,17 @@
 # Two commands do everything on a fresh machine with Python >= 3.11:
 #   make demo    environment, install, the tour: runs/demo/report.html
-#   make test    environment, install, lint, types, all tests
+#   make test    environment, install, lint, types, documents, all tests
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test lint types docs check bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/trifocal demo
 
-test: lint types check
+test: lint types docs check
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -19,6 +19,9 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --quiet --site-dir build/site
 
 check: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses 2 --dist worksteal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.published_page import page
+from tools.published_page import page
 from tests.conftest import REPOSITORY
 
 

@@ -1,6 +1,6 @@
 """Write docs/results/published.md: every published row that eval can set beside one's own, with its source.
 
-python benchmarks/published_page.py docs/results/published.md
+python tools/published_page.py docs/results/published.md
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def page() -> str:
     parts = [
         "# Published rows\n",
         "Percent, as papers and authors print them; nothing here was measured by us. Written by\n"
-        "`python benchmarks/published_page.py docs/results/published.md` from\n"
+        "`python tools/published_page.py docs/results/published.md` from\n"
         "`src/trifocal/evaluate/published/*.csv`; `trifocal eval … --beside MODEL…` sets one's own model\n"
         "beside them. Numbers of two sources come from two evaluators.\n",
         "## Rivals in one table\n",
