@@ -110,6 +110,8 @@ def test_with_one_image_a_class_there_are_no_gaussians_and_it_is_not_calibrated(
     assert head.certainty == (1.0, 1 / 5)
     with pytest.raises(UserError, match="two pictures a class"):
         head.known_shares(head.logits(data.features))
+    means = fit(one, select=True, share=1.0)  # asked for, they are the nearest pictures
+    assert torch.equal(means.predict(one.features), one.labels)
 
 
 def test_classes_of_one_image_beside_others_do_not_stop_the_selection() -> None:

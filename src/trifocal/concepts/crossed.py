@@ -7,6 +7,7 @@ class a fold would leave no scatter within classes to whiten by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -43,10 +44,15 @@ class MapFit:
     gaussians: Gaussians
     center: Scales
 
+    @property
+    def known(self) -> bool:
+        """Whether there was any scatter within classes to whiten by."""
+        return math.isfinite(self.space.scatter)
+
     def asked(self, features: Tensor, texts: Tensor, labels: Tensor) -> Asked:
         """Return what it says of unit features (n, d)."""
         points = self.space(features)
-        gaussian = self.gaussians(points) if self.center.gaussian else None
+        gaussian = self.gaussians(points) if self.known else None
         return Asked(texts, points @ self.learned, gaussian, labels)
 
 
@@ -81,7 +87,9 @@ def fit_map(
     points = space(data.features)
     learned = map_weights(points, texts, data.labels, penalty, iterations=iterations)
     free = max(1, len(points) - data.classes)
-    center = Scales(1.0 if data.text is not None else SURE, COLD * free / space.scatter)
+    sure = 1.0 if data.text is not None else SURE
+    # Nearest means in a space that is not whitened have no scale of their own.
+    center = Scales(sure, COLD * free / space.scatter if math.isfinite(space.scatter) else sure)
     return MapFit(space, learned, class_gaussians(points, data.labels, data.classes), center)
 
 
@@ -97,10 +105,9 @@ def mix(
     seed: int,
 ) -> Mixture:
     """Return what the parts of a fit count; see `ConceptMap` for the parameters."""
-    known = fit.center.gaussian > 0  # what scatter there is
     usual = share
     if usual is None:  # Gaussians do not know what texts say, so beside them it would count twice
-        usual = ALONE if known and data.text is None else BESIDE
+        usual = ALONE if fit.known and data.text is None else BESIDE
     if not select:
         return Mixture(fit.center, usual)
     if data.val is not None:
@@ -115,7 +122,7 @@ def mix(
         judged = _crossed(fit, data, told, folds, penalty, shrinkage)
         points = fit.space(data.features)
         alone = leave_one_out(fit.gaussians, points, data.labels, fit.space.scatter)
-        asked = replace(judged, gaussian=alone[rows] if known else None)
+        asked = replace(judged, gaussian=alone[rows] if fit.known else None)
     scales = asked.scales(fit.center)
     if share is None and judged.gaussian is not None:
         judging = scales if judged is asked else judged.scales(fit.center)

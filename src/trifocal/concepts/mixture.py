@@ -29,7 +29,7 @@ _TRUST = 0.5  # how far below 1 a text's weight is expected to be, one standard 
 
 @dataclass(frozen=True)
 class Scales:
-    """What learned and Gaussian logits are multiplied by; 0 where there are no Gaussians."""
+    """What learned and Gaussian logits are multiplied by."""
 
     learned: float
     gaussian: float
