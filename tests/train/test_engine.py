@@ -398,7 +398,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
 
 
 def test_evaluations_choose_the_best(tmp_path):
-    values = iter([0.2, 0.9, 0.5, 0.6])
+    values = iter([0.1, 0.2, 0.9, 0.5, 0.6])
     changes = {"eval_every": 2, "monitor": "val/score", "keep": 1}
     method, source = finetune(), Pictures()
     outcome = train(
@@ -409,7 +409,7 @@ def test_evaluations_choose_the_best(tmp_path):
     assert outcome.metrics == {"val/score": 0.6, "val/grad": 0.0}
     assert Checkpoints(tmp_path / "t").steps() == [4, 8]
     assert [(e["step"], e["val/score"]) for e in events(tmp_path, "eval")] == [
-        (2, 0.2), (4, 0.9), (6, 0.5), (8, 0.6),
+        (0, 0.1), (2, 0.2), (4, 0.9), (6, 0.5), (8, 0.6),
     ]  # fmt: skip
     with pytest.raises(UserError, match="monitor is 'val/none', but the evaluations give val/x"):
         train(
@@ -419,7 +419,7 @@ def test_evaluations_choose_the_best(tmp_path):
 
 
 def test_less_may_be_better(tmp_path):
-    values = iter([3.0, 1.0, 2.0])
+    values = iter([0.5, 3.0, 1.0, 2.0])
     outcome = train(
         finetune(), Pictures(), batching(finetune()),
         recipe(tmp_path, steps=3, eval_every=1, monitor="v/loss", monitor_mode="min"),
@@ -469,7 +469,7 @@ def test_recipes_are_written_as_they_were_read(tmp_path):
 
 
 def test_training_ends_where_nothing_gets_better(tmp_path):
-    values = iter([1.0, 2.0, 2.0, 1.0])
+    values = iter([9.0, 1.0, 2.0, 2.0, 1.0])
     told = {"eval_every": 1, "monitor": "e/v", "patience": 2}
     method = finetune()
     made = train(

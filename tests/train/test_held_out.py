@@ -55,7 +55,7 @@ def test_they_are_measured_and_kept(
         in capsys.readouterr().out
     )
     rows = [row for row in read_lines(run / "metrics.jsonl") if row["event"] == "eval"]
-    assert [row["step"] for row in rows] == [1, 2]
+    assert [row["step"] for row in rows] == [0, 1, 2]
     assert 0 <= rows[0]["held_out/text_retrieval_recall@1"] <= 1
     assert "step 2: image_retrieval_recall@1" in caplog.text
     assert len(json.loads((run / "held_out.json").read_text())) == 8

@@ -338,6 +338,8 @@ class _Run:
             self._steps(loader, signals)
 
     def _steps(self, loader: Iterator[Batch], signals: StopSignals) -> None:
+        if self.step == 0 and self.evaluators and self.recipe.eval_every:
+            self._measure()  # what there is to gain from, and to lose
         pieces, window = self.recipe.accumulation, Window()
         while self.step < self.total and not self._waited_enough():
             begun = time.perf_counter()
@@ -438,7 +440,22 @@ class _Run:
 
     def _evaluate(self) -> bool:
         """Run the evaluations; return whether the monitored metric is the best so far."""
-        recipe = self.recipe
+        recipe, made = self.recipe, self._measure()
+        if recipe.monitor is None:
+            return False
+        if recipe.monitor not in made:
+            raise UserError(
+                f"monitor is {recipe.monitor!r}, but the evaluations give {', '.join(made)}."
+            )
+        value = made[recipe.monitor]
+        sign = 1 if recipe.monitor_mode == "max" else -1
+        if self.best is not None and sign * value <= sign * self.best["value"]:
+            return False
+        self.best = {"step": self.step, "value": value}
+        return True
+
+    def _measure(self) -> dict[str, float]:
+        """Run the evaluations, and tell what they found."""
         begun = time.perf_counter()
         whole = self._whole_method()
         with torch.no_grad():
@@ -453,18 +470,7 @@ class _Run:
         self.metrics = made
         self.log.scalars("eval", self.step, made, seconds=time.perf_counter() - begun)
         self.log.measured(self.step, made)
-        if recipe.monitor is None:
-            return False
-        if recipe.monitor not in made:
-            raise UserError(
-                f"monitor is {recipe.monitor!r}, but the evaluations give {', '.join(made)}."
-            )
-        value = made[recipe.monitor]
-        sign = 1 if recipe.monitor_mode == "max" else -1
-        if self.best is not None and sign * value <= sign * self.best["value"]:
-            return False
-        self.best = {"step": self.step, "value": value}
-        return True
+        return made
 
     def _save(self) -> None:
         """Write a checkpoint of the state after `self.step` steps."""
