@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.composition.benchmarks.sugarcrepe import SUBSETS, SugarCrepe
 from trifocal.composition.benchmarks.sugarcrepe_pp import PARTS
 from trifocal.errors import UserError

@@ -34,7 +34,7 @@ def check_export(out: str | os.PathLike[str], to: str, *, force: bool = False) -
     if to not in FORMATS:
         raise UserError(f"there is no format {to!r}.{nearest(to, FORMATS)} {', '.join(FORMATS)}.")
     if to == "open_clip":
-        check_open_clip(Path(out), force=force)
+        check_open_clip(os.fspath(out), force=force)
         return
     if Path(out).suffix in _FILES:
         raise UserError(f"--to {to} writes a folder, and {out} is a file's name.")

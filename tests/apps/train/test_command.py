@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trifocal.apps.terminal import ProgressBars
 from trifocal.apps.train import command
 from trifocal.apps.train.command import _keep_to
+from trifocal.bars import ProgressBars
 from trifocal.cli import _Lines, main
 from trifocal.errors import UserError
 from trifocal.recipes import find_recipe, shipped_recipes

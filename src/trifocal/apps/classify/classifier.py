@@ -296,7 +296,7 @@ class Classifier:
         elif term.kind == "text" and against is not None:
             name = "class texts"
         elif term.kind == "text":
-            name = saved.templates[0].replace("{}", saved.classes[label])
+            name = f"class text: {saved.templates[0].replace('{}', saved.classes[label])}"
         else:
             name = _NAMES.get(term.kind, term.kind)
         strength = None

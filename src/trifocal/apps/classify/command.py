@@ -16,6 +16,7 @@ from trifocal.apps.answer_files import check_answers
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
+from trifocal.apps.classify.folder_page import folder_report
 from trifocal.apps.classify.known import check_rate, known_line
 from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import (
@@ -26,7 +27,6 @@ from trifocal.apps.classify.tables import (
     fit_lines,
     prediction_table,
 )
-from trifocal.apps.device import usable_device
 from trifocal.apps.region_lists import (
     Asked,
     GivenRegion,
@@ -40,15 +40,17 @@ from trifocal.apps.region_lists import (
 )
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle, tell_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.concepts.head_files import FACTS, TENSORS, check_free
 from trifocal.concepts.vocabulary import load_vocabulary
 from trifocal.data.box_formats import BoxFormat
+from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.evaluate.records import add_results, check_results
 from trifocal.features.store import default_cache
 from trifocal.progress import Progress
 from trifocal.report.drawing import check_picture, save_picture
+from trifocal.report.page import check_report, write_report
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import load_model
 
@@ -146,6 +148,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _explain(arguments: argparse.Namespace) -> None:
     check_top(arguments.top)
+    if Path(arguments.image).is_dir():
+        _explain_folder(arguments)
+        return
+    if arguments.html:
+        raise UserError(
+            "--html is a page about a folder of class folders; give one, or --out FILE."
+        )
     out = arguments.out
     if out is not None:
         check_picture(out)
@@ -164,6 +173,23 @@ def _explain(arguments: argparse.Namespace) -> None:
         shown = boxes if region.boxes else ()
         save_picture(out, explained_picture(image, shown, because, classifier.saved))
         print(f"The picture is in {out}", file=sys.stderr)
+
+
+def _explain_folder(arguments: argparse.Namespace) -> None:
+    """Write a page about the pictures of a folder with class folders."""
+    if not arguments.html:
+        raise UserError(f"{arguments.image} is a folder; say where its page goes with --html FILE.")
+    for name, what in (("about", "--class"), ("against", "--against"), ("box", "--box"),
+                       ("out", "--out"), ("json", "--json")):  # fmt: skip
+        if getattr(arguments, name):
+            raise UserError(f"{what} is about one picture; leave it out with a folder.")
+    check_report(arguments.html)
+    examples = read_examples(arguments.image)
+    with ProgressBars(quiet=getattr(arguments, "quiet", False)) as bars:
+        told = {"cache": default_cache(), "progress": bars}
+        report = folder_report(_classifier(arguments), examples, **told)
+    write_report(arguments.html, report)
+    print(f"The page is in {arguments.html}", file=sys.stderr)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -50,8 +50,9 @@ be a .jsonl list of regions, {"image": "a.jpg", "boxes": [[40, 60, 120, 80]]} on
 
 _EXPLAIN = """\
 Say why a picture has its class: the concepts that speak for it and against it, with the support
-images behind each. The contributions add up to the logit. A concept is "ungrounded" where its
-images hardly stand out for its name (z below 1).
+images behind each. The contributions add up to the logit. Concepts are named where the picture
+shows them, judged by their scores on other pictures; what has no name is "everything else". A
+concept is "ungrounded" where its images hardly stand out for its name (z below 1).
 """
 
 _EXPLAIN_EXAMPLES = """\
@@ -59,6 +60,7 @@ examples:
   trifocal classify explain runs/photos new.jpg
   trifocal classify explain runs/photos new.jpg --top 12 --out why.png
   trifocal classify explain runs/photos new.jpg --class River --against Highway
+  trifocal classify explain runs/photos test-photos --html page.html
 """
 
 _EVALUATE = """\
@@ -99,7 +101,9 @@ def add_options(parser: Parser) -> None:
     explain = _parser(actions, "explain", "say why a picture has its class", _EXPLAIN,
                       _EXPLAIN_EXAMPLES)  # fmt: skip
     _classifier(explain)
-    explain.add_argument("image", metavar="PICTURE", help="the picture")
+    explain.add_argument(
+        "image", metavar="PICTURE", help="the picture, or with --html a folder of class folders"
+    )
     explain.add_argument(
         "--class", dest="about", metavar="NAME", help="explain this class (default: the likeliest)"
     )
@@ -110,6 +114,11 @@ def add_options(parser: Parser) -> None:
     explain.add_argument("--top", type=int, default=8, help="how many concepts (default: 8)")
     explain.add_argument("--json", action="store_true", help="print JSON instead of a table")
     explain.add_argument("--out", metavar="FILE", help="also draw the answer (.png, .jpg, .webp)")
+    explain.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page about a folder: confusions, classes, the worst mistakes with reasons",
+    )
     _backbone(explain, chosen=False)
 
     evaluate = _parser(actions, "evaluate", "score it on a folder of class folders", _EVALUATE, "")

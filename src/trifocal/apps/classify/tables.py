@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from trifocal.metrics.intervals import Interval
 from trifocal.report.numbers import minus, percentage, signed
 from trifocal.report.table import Column, Entry, Row, Table
 
+_LINE = 80  # columns of a terminal
 _CONFUSED = 5  # pairs shown
 _CLASSES = 20  # rows of recall
 _SHOWN_IMAGES = 2  # support images named behind a reason
@@ -95,7 +97,7 @@ def explanation_table(because: Because) -> Table:
 def explanation_lines(because: Because) -> Iterator[str]:
     """Yield how much of the decision the reasons explain, and what to beware of."""
     for remark in because.remarks:
-        yield f"{remark[0].upper()}{remark[1:]}."
+        yield from textwrap.wrap(f"{remark[0].upper()}{remark[1:]}.", _LINE)
 
 
 def below(grounding: float) -> str:

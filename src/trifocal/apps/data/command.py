@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trifocal.apps.data.checking import check, few_shot_sets
 from trifocal.apps.stated import refuse_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.composition.negatives import HardNegatives
 from trifocal.composition.negatives.table import check_table, prepare_table
 from trifocal.composition.negatives.wordnet_files import get_wordnet

@@ -14,7 +14,7 @@ from rich.console import Console
 from trifocal.apps.demo.concepts_reasons import reasons
 from trifocal.apps.demo.worded import Worded, mean_text
 from trifocal.apps.few_shot.sources import world_source
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.clip import Clip, load_clip
 from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.head import Head

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from trifocal.apps.device import pick_device, usable_device
 from trifocal.apps.embed.job import Job, by_model
 from trifocal.apps.processes import first_of_all, join_processes
 from trifocal.apps.stated import refuse_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
 from trifocal.data.picture_lists import list_pictures
+from trifocal.devices import pick_device, usable_device
 from trifocal.errors import UserError
 from trifocal.features.embedding_files import check_embeddings
 from trifocal.tuning import load_model

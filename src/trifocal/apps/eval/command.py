@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from trifocal.apps.device import pick_device
 from trifocal.apps.processes import first_of_all, join_processes
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
 from trifocal.config import read_yaml
+from trifocal.devices import pick_device
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint, parse_alphas, wise_ft_curve
 from trifocal.evaluate.names import DRAWN, WORLD

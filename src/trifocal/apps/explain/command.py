@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from trifocal.apps.answer_files import check_answers
-from trifocal.apps.device import usable_device
 from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.picture import explained_picture
 from trifocal.apps.region_lists import given_region, read_regions, stated_boxes
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.data.regions import Region
+from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
 from trifocal.regions.encoder import EmbedsRegions, region_encoder

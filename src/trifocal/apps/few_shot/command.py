@@ -18,7 +18,7 @@ from rich.console import Console
 from trifocal.apps.few_shot.sources import open_sources
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import tell_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.concepts.head_registry import HEADS
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.few_shot.methods import few_shot_methods

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trifocal.apps.device import usable_device
 from trifocal.apps.stated import refuse_idle, tell_idle
 from trifocal.clip import Clip
 from trifocal.concepts.datasets.coop import read_dataset
@@ -17,6 +16,7 @@ from trifocal.concepts.tasks.picture_source import PictureSource, read_shift_fol
 from trifocal.concepts.tasks.sources import make_sources
 from trifocal.concepts.tasks.task import TaskSource
 from trifocal.concepts.vocabulary import load_vocabulary
+from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.features.store import default_cache
 from trifocal.files import atomic_folder

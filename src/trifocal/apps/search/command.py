@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trifocal.apps.device import usable_device
 from trifocal.apps.region_lists import given_region, stated_boxes
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
+from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.search.background import CUT
 from trifocal.search.building import check_index, index_pictures

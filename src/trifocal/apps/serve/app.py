@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -81,7 +80,7 @@ def make_app(served: Served, limits: Limits, hosts: tuple[str, ...] = ()) -> Sta
         return JSONResponse({"picture": shown})
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> Any:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         gate.close()
         served.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trifocal.apps.device import usable_device
 from trifocal.apps.serve.limits import Limits
+from trifocal.devices import usable_device
 from trifocal.errors import UserError
 from trifocal.tuning import load_model
 

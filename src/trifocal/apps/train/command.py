@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from trifocal.apps.device import pick_device
 from trifocal.apps.stated import tell_idle
-from trifocal.apps.terminal import ProgressBars
+from trifocal.bars import ProgressBars
 from trifocal.config import to_yaml
+from trifocal.devices import pick_device
 from trifocal.errors import UnknownKey, UserError, closest
 from trifocal.recipes import find_recipe
 from trifocal.train import build
