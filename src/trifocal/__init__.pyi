@@ -28,6 +28,7 @@ from .regions import Rca as Rca
 from .regions import RcaConfig as RcaConfig
 from .regions import RegionEncoder as RegionEncoder
 from .regions import region_encoder as region_encoder
+from .search.call import search as search
 from .train.call import train as train
 from .tuning import interpolate as interpolate
 from .tuning import load_model as load_model

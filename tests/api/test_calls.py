@@ -87,7 +87,7 @@ def test_packages_are_called_as_their_functions() -> None:
     import trifocal.evaluate.runner
     import trifocal.train.engine
 
-    for name in ("train", "evaluate"):  # whether they were imported before or not
+    for name in ("train", "evaluate", "search"):  # whether they were imported before or not
         found = getattr(trifocal, name)
         assert found is sys.modules[f"trifocal.{name}"]
         assert callable(found)

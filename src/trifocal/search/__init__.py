@@ -7,4 +7,8 @@ from __future__ import annotations
 
 import lazy_loader
 
+from trifocal.called import let_be_called
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+let_be_called(__name__, "call")
