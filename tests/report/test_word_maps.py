@@ -1,14 +1,13 @@
-"""The map of a word against the formula, token by token."""
+"""The map of a word against the formula, patch by patch."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from trifocal.report.word_maps import _words, maps_of, word_maps
+from trifocal.clip.dense import dense_features
+from trifocal.report.word_maps import EVERYDAY, maps_of, word_maps, word_similarities
 
 CAPTION = 'There is a "large" umbrella, right of two cats.'
 
@@ -19,24 +18,28 @@ def picture() -> torch.Tensor:
     return torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=generator)
 
 
-def test_maps_are_the_local_alignment_weights(tiny_clip, picture):
-    """FSC-CLIP's min-max attention of each token, averaged over the tokens of a word."""
+def test_maps_are_what_patches_show_of_a_word_more_than_of_others(tiny_clip, picture):
     maps = word_maps(tiny_clip, picture, CAPTION)
     assert [m.word for m in maps] == [
         "There", "is", "a", "large", "umbrella", "right", "of", "two", "cats",
     ]  # fmt: skip
+    prompts = [f"{'an' if w[0] in 'aeiou' else 'a'} {w}" for w in (m.word.lower() for m in maps)]
+    others = [f"{'an' if w[0] in 'aeiou' else 'a'} {w}" for w in EVERYDAY]
+    every = list(dict.fromkeys(prompts + others))  # an umbrella is in both
     with torch.no_grad():
-        patches = tiny_clip.encode_image(picture[None], patches=True).patches[0].double()
-        tokens = tiny_clip.encode_text([CAPTION], tokens=True).tokens[0].double()
-    pieces = tiny_clip.tokenizer.pieces(CAPTION)
-    for entry in maps:
+        patches = dense_features(tiny_clip, picture[None])[0].reshape(16, -1)
+        scores = patches @ tiny_clip.encode_text(every).pooled.T
+    for entry, prompt in zip(maps, prompts, strict=True):
         assert entry.weights.shape == tiny_clip.patch_grid
         assert entry.weights.sum() == pytest.approx(1, abs=1e-5)
-    (place,) = [i for i, piece in enumerate(pieces) if piece == "two"]
-    similarity = patches @ tokens[place]
-    expected = similarity - similarity.min()
-    expected = (expected / expected.sum()).reshape(4, 4)
-    np.testing.assert_allclose(maps[-2].weights, expected, atol=1e-5)
+        more = scores[:, every.index(prompt)] - scores.mean(1)
+        expected = (more - more.min()) / (more - more.min()).sum()
+        np.testing.assert_allclose(entry.weights.ravel(), expected, atol=1e-4)
+
+
+def test_a_finer_grid_for_a_larger_picture(tiny_clip):
+    pixels = torch.zeros(2, 3, 48, 64, dtype=torch.uint8)
+    assert word_similarities(tiny_clip, pixels, ["cup", "sky", "cup"]).shape == (2, 3, 6, 8)
 
 
 def test_the_model_stays_in_its_mode(tiny_clip, picture):
@@ -46,33 +49,10 @@ def test_the_model_stays_in_its_mode(tiny_clip, picture):
     tiny_clip.eval()
 
 
-def test_a_caption_longer_than_the_context_gives_the_words_that_fit(tiny_clip, picture):
-    maps = word_maps(tiny_clip, picture, "umbrella " * 60)
-    assert 0 < len(maps) < 60
+def test_a_caption_without_words_has_no_maps(tiny_clip, picture):
+    assert word_maps(tiny_clip, picture, " ... ") == []
 
 
 def test_chosen_words():
     maps = [type("M", (), {"word": word})() for word in ("A", "red", "cup", "Red")]
     assert [m.word for m in maps_of(maps, ["cup", "RED", "fish"])] == ["cup", "red"]
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(
-        st.lists(st.text("abcé,.!", min_size=1, max_size=4), min_size=1, max_size=3),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_pieces_join_to_words_however_they_are_cut(words):
-    caption = " ".join("".join(pieces) for pieces in words)
-    flat = [piece for pieces in words for piece in pieces]
-    found = _words(caption, ["<start>", *flat])
-    expected, place = [], 1
-    for pieces in words:
-        places = [place + i for i, piece in enumerate(pieces) if any(c.isalnum() for c in piece)]
-        bare = "".join(pieces).strip(".,;:!?\"'()")
-        if places and bare:
-            expected.append((bare, places))
-        place += len(pieces)
-    assert found == expected

@@ -97,7 +97,8 @@ def composition_chapter(
         told = [question for question in shown if len(question.words) > 1][:mapped]
         before_and_after = [one for one in with_model if one in (contenders[0], chosen)]
         if told and before_and_after:
-            blocks.append(heat_maps(before_and_after, told))
+            maps = heat_maps(before_and_after, told)
+            blocks += [] if maps is None else [maps]
     worlds = {row.benchmark.startswith(f"{WORLD}/") for row in rows}
     label = WORLD_NOTE if worlds == {True} else ""
     if worlds == {True, False}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from trifocal.evaluate.summary import part_of, summarize
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.report import figures
 from trifocal.report.contender import SUMMARY_NAMES, Contender
+from trifocal.report.map_quality import COLORS, THINGS, MapQuality, world_map_quality
 from trifocal.report.page import Block, Example, Examples, HeatMap, HeatMaps, Plot, Plots, Verdict
 from trifocal.report.shown import Shown
 from trifocal.report.word_maps import maps_of, word_maps
+from trifocal.world.vocabulary import COLOR_NAMES, KINDS
 
 logger = logging.getLogger(__name__)
 
+_MAP_SIDE = 200  # pixels of a heat map, large enough to see what it lies on
 _WORDS = 6  # heat maps of a picture; as many as fit beside each other
 
 # Numbers of a training log that are no loss terms.
@@ -146,25 +149,52 @@ def examples(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Example
     return Examples("What each model prefers", items, text)
 
 
-def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMaps:
+def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMaps | None:
+    """Return where words look, or None where no map is known to be better than chance.
+
+    Maps are measured on drawn scenes, so they are shown on these alone: of photos nobody knows here
+    where things are. Words of relations have no place, and get no map.
+    """
+    drawn = [question for question in shown if isinstance(question.picture, Tensor)]
+    measured = {one.label: world_map_quality(one.model) for one in contenders} if drawn else {}
+    told = {label: _above_chance(quality) for label, quality in measured.items()}
     items = []
-    for question in shown:
-        asked = question.picture, question.caption
-        found = [
-            maps_of(word_maps(one.model, *asked), question.words[:_WORDS]) for one in contenders
-        ]
-        words = [entry.word for entry in found[0]]
-        overlays = [
-            (one.label, [figures.heat_overlay(_seen(one.model, question), m.weights) for m in maps])
-            for one, maps in zip(contenders, found, strict=True)
-            if [entry.word for entry in maps] == words
-        ]
-        items.append(HeatMap(question.display, question.caption, words, overlays))
+    for question in drawn:
+        overlays: list[tuple[str, list[Image.Image]]] = []
+        words = [w for w in question.words if any(w in known for known in told.values())][:_WORDS]
+        for one in contenders:
+            if not words or not told[one.label].issuperset(words):
+                continue
+            maps = maps_of(word_maps(one.model, question.picture, question.caption), words)
+            seen = _seen(one.model, question)
+            overlays.append(
+                (one.label, [figures.heat_overlay(seen, m.weights, size=_MAP_SIDE) for m in maps])
+            )
+        if overlays:
+            items.append(HeatMap(question.display, question.caption, words, overlays))
+    if not items:
+        return None
     text = (
-        "The local alignment that FSC-CLIP trains: how similar each patch is to a word, from its "
-        "least similar patch (dark) to its most similar (bright)."
+        "How much more each patch shows a word than other words, from the least (dark) to the most "
+        "(bright); patches are read without training (query-key attention in the last block). "
+        "Measured on boxes of other drawn scenes: "
     )
-    return HeatMaps("Where words look", items, text)
+    figures_of = [
+        f"{label}, {name}: area under the ROC curve {100 * one.auc.value:.0f} % (chance 50), "
+        f"brightest patch inside {100 * one.pointing:.0f} % (chance {100 * one.chance:.0f})"
+        for label, quality in measured.items()
+        for name, one in quality.items()
+        if told[label]
+    ]
+    return HeatMaps("Where words look", items, text + "; ".join(figures_of) + ".")
+
+
+def _above_chance(quality: Mapping[str, MapQuality]) -> frozenset[str]:
+    """Return the words of the world whose maps say something."""
+    known = {THINGS: KINDS, COLORS: COLOR_NAMES}
+    return frozenset(
+        word for name, one in quality.items() if one.above_chance for word in known[name]
+    )
 
 
 def _seen(model: Encoder, question: Shown) -> Image.Image:

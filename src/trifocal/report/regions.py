@@ -44,6 +44,7 @@ MEASURES = {
 COSTS = ("zero_shot", "retrieval")  # what the base could do, of `summarize`
 _HIGHLIGHTED = ("im2txt", "P@1", "GT-Box")
 _COST = "cost: whole pictures"
+_MAP_SIDE = 320  # pixels: the width of a map of attention
 _TOP = 3  # answers shown of each model
 _SHOWN = 256  # pixels; the longer side of a picture with its region
 
@@ -207,7 +208,7 @@ def attention_picture(model: Clip | RegionEncoder, region: Region) -> Image.Imag
     pixels = prompts(image, boxes, config, clip.image_size[0])[0]  # (1, 3, 2n, n)
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
-    return figures.heat_overlay(picture, weights, size=192)
+    return figures.heat_overlay(picture, weights, size=_MAP_SIDE)
 
 
 def _highlights(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Highlights:

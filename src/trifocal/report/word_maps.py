@@ -1,8 +1,8 @@
-"""Which patches a word looks at: the maps behind the local score of FSC-CLIP.
+"""Where words look: for each word of a caption, the patches of a picture that show it.
 
-Oh et al., EMNLP 2024 (arXiv 2410.05210), section 3.1: similarities of a token with all patches,
-min-max over the patches, made to sum to one. A word of several tokens gets the mean of their maps.
-Any CLIP has such maps, trained with a local loss or not.
+A word is embedded by itself ("a cup"), patches by `clip.dense`, without training. What all words find in
+a patch is taken away: the mean over the words of the caption and a few everyday ones. `map_quality`
+says what that is worth for a model.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ import torch
 from torch import Tensor
 
 from trifocal.clip import Clip
+from trifocal.clip.dense import dense_features
 from trifocal.features.embed import Picture, load_pixels
 from trifocal.losses.alignment import patch_weights
 from trifocal.tuning.embedding import EmbedsAsClip
+
+# What other words find in a patch is noise to one.
+EVERYDAY = (
+    "ball", "box", "star", "house", "tree", "car", "boat", "fish", "cup", "flower", "umbrella", "hat",
+    "flag", "person", "dog", "cat", "bird", "horse", "bicycle", "train", "chair", "table", "bed",
+    "window", "wall", "street", "grass", "water", "sky", "snow", "sand", "food", "bottle", "book",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,53 +36,45 @@ class WordMap:
     weights: np.ndarray  # (rows, columns), sum 1
 
 
-@torch.no_grad()
 def word_maps(model: Clip | EmbedsAsClip, picture: Picture, caption: str) -> list[WordMap]:
     """Return the map of every word of a caption, in order, without punctuation.
 
-    For a Clip or a method; see `losses.alignment.patch_weights` for the weighting.
+    For a Clip or a method; the weights are linear above the patch that shows a word least.
     """
     clip = model if isinstance(model, Clip) else model.clip
+    words = [bare for word in caption.split() if (bare := word.strip(".,;:!?\"'()"))]
+    if not words:
+        return []
+    found = word_similarities(clip, load_pixels(clip, picture)[None], words)[
+        0
+    ]  # (L, rows, columns)
+    grid = found.shape[1:]
+    weights = patch_weights(found.flatten(1)).unflatten(1, grid)
+    return [WordMap(word, one.numpy()) for word, one in zip(words, weights, strict=True)]
+
+
+@torch.no_grad()
+def word_similarities(clip: Clip, pixels: Tensor, words: Sequence[str]) -> Tensor:
+    """Return (B, L, rows, columns), float32 on the CPU: how much more patches show L words than others.
+
+    Args:
+        clip: The model, as `Clip.encode_image` takes the pixels (B, 3, H, W).
+        pixels: Pictures.
+        words: What to look for.
+    """
     training = clip.training
     clip.eval()
-    image = clip.encode_image(load_pixels(clip, picture)[None], patches=True)
-    batch = clip.tokenize([caption])
-    text = clip.encode_text(batch, tokens=True)
+    patches = dense_features(clip, pixels).cpu()
+    texts = [_prompt(word) for word in words]
+    every = list(dict.fromkeys([*texts, *map(_prompt, EVERYDAY)]))
+    known = clip.encode_text(every).pooled.float().cpu()
     clip.train(training)
-    assert text.tokens is not None
-    assert image.patches is not None
-    similarity = text.tokens[0].float() @ image.patches[0].float().T  # (L, P)
-    weights = patch_weights(similarity).cpu()
-    grid = clip.patch_grid
-    kept = int(batch.lengths[0]) - 1  # without end of text, which stands for the whole sentence
-    return [
-        WordMap(word, _mean(weights, places).reshape(grid).numpy())
-        for word, places in _words(caption, clip.tokenizer.pieces(caption)[:kept])
-    ]
+    found = torch.einsum("brcd,ld->blrc", patches, known)
+    return found[:, [every.index(text) for text in texts]] - found.mean(1, keepdim=True)
 
 
-def _mean(weights: Tensor, places: Sequence[int]) -> Tensor:
-    return weights[list(places)].mean(dim=0)
-
-
-def _words(caption: str, pieces: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """Join pieces (the first is start of text) into the caption's words.
-
-    Pieces spell the caption without its spaces, so letters are counted off word by word.
-    """
-    found: list[tuple[str, list[int]]] = []
-    place = 1
-    for word in caption.split():
-        left, places = len(word), []
-        while left > 0 and place < len(pieces):
-            if any(letter.isalnum() for letter in pieces[place]):
-                places.append(place)
-            left -= len(pieces[place])
-            place += 1
-        bare = word.strip(".,;:!?\"'()")
-        if places and bare:
-            found.append((bare, places))
-    return found
+def _prompt(word: str) -> str:
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word.lower()}"
 
 
 def maps_of(maps: Sequence[WordMap], words: Sequence[str]) -> list[WordMap]:
