@@ -66,7 +66,7 @@ def stands_out(ground: Background, photos: Tensor, questions: Tensor) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="The cut of a search, chosen on dev photos.")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--names", type=Path, help="a JSON list of names of things")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXACT_MOST = 100_000  # rows up to which all are looked at: some 20 ms
 _AT_ONCE = 65_536  # rows compared at a time
 _TRAINED_ON = 50  # rows for each cell
-_PROBED = 24  # cells looked into
+_PROBED = 16  # cells looked into
 _OVER = 10  # times as many rows are scored exactly as are asked for
 _LEAST_OVER = 200
 
