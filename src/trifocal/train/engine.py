@@ -43,6 +43,7 @@ from trifocal.train.run_folder import Resume, check_new, check_run_folder, set_a
 from trifocal.train.sharding import Sharding
 from trifocal.train.step import Stepper
 from trifocal.train.stop import Stoppable, StopSignals
+from trifocal.train.trackers import open_trackers
 from trifocal.tuning.method import Method
 from trifocal.tuning.tuned_clip import TunedClip
 
@@ -209,7 +210,11 @@ class _Run:
         if self.main:
             self._write_folder()
         accelerator.wait_for_everyone()
-        self.log = RunLog(self.folder, total=self.total, start=self.step, active=self.main)
+        told = config.plain(recipe)
+        trackers = open_trackers(recipe.trackers, self.folder, self.step, told) if self.main else ()
+        self.log = RunLog(
+            self.folder, total=self.total, start=self.step, active=self.main, trackers=trackers
+        )
         self.progress.start(recipe.name, self.total)
         self.progress.advance(self.step)
         self.log.event(

@@ -1,4 +1,4 @@
-"""What a run tells: JSON lines, TensorBoard, and every half minute a line with the time that is left.
+"""What a run tells: JSON lines, curves, and every half minute a line with the time that is left.
 
 Only the first process writes.
 """
@@ -9,14 +9,13 @@ import json
 import logging
 import math
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard.writer import SummaryWriter
-
 from trifocal.files import atomic_write
+from trifocal.train.trackers import Curves
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +72,18 @@ class RunLog:
         total: Steps of the whole run.
         start: Steps that were made before.
         active: Whether this process writes.
+        trackers: Get the numbers too.
     """
 
-    def __init__(self, folder: Path, *, total: int, start: int = 0, active: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        total: int,
+        start: int = 0,
+        active: bool = True,
+        trackers: Sequence[Curves] = (),
+    ) -> None:
         self.total, self.start, self.active = total, start, active
         self._begun = self._told = time.monotonic()
         self._before: dict[str, float] = {}
@@ -84,9 +92,7 @@ class RunLog:
         rewind_lines(folder / "metrics.jsonl", start)
         self._file = (folder / "metrics.jsonl").open("ab", buffering=0)
         self._skipped = folder / "skipped.jsonl"
-        self._board = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=start + 1 if start else None
-        )
+        self._trackers = trackers
 
     def event(self, event: str, step: int, **values: Any) -> None:
         """Append one record."""
@@ -94,12 +100,13 @@ class RunLog:
             self._file.write(_line({"event": event, "step": step, **values}).encode())
 
     def scalars(self, event: str, step: int, values: dict[str, float], **extra: Any) -> None:
-        """Append a record of numbers, and give them to TensorBoard too."""
+        """Append a record of numbers, and give them to the trackers too."""
         if not self.active:
             return
         self.event(event, step, **extra, **values)
-        for name, value in values.items():
-            self._board.add_scalar(name if "/" in name else f"{event}/{name}", value, step)
+        named = {name if "/" in name else f"{event}/{name}": it for name, it in values.items()}
+        for tracker in self._trackers:
+            tracker.add(named, step)
 
     def measured(self, step: int, values: dict[str, float]) -> None:
         """Say what an evaluation found, and how far that is from the one before."""
@@ -132,8 +139,8 @@ class RunLog:
             logger.info("step %d of %d, %s left  %s", step, self.total, left, note)
 
     def close(self) -> None:
-        """Close the files; what TensorBoard could not write is no reason to fail."""
+        """Close the files, and the trackers."""
         if self.active:
             self._file.close()
-            with suppress(OSError):
-                self._board.close()
+            for tracker in self._trackers:
+                tracker.close()

@@ -24,6 +24,7 @@ from trifocal.train.embeddings import EmbeddingsRecipe
 from trifocal.train.flat import sorted_out
 from trifocal.train.optimizer import AdamWConfig, Optimizer
 from trifocal.train.sources import Data
+from trifocal.train.trackers import Tracker
 from trifocal.world.source import WorldData
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Recipe:
     seed: int = 0  # of data order, draws and dropout
     workers: int = 2  # processes that prepare batches, for each training process
     log_every: int = 10  # steps between two log lines
+    trackers: tuple[Tracker, ...] = ("tensorboard",)  # what draws curves: tensorboard, wandb
     checkpoint_every: int = 500  # steps between two checkpoints, 0 for one at the end only
     keep: int = 1  # how many of the latest checkpoints stay (the best one stays beside them)
     eval_every: int = 0  # steps between two evaluations, 0 for one at the end only
@@ -175,7 +177,7 @@ class Recipe:
 # What may differ between a run and its continuation: none of it changes the numbers.
 HARMLESS = frozenset(
     {
-        "name", "workers", "log_every", "checkpoint_every", "keep", "eval_every", "evaluation",
+        "name", "workers", "log_every", "trackers", "checkpoint_every", "keep", "eval_every", "evaluation",
         "monitor", "monitor_mode", "patience", "output", "data.images", "data.vg", "data.vcr", "data.texts", "data.bad_image_share",
         "data.remember", "sharding", "gradient_checkpointing", "compile", "negatives.cache",
         "embeddings.cache", "embeddings.max_gb", "embeddings.texts_gb",
