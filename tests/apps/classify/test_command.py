@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ from PIL import Image
 
 from tests.apps.classify.support import EACH, TEMPLATE, WORDS, command, fit, picture, said
 from trifocal.apps import region_lists
+from trifocal.apps.classify.answers import Reason, decision
 from trifocal.apps.classify.classifier import Classifier, load_classifier
 from trifocal.apps.classify.examples import read_examples
 from trifocal.apps.classify.features import PictureFeatures
 from trifocal.apps.classify.picture import explained_picture
+from trifocal.apps.classify.tables import described
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.cli import main
 from trifocal.clip import Clip, load_clip
+from trifocal.concepts.explanation import Explanation, Term
 from trifocal.concepts.head_files import Backbone, SavedHead
 from trifocal.concepts.registry import HEADS as REAL
 from trifocal.errors import UserError
@@ -240,14 +244,70 @@ def test_picture_of_any_shape(classifier: Classifier, made: Path, size: tuple[in
     assert max(page.size) < 2000
 
 
+def _reason(value: float) -> Reason:
+    return Reason(Term("concept", value, 0, 0.5, (0,), 0.96), "a cup", ("a.png",), 2.5)
+
+
 def test_picture_shows_signs_and_own_images(classifier: Classifier, made: Path) -> None:
     because = classifier.explain(GivenRegion(picture(made), ()), PLACES[0], top=50)
-    values = [one.term.value for one in because.reasons if one.term.kind == "concept"]
-    assert min(values) < 0 < max(values)
+    because = replace(because, reasons=(*because.reasons, _reason(0.4), _reason(-0.4)))
     page = explained_picture(Image.new("RGB", (9, 9)), (), because, classifier.saved)
     pixels = np.asarray(page).reshape(-1, 3)
     for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
         assert np.all(pixels == color, axis=1).sum() > 500
+
+
+def test_bars_lie_on_their_side_of_zero_with_numbers_beside_them(
+    classifier: Classifier, made: Path
+) -> None:
+    because = classifier.explain(GivenRegion(picture(made), ()), PLACES[0])
+    because = replace(because, reasons=(_reason(2.0), _reason(-0.02)), decision=None, names="")
+    page = np.asarray(explained_picture(Image.new("RGB", (9, 9)), (), because, classifier.saved))
+    right, left = (np.all(page == color, axis=2) for color in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)))
+    panel = slice(400 + 2 * 28, 400 + 2 * 28 + 250 + 190)  # without probabilities and frames
+    bar = np.flatnonzero(right[:, panel].any(0))
+    assert bar[0] >= 250  # nothing of it under the name
+    against = np.flatnonzero(left[:, panel].any(0))
+    assert against.max() <= bar.min()
+    numbers = slice(400 + 2 * 28 + 250 + 190 + 1, 400 + 2 * 28 + 250 + 190 + 96)
+    assert not right[:, numbers].any()
+
+
+def test_what_a_decision_rests_on_is_said() -> None:
+    one = Explanation(0, 3.0, (Term("text", 1.0), Term("concept", 1.5, 4), Term("rest", 0.5)))
+    other = Explanation(1, 1.0, (Term("text", 1.2), Term("concept", 0.9, 4), Term("rest", -1.1)))
+    made = decision(one, other, "dax", {4})
+    assert made.margin == 2.0
+    assert made.parts == pytest.approx({"text": -0.2, "concept": 0.6, "rest": 1.6})
+    assert not made.rest_decides
+    assert "30.0" in made.told("yavo")
+    assert "the margin between yavo and dax" in made.told("yavo")
+    hidden = decision(one, other, "dax", ())
+    assert hidden.rest_decides
+    assert "no concept is named" in hidden.told("yavo")
+    turned = decision(other, one, "yavo", {4})
+    assert turned.share == pytest.approx(0.3)
+    against = decision(one, replace(other, terms=(Term("concept", 2.0, 4),)), "dax", {4})
+    assert "speaks for dax" in against.told("yavo")
+
+
+def test_ungrounded_is_never_said_of_what_rounds_to_the_bound() -> None:
+    assert "z 0.9" in described(_reason(1.0))
+    assert described(replace(_reason(1.0), term=Term("concept", 1.0, 0, 0.5, (0,), 1.0))) == "a cup"
+
+
+def test_explain_writes_a_page_about_a_folder(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("explain", made / "model", made / "others")
+    assert command(*words, "--html", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text()
+    for part in ("Confusion matrix", "Classes, the worst first", "accuracy", *PLACES):
+        assert part in page
+    assert command(*words) == 2
+    assert "say where its page goes with --html" in capsys.readouterr().err
+    assert command(*words, "--html", tmp_path / "page.html", "--against", PLACES[0]) == 2
+    assert "--against is about one picture" in capsys.readouterr().err
 
 
 def test_picture_of_a_method_without_parts(work: Path, clip: Clip) -> None:
