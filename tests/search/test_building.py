@@ -16,7 +16,15 @@ from trifocal.clip import Clip
 from trifocal.errors import UserError
 from trifocal.features import corpus
 from trifocal.features.embed import encode_images
-from trifocal.search import PictureIndex, building, index_pictures, open_index
+from trifocal.search import (
+    PictureIndex,
+    Query,
+    building,
+    index_pictures,
+    nearest,
+    open_index,
+    search,
+)
 
 
 def test_rows_are_the_embeddings_of_the_files(
@@ -121,6 +129,24 @@ def test_a_damaged_index_is_refused(index: PictureIndex, name: str) -> None:
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(UserError):
         open_index(index.folder)
+
+
+def test_many_pictures_are_parted_into_cells(
+    tiny_clip: Clip, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(nearest, "cell_count", lambda count: 2)
+    index_pictures(tiny_clip, [photos], tmp_path / "index", exact_most=3)
+    index = open_index(tmp_path / "index", tiny_clip)
+    assert index.vectors.dtype == torch.float16
+    near = search(tiny_clip, index, Query("a red ball"))
+    exact = search(tiny_clip, index, Query("a red ball"), exact=True)
+    assert [hit.name for hit in near.hits] == [hit.name for hit in exact.hits]
+    cells = (tmp_path / "index" / "cells.faiss").read_bytes()
+    (tmp_path / "index" / "cells.faiss").unlink()  # what is mapped is not cut under its reader
+    (tmp_path / "index" / "cells.faiss").write_bytes(cells[:-9])
+    with pytest.raises(UserError, match="damaged"):
+        search(tiny_clip, open_index(tmp_path / "index"), Query("a red ball"))
 
 
 def test_an_index_moves_with_its_pictures(

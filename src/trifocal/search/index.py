@@ -25,6 +25,7 @@ from trifocal.clip.weights import read_json
 from trifocal.data.picture_lists import ListedPicture
 from trifocal.data.reshaped import InTar
 from trifocal.errors import UserError
+from trifocal.files import MARKER
 from trifocal.search.background import Background
 from trifocal.search.nearest import Cells
 
@@ -68,9 +69,20 @@ class PictureIndex:
 
     @cached_property
     def cells(self) -> Cells | None:
-        """What finds the nearest without looking at all; None where all are looked at."""
+        """What finds the nearest without looking at all; None where all are looked at.
+
+        Raises:
+            UserError: the file is not as it was written; FAISS would crash on one that is cut short.
+        """
         file = self.folder / CELLS
-        return Cells(file, self.vectors) if file.is_file() else None
+        if not file.is_file():
+            return None
+        marker = read_json(self.folder / MARKER) or {}
+        if marker.get("files", {}).get(CELLS) != file.stat().st_size:
+            raise UserError(
+                f"{file} is damaged; delete it and run the same `trifocal search index` command again."
+            )
+        return Cells(file, self.vectors)
 
     def picture(self, place: int) -> ListedPicture:
         """Return a picture's name, and where it lies.
