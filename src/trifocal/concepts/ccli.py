@@ -335,8 +335,8 @@ class CCLI(Head):
         """Return the alpha and beta with which `tf` does best on held-out support images.
 
         They are few, so that the grid is small and the cross-entropy decides among equals; what is
-        as good as the given alpha and beta does not replace them. Without concepts there is nothing
-        to try.
+        as good as the given alpha and beta does not replace them. How sure answers may be is learned
+        from the same images. Without concepts there is nothing to try.
         """
         trial = replace(self, head="tf")
         trial._find_concepts(kept)
@@ -344,14 +344,17 @@ class CCLI(Head):
         if not hasattr(trial, "concepts_"):
             return chosen
         base, cosines, best = trial._text(x), trial._cosines(x), (-1, 0.0)
+        asked = base
         alphas, betas = (self.alpha, *ALPHAS), (self.beta, *BETAS)
         for beta in betas if self.score == "exp" else betas[:1]:
             scores = trial._pooled(concept_scores(cosines, self.score, beta))
             branch = scores @ trial.association_
             alpha = choose_scale(base, branch, labels, alphas)
-            found = quality(base + alpha * branch, labels)
+            logits = base + alpha * branch
+            found = quality(logits, labels)
             if found > best:
-                best, chosen = found, {"alpha": alpha, "beta": beta}
+                best, chosen, asked = found, {"alpha": alpha, "beta": beta}, logits
+        self.calibrate(asked, labels)
         return chosen
 
     def _select(self, x: Tensor, labels: Tensor) -> None:
