@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 _FACTS, _TENSORS, _KIND = "estimator.json", "estimator.safetensors", "estimator"
 _KEYS = ("format", "head", "settings", "params", "classes", "dtype", "fitted")
+# What a file of another form makes its parts raise.
+_ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 _OWN = ("head", "model", "class_text", "concept_text", "templates")
 
 
@@ -352,9 +354,13 @@ class HeadClassifier:
             found = cls(facts["head"], **facts["settings"])
             found.classes_ = np.array(facts["classes"], dtype=np.dtype(facts["dtype"]))
             found.n_features_in_, found.head_ = int(head.width_), head
+            if found.classes_.shape != (head.classes_,) or found.n_features_in_ < 1:
+                raise ValueError("its labels do not fit what was learned")
+            if not all(bool(tensor.isfinite().all()) for tensor in head.state()[0].values()):
+                raise ValueError("what was learned is not finite")
         except UserError as error:
             raise UserError(f"{path / _FACTS}: {error}") from None
-        except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (SafetensorError, OSError, *_ODD) as error:
             raise UserError(f"{path} is damaged ({error}); fit the classifier again.") from None
         return found
 

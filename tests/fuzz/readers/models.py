@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from tests.fuzz.reader import Reader, Seed
+from trifocal.api.head_classifier import HeadClassifier
 from trifocal.clip import Clip, ClipShape, Preprocess, build_clip, load_clip, train_tokenizer
 from trifocal.clip.bpe import byte_alphabet
 from trifocal.clip.tokenizer import Tokenizer
@@ -219,6 +220,22 @@ def _check_head(saved: SavedHead) -> None:
     assert saved.thumbnail(0) is None
 
 
+def _estimators() -> list[Seed]:
+    """Heads as estimators, with labels of two kinds."""
+    made = []
+    for labels in (["heron", "ibis"], [3, 7]):
+        with tempfile.TemporaryDirectory() as folder:
+            HeadClassifier("gda").fit([[1.0, 0.2], [0.1, 1.0]], labels).save(Path(folder) / "x")
+            names = ("estimator.json", "estimator.safetensors")
+            made.append(Seed({n: (Path(folder) / "x" / n).read_bytes() for n in names}))
+    return made
+
+
+def _check_estimator(found: HeadClassifier) -> None:
+    assert len(found.classes_) > 0
+    assert found.n_features_in_ > 0
+
+
 def _load(file: Path) -> Clip:
     return load_clip(file.parent)
 
@@ -238,4 +255,7 @@ READERS: dict[str, Reader] = {
     "open_clip files": Reader(_open_clip_files, load_clip, _check_clip),
     "adaptations": Reader(_adaptations, _read_adaptation, _check_clip),
     "classifiers": Reader(_heads, _read_head, _check_head),
+    "estimators": Reader(
+        _estimators, lambda file: HeadClassifier.load(file.parent), _check_estimator
+    ),
 }
