@@ -101,6 +101,8 @@ class Decision:
             against = "speaks" if self.named == 1 else "speak"
             these = these.replace("carries", against).replace("carry", against)
             return f"{these} for {self.rival if self.margin > 0 else about}, against {between}"
+        if self.share > 1:
+            return f"{these} {self.share:.1f} times {between}, against all else"
         return f"{these} {percentage(self.share)} of {between}"
 
     def as_dict(self) -> dict[str, Any]:
