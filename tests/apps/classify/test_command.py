@@ -250,7 +250,7 @@ def _reason(value: float) -> Reason:
 
 def test_picture_shows_signs_and_own_images(classifier: Classifier, made: Path) -> None:
     because = classifier.explain(GivenRegion(picture(made), ()), PLACES[0], top=50)
-    because = replace(because, reasons=(*because.reasons, _reason(0.4), _reason(-0.4)))
+    because = replace(because, reasons=(*because.reasons, _reason(9.0), _reason(-9.0)))
     page = explained_picture(Image.new("RGB", (9, 9)), (), because, classifier.saved)
     pixels = np.asarray(page).reshape(-1, 3)
     for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):

@@ -83,7 +83,7 @@ def folder_report(
     lead = (
         f"{len(labels):,} pictures of {len(labels.unique()):,} classes, asked of "
         f"{classifier.saved.method} on {classifier.saved.backbone.name}; all its {len(names):,} "
-        f"classes compete. {int((~right).sum()):,} answers are wrong{unreadable.note_of()}."
+        f"classes compete. Wrong answers: {int((~right).sum()):,}{unreadable.note_of()}."
     )
     return Report(
         f"What {classifier.name} says of {examples.name}",
