@@ -13,17 +13,14 @@ from typing import Any
 from rich.console import Console
 
 from trifocal.apps.answer_files import check_answers
-from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
+from trifocal.apps.classify.asked import bare, boxes_of, classifier_of
+from trifocal.apps.classify.classifier import Classifier, check_top
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
-from trifocal.apps.classify.folder_page import folder_report
 from trifocal.apps.classify.known import check_rate, known_line
-from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import (
     evaluation_lines,
     evaluation_tables,
-    explanation_lines,
-    explanation_table,
     fit_lines,
     prediction_table,
 )
@@ -35,7 +32,6 @@ from trifocal.apps.region_lists import (
     answered,
     given_region,
     read_regions,
-    stated_boxes,
     write_answers,
 )
 from trifocal.apps.settings import parse_settings
@@ -49,8 +45,6 @@ from trifocal.errors import UserError
 from trifocal.evaluate.records import add_results, check_results
 from trifocal.features.store import default_cache
 from trifocal.progress import Progress
-from trifocal.report.drawing import check_picture, save_picture
-from trifocal.report.page import check_report, write_report
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import load_model
 
@@ -113,9 +107,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check_answers(arguments.out, "predictions", "trifocal classify predict")
     tell_idle(arguments, "json", bool(arguments.out), "the answers go to a file")
-    listed = _listed(arguments.images, _boxes(arguments), arguments.box_format)
+    listed = _listed(arguments.images, boxes_of(arguments), arguments.box_format)
     with ProgressBars(quiet=arguments.quiet) as bars:
-        classifier = _classifier(arguments)
+        classifier = classifier_of(arguments)
         if arguments.none_of_these is not None:
             check_rate(classifier.saved.head, arguments.none_of_these)
 
@@ -147,49 +141,9 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    check_top(arguments.top)
-    if Path(arguments.image).is_dir():
-        _explain_folder(arguments)
-        return
-    if arguments.html:
-        raise UserError(
-            "--html is a page about a folder of class folders; give one, or --out FILE."
-        )
-    out = arguments.out
-    if out is not None:
-        check_picture(out)
-    region = given_region(Path(arguments.image), _boxes(arguments), arguments.box_format)
-    image, boxes = region.open()
-    classifier = _classifier(arguments)
-    because = classifier.explain(region, arguments.about, arguments.top, against=arguments.against)
-    if arguments.json:
-        facts = {"image": arguments.image, "boxes": boxes, "model": arguments.classifier}
-        print(json.dumps({**facts, **because.as_dict()}))
-    else:
-        Console().print(terminal_table(explanation_table(because)))
-        for line in explanation_lines(because):
-            print(line)
-    if out:
-        shown = boxes if region.boxes else ()
-        save_picture(out, explained_picture(image, shown, because, classifier.saved))
-        print(f"The picture is in {out}", file=sys.stderr)
+    from trifocal.apps.classify.explaining import explain  # which draws pictures and pages
 
-
-def _explain_folder(arguments: argparse.Namespace) -> None:
-    """Write a page about the pictures of a folder with class folders."""
-    if not arguments.html:
-        raise UserError(f"{arguments.image} is a folder; say where its page goes with --html FILE.")
-    for name, what in (("about", "--class"), ("against", "--against"), ("box", "--box"),
-                       ("out", "--out"), ("json", "--json")):  # fmt: skip
-        if getattr(arguments, name):
-            raise UserError(f"{what} is about one picture; leave it out with a folder.")
-    check_report(arguments.html)
-    examples = read_examples(arguments.image)
-    with ProgressBars(quiet=getattr(arguments, "quiet", False)) as bars:
-        told = {"cache": default_cache(), "progress": bars}
-        report = folder_report(_classifier(arguments), examples, **told)
-    write_report(arguments.html, report)
-    print(f"The page is in {arguments.html}", file=sys.stderr)
+    explain(arguments)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -199,7 +153,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.folder, **most)
     with ProgressBars(quiet=arguments.quiet) as bars:
         told = {**most, "cache": default_cache(), "progress": bars}
-        found = _classifier(arguments).evaluate(examples, **told)
+        found = classifier_of(arguments).evaluate(examples, **told)
     if arguments.json:
         print(json.dumps(found.as_dict()))
     else:
@@ -233,29 +187,9 @@ def _listed(
     return found
 
 
-def _boxes(arguments: argparse.Namespace) -> tuple[Any, ...]:
-    return stated_boxes(arguments.box, arguments.box_format)
-
-
-def _classifier(arguments: argparse.Namespace) -> Classifier:
-    with usable_device(arguments.device) as device:
-        return load_classifier(
-            arguments.classifier,
-            model=arguments.model,
-            force=arguments.force,
-            device=device,
-            **_bare(arguments),
-        )
-
-
 def _backbone(arguments: argparse.Namespace) -> Any:
     with usable_device(arguments.device) as device:
-        return load_model(arguments.model, device=device, **_bare(arguments)).eval()
-
-
-def _bare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what bare weights do not say themselves."""
-    return {"activation": arguments.activation, "tokenizer": arguments.tokenizer}
+        return load_model(arguments.model, device=device, **bare(arguments)).eval()
 
 
 def _run(arguments: argparse.Namespace, classifier: Classifier) -> str:
