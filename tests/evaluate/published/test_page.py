@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.published_page import page
 from tests.conftest import REPOSITORY
+from tools.published_page import page
 
 
 def test_it_is_as_its_command_writes_it():

@@ -27,6 +27,9 @@ class Guess:
         return {"class": self.label, "probability": round(self.probability, 6)}
 
 
+CLASS_TEXTS = "class texts"  # the name of what those of a class and its rival differ in
+
+
 @dataclass(frozen=True)
 class Reason:
     """A summand of a logit, with its name.
@@ -42,6 +45,12 @@ class Reason:
     name: str
     images: tuple[str, ...] = ()
     evidence: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """What it is called where its kind is not said beside it."""
+        own = self.term.kind == "text" and self.name != CLASS_TEXTS
+        return f"class text: {self.name}" if own else self.name
 
     @property
     def ungrounded(self) -> bool:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from trifocal.apps.classify.answers import (
+    CLASS_TEXTS,
     Because,
     Evaluation,
     Guess,
@@ -294,9 +295,9 @@ class Classifier:
         elif term.kind == "image" and index is not None:
             name = saved.images[index]
         elif term.kind == "text" and against is not None:
-            name = "class texts"
+            name = CLASS_TEXTS
         elif term.kind == "text":
-            name = f"class text: {saved.templates[0].replace('{}', saved.classes[label])}"
+            name = saved.templates[0].replace("{}", saved.classes[label])
         else:
             name = _NAMES.get(term.kind, term.kind)
         strength = None

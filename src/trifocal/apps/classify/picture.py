@@ -194,7 +194,7 @@ def _reason(
 def _name_lines(reason: Reason) -> list[str]:
     """Return a reason's name as two lines at most."""
     face = font(_SIZE)
-    lines = wrapped(reason.name, _NAME - _GAP, face)
+    lines = wrapped(reason.shown, _NAME - _GAP, face)
     if len(lines) <= 2:
         return lines
     return [lines[0], cut(" ".join(lines[1:]), _NAME - _GAP, face)]

@@ -108,8 +108,8 @@ def below(grounding: float) -> str:
 def described(reason: Reason) -> str:
     """Return a reason's name, with a warning where that says little."""
     if not reason.ungrounded:
-        return reason.name
-    return f"{reason.name} (ungrounded, z {below(reason.term.grounding or 0.0)})"
+        return reason.shown
+    return f"{reason.shown} (ungrounded, z {below(reason.term.grounding or 0.0)})"
 
 
 def evaluation_tables(found: Evaluation) -> Iterator[Table]:
