@@ -14,6 +14,7 @@ from PIL import Image
 
 from trifocal.report import page
 from trifocal.report.page import (
+    Browser,
     Chapter,
     Example,
     Examples,
@@ -22,6 +23,7 @@ from trifocal.report.page import (
     HeatMaps,
     Highlight,
     Highlights,
+    Judged,
     Note,
     Picture,
     Pictures,
@@ -32,6 +34,7 @@ from trifocal.report.page import (
     Ranking,
     Rankings,
     Report,
+    Score,
     Verdict,
     data_uri,
     render,
@@ -56,6 +59,7 @@ BLOCKS = [
     TABLE,
     Plots(EVIL, [PLOT, PLOT], EVIL, TABLE),
     Examples(EVIL, [Example(PICTURE, EVIL, EVIL, EVIL, [Verdict(EVIL, 0.3, 0.2), Verdict("m", 0.1, 0.1)])], EVIL),
+    Browser(EVIL, [Judged([PICTURE], EVIL, [(EVIL, True)], [EVIL], [(EVIL, True, [Score(0.3, True, True)])])], EVIL),
     HeatMaps(EVIL, [HeatMap(PICTURE, EVIL, [EVIL], [(EVIL, [PICTURE])])], EVIL),
     Rankings(EVIL, [Ranking(PICTURE, EVIL, [(EVIL, [Ranked(EVIL, 0.1, True)], PICTURE)])], EVIL),
     Pictures(EVIL, [Picture(PICTURE, EVIL, EVIL)], EVIL),

@@ -134,8 +134,7 @@ def open_index(folder: str | os.PathLike[str], model: Encoder | None = None) -> 
     facts = read_json(place / FACTS)
     if not isinstance(facts, dict) or facts.get("kind") != KIND:
         raise UserError(
-            f"{folder} is no search index; make one with `trifocal search index PICTURES --out "
-            f"{folder}`."
+            f"{folder} is no search index; make one of your pictures with `trifocal search index`."
         )
     if facts.get("format") != FORMAT:
         raise UserError(

@@ -65,7 +65,7 @@ class WeightsAndBiases:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         try:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError(
                 "trackers names wandb, which is not installed; pip install 'trifocal[wandb]'."
