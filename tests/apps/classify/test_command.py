@@ -356,6 +356,12 @@ def test_evaluate_says_what_to_keep_in_mind(work: Path, capsys: pytest.CaptureFi
     assert rows[0]["account"]["seen_in_training"] == 1
 
 
+def test_an_evaluation_as_a_page(work: Path) -> None:
+    page = work / "page.html"
+    assert command("evaluate", work / "model", work / "others", "--html", page) == 0
+    assert "Confusion matrix" in page.read_text()
+
+
 def test_a_class_it_does_not_know(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "others" / PLACES[0]).rename(work / "others" / f"{PLACES[0]}s")
     assert command("evaluate", work / "model", work / "others") == 2

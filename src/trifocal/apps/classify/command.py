@@ -149,11 +149,20 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check_results(arguments.out)
+    if arguments.html is not None:
+        from trifocal.report.page import check_report  # which a page alone needs
+
+        check_report(arguments.html)
     most = {"most_left_out": arguments.most_left_out}
     examples = read_examples(arguments.folder, **most)
     with ProgressBars(quiet=arguments.quiet) as bars:
         told = {**most, "cache": default_cache(), "progress": bars}
-        found = classifier_of(arguments).evaluate(examples, **told)
+        classifier = classifier_of(arguments)
+        found = classifier.evaluate(examples, **told)
+        if arguments.html:
+            from trifocal.apps.classify.explaining import write_page
+
+            write_page(arguments.html, classifier, examples, **told)
     if arguments.json:
         print(json.dumps(found.as_dict()))
     else:

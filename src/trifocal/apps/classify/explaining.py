@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from trifocal.apps.classify.asked import boxes_of, classifier_of
-from trifocal.apps.classify.classifier import check_top
-from trifocal.apps.classify.examples import read_examples
+from trifocal.apps.classify.classifier import Classifier, check_top
+from trifocal.apps.classify.examples import Examples, read_examples
 from trifocal.apps.classify.folder_page import folder_report
 from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import explanation_lines, explanation_table
@@ -70,6 +71,20 @@ def _folder(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.image)
     with ProgressBars(quiet=getattr(arguments, "quiet", False)) as bars:
         told = {"cache": default_cache(), "progress": bars}
-        report = folder_report(classifier_of(arguments), examples, **told)
-    write_report(arguments.html, report)
-    print(f"The page is in {arguments.html}", file=sys.stderr)
+        write_page(arguments.html, classifier_of(arguments), examples, **told)
+
+
+def write_page(path: str, classifier: Classifier, examples: Examples, **told: Any) -> None:
+    """Write a page about a classifier's answers to labeled pictures.
+
+    Args:
+        path: Where to.
+        classifier: The classifier.
+        examples: The pictures.
+        **told: See `folder_report`.
+
+    Raises:
+        UserError: see `folder_report`.
+    """
+    write_report(path, folder_report(classifier, examples, **told))
+    print(f"The page is in {path}", file=sys.stderr)

@@ -126,6 +126,9 @@ def add_options(parser: Parser) -> None:
     evaluate.add_argument("folder", metavar="FOLDER", help="class folders, or a list as for fit")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     evaluate.add_argument("--out", metavar="FILE", help="results file (JSON lines) to add rows to")
+    evaluate.add_argument(
+        "--html", metavar="FILE", help="write a page: confusions, classes, the worst mistakes"
+    )
     _most_left_out(evaluate)
     _backbone(evaluate, chosen=False)
 
