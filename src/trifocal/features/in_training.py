@@ -74,11 +74,12 @@ def in_training(
     found = InTraining(known.count(digests([*reads.values()])), len(reads))
     if found.count:
         logger.warning(
-            "%s: %s of the %s pictures were in the training of %s",
+            "%s: %s of the %s pictures were in the training of %s%s",
             source,
             f"{found.count:,}",
             f"{found.of:,}",
             getattr(model, "name", "the model"),
+            " or of the classifier on it" if also else "",
         )
     return found
 
