@@ -11,7 +11,7 @@ from trifocal.report.numbers import percent
 from trifocal.report.page import Block, Plot, Plots
 from trifocal.report.table import Column, Entry, Row, Table
 
-TEST_PICTURES, SCENES = "test pictures of the classes", "ordinary held-out scenes"
+TEST_PICTURES, SCENES = "test pictures", "other scenes"
 _RIGHT = (
     "Three concepts a picture at most, those that add most to the predicted class, against the scene "
     "graph. With evidence, a concept is named only where the picture shows it; what that looks "
@@ -52,8 +52,8 @@ def trust_tables(trust: Trust) -> list[Table]:
         rows.append(Row(name, entries))
     columns = [
         Column(label, group)
-        for group in ("with evidence", "whatever the code takes")
-        for label in ("precision", "recall", "a picture")
+        for group in ("evidence", "none")
+        for label in ("precision", "recall", "names")
     ]
     return [Table("Are named concepts true? In %", "asked on", columns, rows, _RIGHT)]
 

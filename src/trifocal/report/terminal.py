@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -55,7 +56,12 @@ def terminal_table(table: Table) -> RichTable:
 
 def _headings(table: Table, rows: Sequence[Sequence[Text]]) -> list[str]:
     """Return the labels of the columns, each in two lines if one makes the table too wide."""
-    labels = [column.label for column in table.columns]
+    count = Counter(column.label for column in table.columns)
+    # A label that stands in two groups is told apart by them.
+    labels = [
+        f"{one.group} {one.label}" if one.group and count[one.label] > 1 else one.label
+        for one in table.columns
+    ]
     heads = [Text(label) for label in (table.corner, *labels)]
     widths = [
         max(cell.cell_len for cell in column)
@@ -63,7 +69,10 @@ def _headings(table: Table, rows: Sequence[Sequence[Text]]) -> list[str]:
     ]
     if sum(widths) + len(labels) <= _WIDTH:
         return labels
-    return [c.label if c.words else _shortened(c.label) for c in table.columns]
+    return [
+        label if one.words else _shortened(label)
+        for one, label in zip(table.columns, labels, strict=True)
+    ]
 
 
 def _shortened(label: str) -> str:
