@@ -14,6 +14,7 @@ from trifocal.errors import UserError, nearest
 from trifocal.evaluate.marks import keep_marks
 from trifocal.evaluate.records import add_results, check_results
 from trifocal.evaluate.registry import BENCHMARKS, GROUPS
+from trifocal.features.shared import Elsewhere
 from trifocal.features.sharing import sharing
 from trifocal.metrics.benchmark import Benchmark
 from trifocal.metrics.result import Result
@@ -163,6 +164,7 @@ def evaluate(
     name: str | None = None,
     results: str | os.PathLike[str] | None = None,
     cache: Path | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """Score a model on benchmarks.
@@ -177,6 +179,7 @@ def evaluate(
         results: JSON-lines file to which the rows are added as each benchmark ends, but for those
             that it holds already. What each question adds to a row is kept in a folder beside it.
         cache: Where embeddings are kept for the next run (`default_cache()`); None to keep none.
+        elsewhere: Embeds picture files instead of this process, such as `features.on_ray.OnRay`.
         progress: Told how far it is.
 
     Raises:
@@ -186,7 +189,7 @@ def evaluate(
         check_results(results)
     read = [(job.benchmark, job.benchmark.items(job.root)) for job in jobs]
     rows: list[Result] = []
-    with sharing(model, cache=cache):
+    with sharing(model, cache=cache, elsewhere=elsewhere):
         for number, (benchmark, items) in enumerate(read, start=1):
             logger.info("scoring %s (%d of %d)", benchmark.name, number, len(read))
             found = benchmark.score(model, items, progress=progress or Quiet())

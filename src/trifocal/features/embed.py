@@ -144,7 +144,8 @@ def encode_images(
     progress.start("pictures", len(distinct))
 
     def embed(some: Sequence[Picture]) -> Embedded:
-        return _embed_pictures(model, some, batch_size, threads, progress)
+        told = {"batch_size": batch_size, "threads": threads}
+        return embed_pictures(model, some, progress=progress, **told)
 
     shared = shared_with(model) if in_files(distinct) else None
     made = embed(distinct) if shared is None else shared.pictures(distinct, embed, progress)
@@ -162,14 +163,24 @@ def encode_images(
     return embedded[place]
 
 
-def _embed_pictures(
+def embed_pictures(
     model: Encoder,
     pictures: Sequence[Picture],
-    batch_size: int,
-    threads: int,
+    *,
+    batch_size: int = 128,
+    threads: int = 4,
     progress: Progress,
 ) -> Embedded:
-    """Return the features (n, D) of those of some pictures that can be read, and the others."""
+    """Return the features (n, d) of those of some pictures that can be read, and the others.
+
+    Args:
+        model: A Clip, a method, or what embeds as one does; where it has features that are not
+            normalized, these are returned.
+        pictures: Paths, PIL images or ready tensors.
+        batch_size: Most pictures in one pass.
+        threads: How many pictures are opened at a time.
+        progress: Told of every picture.
+    """
     broken: dict[int, Exception] = {}
 
     def show(number: int) -> list[Tensor]:

@@ -32,6 +32,7 @@ CHUNK = 4096  # embeddings in one file of the store; a stopped run loses no more
 
 Thing = TypeVar("Thing")
 Embedded = tuple[Tensor, dict[int, Exception]]  # rows of the good ones, and why others are broken
+Elsewhere = Callable[[Sequence[Picture]], Embedded]
 
 
 class Shared:
@@ -41,12 +42,19 @@ class Shared:
         model: The model.
         pictures: Where features of pictures are kept on the disk, if they are.
         texts: Where embeddings of texts are.
+        elsewhere: Embeds pictures instead of this process, such as workers on other machines; it
+            tells of its progress itself.
     """
 
     def __init__(
-        self, model: object, pictures: FeatureStore | None, texts: FeatureStore | None
+        self,
+        model: object,
+        pictures: FeatureStore | None,
+        texts: FeatureStore | None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.model = model
+        self._elsewhere = elsewhere
         self._picture_store, self._text_store = pictures, texts
         self._pictures: dict[Hashable, Row] = {}
         self._broken: dict[Hashable, Exception] = {}
@@ -82,7 +90,10 @@ class Shared:
         progress.advance(len(asked) - len(missing))
         for start in range(0, len(missing), CHUNK):
             chosen = missing[start : start + CHUNK]
-            rows, broken = _spread_over_processes([asked[number] for number in chosen], embed)
+            new = [asked[number] for number in chosen]
+            rows, broken = (
+                self._elsewhere(new) if self._elsewhere else _spread_over_processes(new, embed)
+            )
             self._broken |= {names[chosen[place]]: error for place, error in broken.items()}
             good = [names[number] for place, number in enumerate(chosen) if place not in broken]
             self._keep(good, rows, keys, self._pictures, self._picture_store)
@@ -211,12 +222,23 @@ def _spread_over_processes(
     parts: list[tuple[Tensor, dict[int, str]]] = [(rows, {})] * count
     said = {place: str(getattr(error, "reason", error)) for place, error in broken.items()}
     dist.all_gather_object(parts, (rows, said))
+    return interleaved(parts, [len(things[process::count]) for process in range(count)])
+
+
+def interleaved(parts: Sequence[tuple[Tensor, dict[int, str]]], counts: Sequence[int]) -> Embedded:
+    """Return in their own order what was dealt out in turn: to the first, the second, and so on.
+
+    Args:
+        parts: Rows of the good ones of each share, and by place in the share why others are broken.
+        counts: How many things each share had.
+    """
+    shares = len(parts)
     every: dict[int, Exception] = {}
     placed: dict[int, Tensor] = {}
-    for process, (found, reasons) in enumerate(parts):
-        every |= {place * count + process: OSError(reason) for place, reason in reasons.items()}
-        good = [place for place in range(len(things[process::count])) if place not in reasons]
-        placed |= {place * count + process: row for place, row in zip(good, found, strict=True)}
+    for share, ((found, reasons), count) in enumerate(zip(parts, counts, strict=True)):
+        every |= {place * shares + share: OSError(reason) for place, reason in reasons.items()}
+        good = [place for place in range(count) if place not in reasons]
+        placed |= {place * shares + share: row for place, row in zip(good, found, strict=True)}
     rows = [placed[place] for place in sorted(placed)]
     return (torch.stack(rows) if rows else torch.empty(0, 0)), every
 

@@ -9,8 +9,8 @@ import torch
 
 from trifocal.apps.embed.job import Chunk, Work
 from trifocal.clip.encoder import Encoder
-from trifocal.errors import UserError
 from trifocal.features.corpus import Embedded, embed_chunk
+from trifocal.features.on_ray import import_ray
 from trifocal.progress import Progress
 
 
@@ -68,12 +68,8 @@ class _Worker:
 
 
 def _import_ray() -> Any:
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise UserError(
-            "--ray wants Ray; install it with `pip install 'trifocal[ray]'`, or leave it out."
-        ) from None
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    ray = import_ray()
+    from ray.data import DataContext
+
+    DataContext.get_current().enable_progress_bars = False
     return ray

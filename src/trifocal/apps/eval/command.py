@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +30,10 @@ from trifocal.evaluate.records import (
     read_results,
 )
 from trifocal.evaluate.runner import Job, check_effect, evaluate, make_plan
+from trifocal.features.shared import Elsewhere
 from trifocal.features.store import default_cache
 from trifocal.metrics.result import Result
+from trifocal.progress import Progress
 from trifocal.report.comparison import comparison_table
 from trifocal.report.exported import check_export, write_export
 from trifocal.report.table import Table
@@ -38,6 +43,7 @@ from trifocal.tuning import interpolate, load_model
 if TYPE_CHECKING:
     from trifocal.report.page import Block, Browser
 
+_WORKERS = 2  # of a cluster
 _PAGE = 1 << 20  # letters in a line of a page, which scrolls
 _DRAWINGS = (
     "The built-in base is tiny and was trained on drawings alone, so its scores on photos, and what "
@@ -52,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: A model, a benchmark or its data cannot be had.
     """
     _check_targets(arguments)
+    _check_ray(arguments)
     compared = [row for file in arguments.compare for row in read_results(file)]
     published = _published(arguments.beside)
     settings = parse_settings(arguments.option)
@@ -92,9 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
                 curves[name] = curve
                 rows += [row for point in curve for row in point.rows]
             else:
-                rows += evaluate(
-                    model, jobs, name=name, results=arguments.out, cache=cache, progress=bars
-                )
+                told = {"results": arguments.out, "cache": cache, "progress": bars}
+                with _elsewhere(name, arguments, device, bars) as elsewhere:
+                    rows += evaluate(model, jobs, name=name, elsewhere=elsewhere, **told)
             if name in (names[0], names[-1]):
                 pictured[name] = model
     if not first_of_all():
@@ -225,6 +232,35 @@ def _load(name: str, arguments: argparse.Namespace, device: str) -> Clip:
         activation=arguments.activation,
         tokenizer=arguments.tokenizer,
     ).eval()
+
+
+def _check_ray(arguments: argparse.Namespace) -> None:
+    """Refuse what workers that load models by their names cannot do."""
+    refuse_idle(arguments, "workers", not arguments.ray, "they are those of --ray")
+    if not arguments.ray:
+        return
+    if arguments.interpolate:
+        raise UserError("--ray loads models by their names; leave out --interpolate.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("--ray shares the work itself; start the command without torchrun.")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError("--workers must be at least 1.")
+
+
+@contextmanager
+def _elsewhere(
+    name: str, arguments: argparse.Namespace, device: str, progress: Progress
+) -> Iterator[Elsewhere | None]:
+    """Give what embeds a model's pictures in the workers of a cluster, if that is wanted."""
+    if not arguments.ray:
+        yield None
+        return
+    from trifocal.features.on_ray import OnRay
+
+    load = partial(_load, name, arguments, device)
+    workers = OnRay(load, arguments.workers or _WORKERS, int(device.startswith("cuda")), progress)
+    with closing(workers):
+        yield workers
 
 
 def _base_of(name: str) -> str:

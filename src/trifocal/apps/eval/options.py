@@ -36,6 +36,8 @@ def add_options(parser: Parser) -> None:
     add_settings(parser)
     add("--out", help="results file (JSON lines) to add the rows to")
     add("--table", metavar="FILE", help="write the table as .md or .tex, or the rows as .csv")
+    add("--ray", action="store_true", help="let workers of a Ray cluster embed the pictures")
+    add("--workers", type=int, metavar="N", help="of --ray, each with the model (default: 2)")
     add("--cache", metavar="DIR", help="where embeddings are kept (default: a cache of the user's)")
     add("--compare", nargs="*", default=[], help="results files to set beside")
     add(
