@@ -135,3 +135,12 @@ def test_an_annotation_of_another_form_is_refused(root, change, said):
     (root / "benchmarks" / "1_attributes.json").write_text("[]")
     with pytest.raises(UserError, match="must have images, categories, annotations"):
         FgOvd().items(root)
+
+
+def test_a_picture_of_impossible_size_is_refused(root):
+    path = root / "benchmarks" / f"{NAMES['hard'][0]}.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["height"] = 10**400
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="annotation 0"):
+        BENCHMARKS["fg_ovd"]().items(root)

@@ -81,7 +81,7 @@ def _annotations(path: Path, photo: Callable[[str], Path]) -> Iterator[BoxTexts]
             texts = [names[key] for key in (entry["category_id"], *entry["neg_category_ids"])]
             frame = (own["width"], own["height"])
             box = read_box(entry.get("bbox"))
-            if not all(type(side) is int and side > 0 for side in frame):
+            if not all(type(side) is int and 0 < side < 1 << 31 for side in frame):
                 raise ValueError
             region = Region(photo(_text(own["file_name"])), (box,), frame)
             yield BoxTexts(region, _texts(texts))
