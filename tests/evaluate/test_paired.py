@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from trifocal.cli import main
 from trifocal.errors import UserError
 from trifocal.evaluate.marks import keep_marks, marks_file, read_marks
-from trifocal.evaluate.paired import compare_files, holm
+from trifocal.evaluate.paired import compare_files, holm, sign_test
 from trifocal.evaluate.records import append_results
 from trifocal.metrics.result import Result
 from trifocal.report.paired import paired_table
@@ -55,6 +56,21 @@ def test_a_few_questions_prove_nothing(tmp_path):
     (found,) = compare_files(one, other)
     assert found.p == 0.25
     assert not found.real
+
+
+def test_seven_of_eight_questions_may_be_luck(tmp_path):
+    """The bootstrap alone says p = 0.03, where fair coins fall so in 7 % of all cases."""
+    one = write(tmp_path / "a.jsonl", row([0.0] * 7 + [1.0] * 393))
+    other = write(tmp_path / "b.jsonl", row([1.0] * 7 + [0.0] + [1.0] * 392, model="x"))
+    (found,) = compare_files(one, other)
+    assert found.p == pytest.approx(binomtest(7, 8).pvalue)
+    assert not found.real
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_the_sign_test_equals_scipys(better, worse):
+    if better + worse:
+        assert sign_test(better, worse) == pytest.approx(binomtest(better, better + worse).pvalue)
 
 
 @pytest.mark.parametrize(
