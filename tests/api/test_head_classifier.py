@@ -163,3 +163,27 @@ def test_labels_are_names_and_nothing_more(pair: tuple[Any, Any], seed: int) -> 
     ordered = sorted(pair)
     plain = HeadClassifier("gda").fit(X, [ordered.index(pair[code]) for code in codes]).predict(X)
     assert found.tolist() == [ordered[code] for code in plain]
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        ([None, "a"], "None or NaN"),
+        (np.array([float("nan"), 1.0], dtype=object), "None or NaN"),
+        (np.array([0.5, 1.0], dtype=object), "continuous"),
+        ([1, "1"], "mixes numbers and texts"),
+        (np.array([1, "a"], dtype=object), "mixes numbers and texts"),
+    ],
+)
+def test_labels_that_name_no_class(labels: Any, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        HeadClassifier("gda").fit([[0.0, 1.0], [1.0, 0.0]], labels)
+
+
+def test_a_score_of_texts_beside_numbers_is_refused() -> None:
+    rows = [[0.0, 1.0], [1.0, 0.0]]
+    assert HeadClassifier("gda").fit(rows, [0, 1]).score(rows, [False, True]) == 1
+    with pytest.raises(UserError, match="give labels of the same kind"):
+        HeadClassifier("gda").fit(rows, [0, 1]).score(rows, ["0", "1"])
+    with pytest.raises(UserError, match="give labels of the same kind"):
+        HeadClassifier("gda").fit(rows, ["0", "1"]).score(rows, [0, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def as_labels(y: Any, count: int, name: str) -> np.ndarray:
     """Return N labels, whatever they are: texts, numbers, booleans.
 
     Raises:
-        UserError: there are none, they are not N, or numbers that name no class.
+        UserError: there are none, they are not N or of several kinds, or some name no class.
     """
     if y is None:
         raise UserError(f"{name} requires y to be passed, but the target y is None.")
@@ -75,6 +76,7 @@ def as_labels(y: Any, count: int, name: str) -> np.ndarray:
         labels = labels[:, 0]
     if labels.shape != (count,):
         raise UserError(f"y must be ({count},), a label for each row of X, not {labels.shape}.")
+    labels = _of_one_kind(y, labels)
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise UserError("y contains NaN or infinity; leave those rows out.")
@@ -83,6 +85,37 @@ def as_labels(y: Any, count: int, name: str) -> np.ndarray:
                 "Unknown label type: continuous numbers name no class; give texts or integers."
             )
     return labels
+
+
+def check_comparable(given: np.ndarray, classes: np.ndarray) -> None:
+    """Refuse labels that can never equal those that were fitted: texts beside numbers.
+
+    Raises:
+        UserError: one of them is texts and the other numbers.
+    """
+    theirs, ours = _kind(given[0]), _kind(classes[0])
+    if theirs != ours:
+        raise UserError(
+            f"y holds {theirs} such as {given.tolist()[0]!r}, and the classifier was fitted to {ours} "
+            f"such as {classes.tolist()[0]!r}; give labels of the same kind."
+        )
+
+
+def _of_one_kind(y: Any, labels: np.ndarray) -> np.ndarray:
+    """Return labels that can be told apart and sorted; numbers in an object array as numbers."""
+    came = y if isinstance(y, list | tuple) else labels.tolist() if labels.dtype == object else ()
+    if any(label is None or label != label for label in came):
+        raise UserError("y contains None or NaN, which name no class; leave those rows out.")
+    kinds = sorted({_kind(label) for label in came})
+    if len(kinds) > 1:
+        raise UserError(f"y mixes {' and '.join(kinds)}; give labels of one kind.")
+    return np.asarray(came) if labels.dtype == object and kinds == ["numbers"] else labels
+
+
+def _kind(label: Any) -> str:
+    if isinstance(label, str | bytes):
+        return "texts"
+    return "numbers" if isinstance(label, Number | np.number | np.bool_) else "other objects"
 
 
 def _conversion_warning() -> type[Warning]:

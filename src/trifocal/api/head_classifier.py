@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trifocal import config
-from trifocal.api.arrays import as_labels, as_rows
+from trifocal.api.arrays import as_labels, as_rows, check_comparable
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import make_head
 from trifocal.concepts.head_registry import DEFAULT_HEAD, HEADS
@@ -211,9 +211,14 @@ class HeadClassifier:
             X: Features.
             y: Labels.
             sample_weight: (n,) how much each counts.
+
+        Raises:
+            UserError: the labels are texts where numbers were fitted, or the other way round.
         """
         found = self.predict(X)
-        right = found == as_labels(y, len(found), type(self).__name__)
+        labels = as_labels(y, len(found), type(self).__name__)
+        check_comparable(labels, self.classes_)
+        right = found == labels
         return float(np.average(right, weights=sample_weight))
 
     def explain(self, X: Any, y: Any = None, top: int = 10) -> list[Explanation]:
