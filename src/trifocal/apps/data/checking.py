@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from trifocal.data.getting.origins import find_origin
 from trifocal.errors import UserError
 from trifocal.evaluate.few_shot.rows import NAME as FEW_SHOT
 from trifocal.evaluate.names import DRAWN
-from trifocal.evaluate.registry import BENCHMARKS
+from trifocal.evaluate.registry import BENCHMARKS, GROUPS
 from trifocal.evaluate.runner import check_effect, make_job
 
 EVERY = "all"
@@ -22,8 +22,8 @@ def check(benchmark: str, root: str, images: str | None, options: Sequence[str] 
     """Print what is missing for a benchmark; return 0 where nothing is, else 1.
 
     Args:
-        benchmark: Its name; "all" for every one; or a few-shot data set's, or "few_shot" for all of
-            these.
+        benchmark: Its name; "composition" or "regions" for those of a focus, "all" for every one;
+            or a few-shot data set's, or "few_shot" for all of these.
         root: Folder of its data.
         images: Folder of the photos, where it is not in the root.
         options: Other settings of the benchmark, each as "key=value".
@@ -34,8 +34,9 @@ def check(benchmark: str, root: str, images: str | None, options: Sequence[str] 
     settings = parse_settings(options)
     if images:
         settings["images"] = str(Path(images).resolve())
-    if benchmark == EVERY:
-        return _check_every(root, settings)
+    if benchmark == EVERY or benchmark in GROUPS:
+        names = BENCHMARKS if benchmark == EVERY else GROUPS[benchmark]
+        return _check_several(names, root, settings)
     job = make_job(benchmark, root, **settings)
     check_effect([job], settings)
     missing = job.benchmark.check(job.root)
@@ -81,10 +82,10 @@ def how_to_get(benchmark: str) -> str:
     return f"licence: {origin.licence}; {origin.told()}"
 
 
-def _check_every(root: str, settings: dict[str, object]) -> int:
-    """Print a line or two for every benchmark; return 0 where nothing is missing of any, else 1."""
+def _check_several(names: Collection[str], root: str, settings: dict[str, object]) -> int:
+    """Print a line or two for each benchmark; return 0 where nothing is missing of any, else 1."""
     lacking = 0
-    for name in _every(Path(root).expanduser()):
+    for name in _with_data(names, Path(root).expanduser()):
         try:
             job = make_job(name, root, **settings)
             missing = job.benchmark.check(job.root)
@@ -102,13 +103,13 @@ def _check_every(root: str, settings: dict[str, object]) -> int:
     return 1 if lacking else 0
 
 
-def _every(root: Path) -> list[str]:
-    """Return the names of all benchmarks that read data; of those with many sets, each that is there."""
+def _with_data(names: Iterable[str], root: Path) -> list[str]:
+    """Return those benchmarks that read data; of those with many sets, each set that is there."""
     found = []
-    for name, benchmark in BENCHMARKS.items():
+    for name in names:
         if name in DRAWN:
             continue
-        if "dataset" not in {field.name for field in fields(benchmark)}:
+        if "dataset" not in {field.name for field in fields(BENCHMARKS[name])}:
             found.append(name)
         elif (root / name).is_dir():
             folders = sorted(one.name for one in (root / name).iterdir() if one.is_dir())

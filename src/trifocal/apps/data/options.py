@@ -23,7 +23,10 @@ def add_options(parser: Parser) -> None:
     """Add the three actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say what a benchmark is missing")
-    check.add_argument("benchmark", help="a benchmark, a few-shot data set such as dtd, or all")
+    check.add_argument(
+        "benchmark",
+        help="a benchmark, composition, regions, a few-shot data set such as dtd, or all",
+    )
     check.add_argument("--root", required=True, help="folder that holds the data")
     check.add_argument("--images", help="folder of the photos, where it is not in the root")
     add_settings(check)
