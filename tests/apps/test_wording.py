@@ -20,11 +20,14 @@ from trifocal.cli import main
         ("or name it with tokenizer=.", "or name it with --tokenizer."),
         ("as in activation='quick_gelu' (OpenAI)", "as in --activation quick_gelu (OpenAI)"),
         ('draw them (val_from="train").', "draw them (--val-from train)."),
+        ("or set available_only=True to score", "or set --available-only to score"),
+        ("name one of a, b with models=.", "name one of a, b with --models."),
         ("a=b split=test alpha=2 x=True", "a=b split=test alpha=2 x=True"),
     ],
 )
 def test_fields_become_options(sentence: str, said: str):
     options = {"force", "fresh", "tokenizer", "activation", "val_from", "split"}
+    options |= {"available_only", "models"}
     assert as_options(sentence, options) == said
 
 

@@ -99,7 +99,7 @@ def _of_model(path: Results, model: str | None, which: int | None) -> dict[tuple
         model = names[which or 0]
     if model not in names:
         asked = f"has no model {model!r}" if model is not None else "has several models"
-        raise UserError(f"{path} {asked}; name one of {', '.join(names) or 'none'}.")
+        raise UserError(f"{path} {asked}; name one of {', '.join(names) or 'none'} with models=.")
     return {(*row.key, row.seed): row for row in rows if row.model == model}
 
 

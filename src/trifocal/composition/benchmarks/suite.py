@@ -170,7 +170,7 @@ class Suite:
             return []
         if self.available_only and any(all(map(there, one.images)) for one in questions):
             return []
-        option = "" if self.available_only else ", or set available_only to score the rest"
+        option = "" if self.available_only else ", or set available_only=True to score the rest"
         return [Missing(absent[0], self.photos_from + option, len(absent))]
 
     def photos(self, root: Path, *names: str) -> PhotoFolders:

@@ -193,7 +193,7 @@ class FgOvd:
         absent = sorted(str(name) for name in names if not os.path.isfile(name))
         if not absent or (self.available_only and len(absent) < len(names)):
             return []
-        option = "" if self.available_only else ", or set available_only to score the rest"
+        option = "" if self.available_only else ", or set available_only=True to score the rest"
         return [Missing(absent[0], _PHOTOS + option, len(absent))]
 
 

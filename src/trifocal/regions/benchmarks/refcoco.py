@@ -216,7 +216,7 @@ class RefCoco:
             return RefItems(self.dataset, kept, len(questions), words), []
         if absent:
             remedy = f"{_PHOTOS}, or set images to their folder"
-            remedy += ", or set available_only to score the rest"
+            remedy += ", or set available_only=True to score the rest"
             missing = [Missing(str(absent[0]), remedy, len(absent))]
         return RefItems(self.dataset, questions, len(questions), words), missing
 

@@ -101,7 +101,9 @@ def absent_pictures(paths: Iterable[Path]) -> list[Missing]:
         if not folder.is_dir():
             found = f"there is no folder {folder}, which should hold {len(members)} pictures"
         setting = f"set {kind} to where they are" if kind != "images" else "set images"
-        remedy = f"{found}; {_PHOTOS[kind]}, or {setting}, or set available_only to score the rest"
+        remedy = (
+            f"{found}; {_PHOTOS[kind]}, or {setting}, or set available_only=True to score the rest"
+        )
         missing.append(Missing(str(absent[0]), remedy, len(absent)))
     return missing
 
