@@ -83,3 +83,8 @@ def test_a_second_look_and_boxes(tiny_clip: Clip, index: PictureIndex) -> None:
 def test_nothing_asked_is_refused(tiny_clip: Clip, index: PictureIndex, query: Query) -> None:
     with pytest.raises(UserError):
         search(tiny_clip, index, query)
+
+
+def test_a_cut_that_is_no_number_is_refused(tiny_clip: Clip, index: PictureIndex) -> None:
+    with pytest.raises(UserError, match="the cut is no number"):
+        search(tiny_clip, index, Query("a"), cut=float("nan"))

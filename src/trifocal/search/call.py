@@ -66,7 +66,7 @@ def search(
     elif image is not None:
         shown = open_picture(image)
     asked = Query(query, shown, tuple(without), local=local, boxes=boxes)
-    check_query(asked, top)
+    check_query(asked, top, cut)
     opened = open_index(index)
     encoder = getattr(model, "clip", model)
     if encoder is None or isinstance(encoder, str | os.PathLike):

@@ -7,6 +7,7 @@ out from a background of texts (`background.py`), which a cosine does not tell. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def search(
     Raises:
         UserError: nothing is asked, the picture cannot be read, or the model lacks what is needed.
     """
-    check_query(query, top)
+    check_query(query, top, cut)
     asked, words = _asked(model, query)
     fetched = max(_LOOKED_AT, _OTHERS * top if query.without else 2 * top)
     scores, places = _nearest(index, asked, fetched, exact)
@@ -177,14 +178,16 @@ def search(
     return Found(numbered, best, cut, len(index))
 
 
-def check_query(query: Query, top: int = 1) -> None:
-    """Refuse a question that asks nothing.
+def check_query(query: Query, top: int = 1, cut: float = CUT) -> None:
+    """Refuse a question that asks nothing, or for nothing.
 
     Raises:
         UserError: it does.
     """
     if top < 1:
         raise UserError(f"top is {top}; ask for at least 1.")
+    if math.isnan(cut):
+        raise UserError("the cut is no number; give deviations, such as 3.8.")
     if not query.text.strip() and query.image is None:
         raise UserError("nothing is asked; say in words what to look for, or give a picture.")
     if query.local and not query.text.strip():

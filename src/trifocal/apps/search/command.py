@@ -74,11 +74,11 @@ def _query(arguments: argparse.Namespace) -> None:
         local=arguments.local,
         boxes=arguments.boxes,
     )
-    check_query(query, arguments.top)
+    cut = CUT if arguments.cut is None else arguments.cut
+    check_query(query, arguments.top, cut)
     index = open_index(arguments.index)
     model = _model(arguments, arguments.model or index.model)
     index.check_model(model)
-    cut = CUT if arguments.cut is None else arguments.cut
     found = search(model, index, query, arguments.top, cut=cut, exact=arguments.exact)
     if arguments.json:
         print(json.dumps({"index": arguments.index, "query": arguments.text, **found.as_dict()}))
