@@ -74,6 +74,7 @@ def test_bad_pictures(client: TestClient, content: bytes, status: int) -> None:
         ("compose", {"example": 0, "captions": "\n".join(map(str, range(10_000)))}, 413),
         ("compose", {"example": 0, "captions": "long " * 1000}, 413),
         ("compose", {"example": 0, "captions": "[1, 2]"}, 422),
+        ("compose", {"example": 0, "captions": '["half of a character: \\ud800"]'}, 422),
         ("compose", {"example": 0, "captions": "a", "shown": 3}, 422),
         ("search", {}, 422),
         ("search", {"text": "a\nb"}, 413),

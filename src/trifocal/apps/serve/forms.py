@@ -67,7 +67,7 @@ def texts(form: Form, name: str, limits: Limits, *, most: int | None = None) -> 
             found = json.loads(raw)
         except (ValueError, RecursionError):
             found = raw.splitlines()
-    if not all(isinstance(text, str) for text in found):
+    if not all(isinstance(text, str) and _sendable(text) for text in found):
         raise Refused(422, f"{name} holds something that is no text; send a list of texts.")
     found = [" ".join(text.split()) for text in found]
     found = [text for text in found if text]
@@ -122,3 +122,8 @@ def number(form: Form, name: str, low: int, high: int, default: int | None = Non
     if value is None or not low <= value <= high:
         raise Refused(422, f"{name} must be a whole number from {low} to {high}.")
     return value
+
+
+def _sendable(text: str) -> bool:
+    """Return whether a text can be sent back: JSON's escapes can write halves of a character."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
