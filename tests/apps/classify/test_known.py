@@ -55,6 +55,6 @@ def test_predict_says_it(work: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert all(line["none_of_these"] == (line["known"] <= 0.5) for line in lines)
     assert {line["none_of_these"] for line in lines} == {True, False}
     assert command("predict", *words, "0.5") == 0
-    assert "at most 50 % are called so" in " ".join(capsys.readouterr().out.split())
+    assert "at most 50 % are called so on average" in " ".join(capsys.readouterr().out.split())
     assert command("predict", *words, "0.0001") == 2
     assert "false alarm" in said(capsys)

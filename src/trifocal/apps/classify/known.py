@@ -55,6 +55,6 @@ def known_line(records: Sequence[Mapping[str, Any]], head: Head, rate: float) ->
     found = sum(bool(one["none_of_these"]) for one in records)
     return (
         f"{found:,} of {len(records):,} pictures show none of these classes; of pictures that do show "
-        f"one, at most {100 * rate:g} % are called so (told from "
+        f"one, at most {100 * rate:g} % are called so on average (told from "
         f"{len(head.known_):,} pictures that it was not fitted to)"  # pyright: ignore[reportAttributeAccessIssue]
     )
