@@ -67,6 +67,12 @@ def test_seven_of_eight_questions_may_be_luck(tmp_path):
     assert not found.real
 
 
+def test_a_file_without_rows_is_said(tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(UserError, match="holds no rows"):
+        compare_files(write(tmp_path / "a.jsonl", row(WORSE)), tmp_path / "empty.jsonl")
+
+
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_the_sign_test_equals_scipys(better, worse):
     if better + worse:

@@ -97,9 +97,11 @@ def _of_model(path: Results, model: str | None, which: int | None) -> dict[tuple
     names = list(dict.fromkeys(row.model for row in rows))
     if model is None and names and (len(names) == 1 or which is not None):
         model = names[which or 0]
+    if not names:
+        raise UserError(f"{path} holds no rows; `trifocal eval --out` writes some.")
     if model not in names:
         asked = f"has no model {model!r}" if model is not None else "has several models"
-        raise UserError(f"{path} {asked}; name one of {', '.join(names) or 'none'} with models=.")
+        raise UserError(f"{path} {asked}; name one of {', '.join(names)} with models=.")
     return {(*row.key, row.seed): row for row in rows if row.model == model}
 
 
