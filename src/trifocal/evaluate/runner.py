@@ -17,7 +17,7 @@ from trifocal.evaluate.registry import BENCHMARKS, GROUPS
 from trifocal.features.shared import Elsewhere
 from trifocal.features.sharing import sharing
 from trifocal.metrics.benchmark import Benchmark
-from trifocal.metrics.result import Result
+from trifocal.metrics.result import Result, model_name
 from trifocal.processes import is_first
 from trifocal.progress import Progress, Quiet
 
@@ -191,7 +191,8 @@ def evaluate(
     rows: list[Result] = []
     with sharing(model, cache=cache, elsewhere=elsewhere):
         for number, (benchmark, items) in enumerate(read, start=1):
-            logger.info("scoring %s (%d of %d)", benchmark.name, number, len(read))
+            told = (name or model_name(model), benchmark.name, number, len(read))
+            logger.info("%s: scoring %s (%d of %d)", *told)
             found = benchmark.score(model, items, progress=progress or Quiet())
             if name is not None:
                 found = [row.of(name) for row in found]

@@ -96,7 +96,7 @@ def _query(arguments: argparse.Namespace) -> None:
 def verdict(found: Found) -> str:
     """Return what is said where nothing fits."""
     return (
-        f"no good match among {found.searched:,} pictures: the best stands out by "
+        f"perhaps no good match among {found.searched:,} pictures: the best stands out by "
         f"{found.deviation:.1f} deviations, below the cut of {found.cut:g}; the nearest are"
     )
 
