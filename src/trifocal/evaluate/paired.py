@@ -98,7 +98,7 @@ def _of_model(path: Results, model: str | None, which: int | None) -> dict[tuple
     if model is None and names and (len(names) == 1 or which is not None):
         model = names[which or 0]
     if not names:
-        raise UserError(f"{path} holds no rows; `trifocal eval --out` writes some.")
+        raise UserError(f"{path} holds no rows; let `trifocal eval` write some.")
     if model not in names:
         asked = f"has no model {model!r}" if model is not None else "has several models"
         raise UserError(f"{path} {asked}; name one of {', '.join(names)} with models=.")
