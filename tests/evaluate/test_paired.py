@@ -106,6 +106,13 @@ def test_marks_of_another_measurement_are_not_used(tmp_path):
     assert found.why == "answers not kept"
 
 
+def test_a_file_that_holds_the_base_too(tmp_path):
+    base = write(tmp_path / "base.jsonl", row(WORSE))
+    both = write(tmp_path / "both.jsonl", row(WORSE), row(BETTER, model="x"))
+    (found,) = compare_files(base, both)
+    assert (found.before.model, found.after.model) == ("m", "x")
+
+
 def test_models_of_one_file(tmp_path):
     path = write(tmp_path / "a.jsonl", row(WORSE), row(BETTER, model="x"))
     (found,) = compare_files(path, path)

@@ -10,7 +10,7 @@ large by chance, so p-values are corrected for their number (Holm, Scandinavian 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,7 +57,8 @@ def compare_files(
 
     Args:
         before, after: Results files; both may be the same file.
-        models: Which model of each; by default the only one, or in one file the first and the last.
+        models: Which model of each; by default the only one, in one file the first and the last,
+            and of `after` the only one that is not compared with.
 
     Raises:
         UserError: A model is not there or not named where there are several, or no measure is
@@ -65,7 +66,8 @@ def compare_files(
     """
     same = os.path.realpath(before) == os.path.realpath(after)
     ours = _of_model(before, models[0], 0 if same else None)
-    theirs = _of_model(after, models[1], -1 if same else None)
+    known = () if same else {row.model for row in ours.values()}
+    theirs = _of_model(after, models[1], -1 if same else None, known)
     common = [key for key in ours if key in theirs]
     if not common:
         raise UserError(f"{before} and {after} have no measure in common; score both alike first.")
@@ -92,9 +94,14 @@ def sign_test(better: int, worse: int) -> float:
     return min(1.0, 2 * float(special.bdtr(min(better, worse), better + worse, 0.5)))
 
 
-def _of_model(path: Results, model: str | None, which: int | None) -> dict[tuple, Result]:
+def _of_model(
+    path: Results, model: str | None, which: int | None, known: Collection[str] = ()
+) -> dict[tuple, Result]:
     rows = read_results(path)
     names = list(dict.fromkeys(row.model for row in rows))
+    new = [name for name in names if name not in known]
+    if model is None and which is None and len(new) == 1:
+        model = new[0]
     if model is None and names and (len(names) == 1 or which is not None):
         model = names[which or 0]
     if not names:
