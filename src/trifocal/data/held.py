@@ -130,7 +130,9 @@ def parquet_table(path: Path, columns: list[str] | None = None) -> Any:
             raise UserError(
                 f"{path} has no column {absent[0]!r}, only {', '.join(names)}; get the data set again."
             )
-        return file.read(columns=columns)
+        table = file.read(columns=columns)
+        table.validate(full=True)  # texts that are none, which would come out when they are read
+        return table
     except UserError:
         raise
     except Exception as error:  # pyarrow's own kinds are many
