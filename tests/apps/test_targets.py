@@ -29,11 +29,14 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("it computed before it refused")
 
     for name in (
-        *("api.model.load_model", "apps.eval.command.load_model"),
+        *("api.model.load_model", "apps.loaded.load_model"),
         *("apps.eval.command.make_plan", "train.build.build_model"),
         *("apps.data.command.read_captions", "apps.few_shot.command.open_sources"),
-        *("apps.explain.command.load_model", "apps.classify.asked.load_classifier"),
-        *("apps.classify.command.read_examples", "world.export.draw"),
+        *(
+            "apps.classify.command.load_classifier",
+            "apps.classify.command.read_examples",
+            "world.export.draw",
+        ),
     ):
         monkeypatch.setattr(f"trifocal.{name}", never)
 

@@ -69,6 +69,25 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
+class Labeled:
+    """Labeled pictures that a classifier has looked at.
+
+    Attributes:
+        examples: Where they come from.
+        kept: Their places there, without those that cannot be read.
+        labels: (n,) their true classes, by the classifier's numbers.
+        features: (n, d).
+        unreadable: What turned out about them.
+    """
+
+    examples: Examples
+    kept: Sequence[int]
+    labels: Tensor
+    features: Tensor
+    unreadable: Unreadable
+
+
+@dataclass(frozen=True)
 class Classifier:
     """A fitted classifier with its backbone, ready to be asked.
 
@@ -198,15 +217,15 @@ class Classifier:
             evidence.what if evidence is not None and self.saved.concepts else "",
         )
 
-    def evaluate(
+    def ask(
         self,
         examples: Examples,
         *,
         most_left_out: float = MOST_LEFT_OUT,
         cache: Path | None = None,
         progress: Progress | None = None,
-    ) -> Evaluation:
-        """Return how well it recognizes labeled pictures; all its classes compete.
+    ) -> Labeled:
+        """Look at labeled pictures, for who measures on them.
 
         Args:
             examples: The pictures, or their test part where they have one.
@@ -220,14 +239,32 @@ class Classifier:
         """
         chosen = list(examples.tests) or list(range(len(examples)))
         own = [self.label_of(folder, examples.name) for folder in examples.folders]
-        labels = torch.tensor([own[examples.labels[index]] for index in chosen])
         regions = [examples.regions[index] for index in chosen]
         unreadable = Unreadable(examples.name, most_left_out, also=self.saved.trained_on)
         told = {"cache": cache, "progress": progress, "unreadable": unreadable}
-        asked = self.features(regions, **told)[:, 0]
+        features = self.features(regions, **told)[:, 0]
         good = unreadable.readable([region.image for region in regions])
-        regions = [region for region, whole in zip(regions, good.tolist()) if whole]
-        asked, labels = asked[good], labels[good]
+        kept = [index for index, whole in zip(chosen, good.tolist()) if whole]
+        labels = torch.tensor([own[examples.labels[index]] for index in kept])
+        return Labeled(examples, kept, labels, features[good], unreadable)
+
+    def evaluate(self, examples: Examples, **told: Any) -> Evaluation:
+        """Return how well it recognizes labeled pictures; all its classes compete.
+
+        Args:
+            examples: The pictures, or their test part where they have one.
+            **told: See `ask`.
+
+        Raises:
+            UserError: see `ask`.
+        """
+        return self.score(self.ask(examples, **told))
+
+    def score(self, labeled: Labeled) -> Evaluation:
+        """Return how well it recognizes pictures that it has looked at."""
+        examples, asked, labels = labeled.examples, labeled.features, labeled.labels
+        unreadable = labeled.unreadable
+        regions = [examples.regions[index] for index in labeled.kept]
         known = set(self.saved.keys)
         new = torch.tensor([content_key(region) not in known for region in regions])
         seen = int((~new).sum())

@@ -7,14 +7,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from trifocal.apps.answer_files import check_answers
-from trifocal.apps.classify.asked import bare, boxes_of, classifier_of
-from trifocal.apps.classify.classifier import Classifier, check_top
+from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
 from trifocal.apps.classify.known import check_rate, known_line
@@ -24,6 +24,7 @@ from trifocal.apps.classify.tables import (
     fit_lines,
     prediction_table,
 )
+from trifocal.apps.loaded import bare, load_stated
 from trifocal.apps.region_lists import (
     Asked,
     GivenRegion,
@@ -32,6 +33,7 @@ from trifocal.apps.region_lists import (
     answered,
     given_region,
     read_regions,
+    stated_boxes,
     write_answers,
 )
 from trifocal.apps.settings import parse_settings
@@ -46,7 +48,6 @@ from trifocal.evaluate.records import add_results, check_results
 from trifocal.features.store import default_cache
 from trifocal.progress import Progress
 from trifocal.report.terminal import terminal_table
-from trifocal.tuning import load_model
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,9 +108,11 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         check_answers(arguments.out, "predictions", "trifocal classify predict")
     tell_idle(arguments, "json", bool(arguments.out), "the answers go to a file")
-    listed = _listed(arguments.images, boxes_of(arguments), arguments.box_format)
+    listed = _listed(
+        arguments.images, stated_boxes(arguments.box, arguments.box_format), arguments.box_format
+    )
     with ProgressBars(quiet=arguments.quiet) as bars:
-        classifier = classifier_of(arguments)
+        classifier = _classifier(arguments)
         if arguments.none_of_these is not None:
             check_rate(classifier.saved.head, arguments.none_of_these)
 
@@ -143,7 +146,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _explain(arguments: argparse.Namespace) -> None:
     from trifocal.apps.classify.explaining import explain  # which draws pictures and pages
 
-    explain(arguments)
+    explain(arguments, partial(_classifier, arguments))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -157,12 +160,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.folder, **most)
     with ProgressBars(quiet=arguments.quiet) as bars:
         told = {**most, "cache": default_cache(), "progress": bars}
-        classifier = classifier_of(arguments)
-        found = classifier.evaluate(examples, **told)
+        classifier = _classifier(arguments)
+        labeled = classifier.ask(examples, **told)
+        found = classifier.score(labeled)
         if arguments.html:
             from trifocal.apps.classify.explaining import write_page
 
-            write_page(arguments.html, classifier, examples, **told)
+            write_page(arguments.html, classifier, labeled)
     if arguments.json:
         print(json.dumps(found.as_dict()))
     else:
@@ -196,9 +200,20 @@ def _listed(
     return found
 
 
+def _classifier(arguments: argparse.Namespace) -> Classifier:
+    with usable_device(arguments.device) as device:
+        return load_classifier(
+            arguments.classifier,
+            model=arguments.model,
+            force=arguments.force,
+            device=device,
+            **bare(arguments),
+        )
+
+
 def _backbone(arguments: argparse.Namespace) -> Any:
     with usable_device(arguments.device) as device:
-        return load_model(arguments.model, device=device, **bare(arguments)).eval()
+        return load_stated(arguments.model, arguments, device)
 
 
 def _run(arguments: argparse.Namespace, classifier: Classifier) -> str:

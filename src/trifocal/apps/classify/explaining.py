@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from trifocal.apps.classify.asked import boxes_of, classifier_of
-from trifocal.apps.classify.classifier import Classifier, check_top
-from trifocal.apps.classify.examples import Examples, read_examples
+from trifocal.apps.classify.classifier import Classifier, Labeled, check_top
+from trifocal.apps.classify.examples import read_examples
 from trifocal.apps.classify.folder_page import folder_report
 from trifocal.apps.classify.picture import explained_picture
 from trifocal.apps.classify.tables import explanation_lines, explanation_table
-from trifocal.apps.region_lists import given_region
+from trifocal.apps.region_lists import given_region, stated_boxes
 from trifocal.bars import ProgressBars
 from trifocal.errors import UserError
 from trifocal.features.store import default_cache
@@ -25,15 +24,19 @@ from trifocal.report.page import check_report, write_report
 from trifocal.report.terminal import terminal_table
 
 
-def explain(arguments: argparse.Namespace) -> None:
+def explain(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> None:
     """Say why a picture is what it is, or write a page about those of a folder.
+
+    Args:
+        arguments: Of the command line.
+        load: Loads the classifier; called once all that is cheap is checked.
 
     Raises:
         UserError: the pictures, the model, or where to write does not do.
     """
     check_top(arguments.top)
     if Path(arguments.image).is_dir():
-        _folder(arguments)
+        _folder(arguments, load)
         return
     if arguments.html:
         raise UserError(
@@ -42,9 +45,13 @@ def explain(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if out is not None:
         check_picture(out)
-    region = given_region(Path(arguments.image), boxes_of(arguments), arguments.box_format)
+    region = given_region(
+        Path(arguments.image),
+        stated_boxes(arguments.box, arguments.box_format),
+        arguments.box_format,
+    )
     image, boxes = region.open()
-    classifier = classifier_of(arguments)
+    classifier = load()
     because = classifier.explain(region, arguments.about, arguments.top, against=arguments.against)
     if arguments.json:
         facts = {"image": arguments.image, "boxes": boxes, "model": arguments.classifier}
@@ -59,7 +66,7 @@ def explain(arguments: argparse.Namespace) -> None:
         print(f"The picture is in {out}", file=sys.stderr)
 
 
-def _folder(arguments: argparse.Namespace) -> None:
+def _folder(arguments: argparse.Namespace, load: Callable[[], Classifier]) -> None:
     """Write a page about the pictures of a folder with class folders."""
     if not arguments.html:
         raise UserError(f"{arguments.image} is a folder; say where its page goes with --html FILE.")
@@ -70,21 +77,12 @@ def _folder(arguments: argparse.Namespace) -> None:
     check_report(arguments.html)
     examples = read_examples(arguments.image)
     with ProgressBars(quiet=getattr(arguments, "quiet", False)) as bars:
-        told = {"cache": default_cache(), "progress": bars}
-        write_page(arguments.html, classifier_of(arguments), examples, **told)
+        classifier = load()
+        labeled = classifier.ask(examples, cache=default_cache(), progress=bars)
+        write_page(arguments.html, classifier, labeled)
 
 
-def write_page(path: str, classifier: Classifier, examples: Examples, **told: Any) -> None:
-    """Write a page about a classifier's answers to labeled pictures.
-
-    Args:
-        path: Where to.
-        classifier: The classifier.
-        examples: The pictures.
-        **told: See `folder_report`.
-
-    Raises:
-        UserError: see `folder_report`.
-    """
-    write_report(path, folder_report(classifier, examples, **told))
+def write_page(path: str, classifier: Classifier, labeled: Labeled) -> None:
+    """Write a page about a classifier's answers to labeled pictures."""
+    write_report(path, folder_report(classifier, labeled))
     print(f"The page is in {path}", file=sys.stderr)

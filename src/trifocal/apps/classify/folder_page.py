@@ -3,98 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from trifocal.apps.classify.classifier import Classifier
-from trifocal.apps.classify.examples import Examples
+from trifocal.apps.classify.classifier import Classifier, Labeled
 from trifocal.apps.classify.picture import explained_picture
-from trifocal.features.unreadable import Unreadable
 from trifocal.metrics.accuracy import confusion
 from trifocal.metrics.intervals import wilson
-from trifocal.progress import Progress
 from trifocal.report.numbers import percent, percentage
 from trifocal.report.page import Chapter, Highlight, Highlights, Picture, Pictures, Report
 from trifocal.report.table import Column, Entry, Row, Table
-from trifocal.tally import MOST_LEFT_OUT
 
 MISTAKES = 6  # explained
 _MATRIX = 30  # classes in a confusion matrix at most; of more, those that are confused most
 _REASONS = 6
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Pictures with their true classes and what a head says of them."""
-
-    paths: Sequence[int]  # numbers of the examples
-    labels: Tensor  # (n,)
-    chances: Tensor  # (n, D)
-    features: Tensor  # (n, d)
-
-
-def folder_report(
-    classifier: Classifier,
-    examples: Examples,
-    *,
-    most_left_out: float = MOST_LEFT_OUT,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Report:
+def folder_report(classifier: Classifier, labeled: Labeled) -> Report:
     """Return a report on a classifier's answers to labeled pictures.
 
     Args:
         classifier: The classifier.
-        examples: The pictures, or their test part where they have one.
-        most_left_out: The largest share of them that may turn out broken.
-        cache: Where features are kept.
-        progress: Told of every picture.
-
-    Raises:
-        UserError: a class is not among its own, or more pictures than may be cannot be read.
+        labeled: Pictures that it has looked at.
     """
-    chosen = list(examples.tests) or list(range(len(examples)))
-    own = [classifier.label_of(folder, examples.name) for folder in examples.folders]
-    unreadable = Unreadable(examples.name, most_left_out)
-    told = {"cache": cache, "progress": progress, "unreadable": unreadable}
-    made = classifier.features([examples.regions[index] for index in chosen], **told)[:, 0]
-    good = unreadable.readable([examples.regions[index].image for index in chosen])
-    labels = torch.tensor([own[examples.labels[index]] for index in chosen])[good]
-    head = classifier.saved.head
-    asked = Asked(
-        [index for index, whole in zip(chosen, good.tolist()) if whole],
-        labels,
-        head.predict_proba(made[good]),
-        made[good],
-    )
-    right = asked.chances.argmax(1) == labels
+    labels = labeled.labels
+    chances = classifier.saved.head.predict_proba(labeled.features)
+    right = chances.argmax(1) == labels
     share = wilson(float(right.float().mean()), len(labels))
     interval = f"95 % interval {percentage(share.low)} to {percentage(share.high)}"
     names = classifier.saved.classes
     blocks = [
         Highlights([Highlight("accuracy", percentage(share.value), interval)]),
-        _matrix(names, asked),
-        _classes(names, asked),
-        *_mistakes(classifier, examples, asked),
+        _matrix(names, chances, labels),
+        _classes(names, chances, labels),
+        *_mistakes(classifier, labeled, chances),
     ]
     lead = (
         f"{len(labels):,} pictures of {len(labels.unique()):,} classes, asked of "
         f"{classifier.saved.method} on {classifier.saved.backbone.name}; all its {len(names):,} "
-        f"classes compete. Wrong answers: {int((~right).sum()):,}{unreadable.note_of()}."
+        f"classes compete. Wrong answers: {int((~right).sum()):,}{labeled.unreadable.note_of()}."
     )
     return Report(
-        f"What {classifier.name} says of {examples.name}",
+        f"What {classifier.name} says of {labeled.examples.name}",
         "Confusions, classes, and the worst mistakes with their reasons.",
         [Chapter("Answers", lead, blocks)],
     )
 
 
-def _matrix(names: Sequence[str], asked: Asked) -> Table:
+def _matrix(names: Sequence[str], chances: Tensor, labels: Tensor) -> Table:
     """Return who is taken for whom; the diagonal is right."""
-    counts = confusion(asked.chances, asked.labels)
+    counts = confusion(chances, labels)
     there = (counts.sum(0) + counts.sum(1) > 0).nonzero().flatten()
     title = "Confusion matrix"
     if len(there) > _MATRIX:
@@ -116,18 +74,18 @@ def _matrix(names: Sequence[str], asked: Asked) -> Table:
     )
 
 
-def _classes(names: Sequence[str], asked: Asked) -> Table:
+def _classes(names: Sequence[str], chances: Tensor, labels: Tensor) -> Table:
     """Return a row for each class, the worst first."""
-    counts = confusion(asked.chances, asked.labels)
+    counts = confusion(chances, labels)
     rows: list[tuple[float, Row]] = []
-    for label in asked.labels.unique().tolist():
-        mine = asked.labels == label
+    for label in labels.unique().tolist():
+        mine = labels == label
         right, called = int(counts[label, label]), int(counts[:, label].sum())
         recall = right / int(mine.sum())
         wrong = counts[label].clone()
         wrong[label] = 0
         mistaken = f"{names[int(wrong.argmax())]} ({int(wrong.max())})" if wrong.any() else ""
-        sure = float(asked.chances[mine, label].mean())
+        sure = float(chances[mine, label].mean())
         entries = [
             Entry(f"{int(mine.sum()):,}"),
             Entry(percent(recall)),
@@ -148,19 +106,20 @@ def _classes(names: Sequence[str], asked: Asked) -> Table:
     return Table("Classes, the worst first", "class", columns, ordered, told)
 
 
-def _mistakes(classifier: Classifier, examples: Examples, asked: Asked) -> list[Pictures]:
+def _mistakes(classifier: Classifier, labeled: Labeled, chances: Tensor) -> list[Pictures]:
     """Return the surest wrong answers, each against the true class."""
-    sure, named = asked.chances.max(1)
-    wrong = (named != asked.labels).nonzero().flatten()
+    examples, labels = labeled.examples, labeled.labels
+    sure, named = chances.max(1)
+    wrong = (named != labels).nonzero().flatten()
     worst = wrong[sure[wrong].argsort(descending=True, stable=True)][:MISTAKES]
     items = []
     for row in worst.tolist():
-        region = examples.regions[asked.paths[row]]
+        region = examples.regions[labeled.kept[row]]
         image, boxes = region.open()
-        true = classifier.saved.classes[int(asked.labels[row])]
+        true = classifier.saved.classes[int(labels[row])]
         because = classifier.explain(region, None, _REASONS, against=true)
         picture = explained_picture(image, boxes if region.boxes else (), because, classifier.saved)
-        name = examples.names[asked.paths[row]]
+        name = examples.names[labeled.kept[row]]
         told = f"{because.about.label} with {percentage(because.about.probability)}, but {true}."
         items.append(
             Picture(picture, f"{name}: this is {true}.", " ".join([told, *because.remarks]))

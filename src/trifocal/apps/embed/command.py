@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from trifocal.apps.embed.job import Job, by_model
-from trifocal.apps.processes import first_of_all, join_processes
+from trifocal.apps.loaded import load_stated
+from trifocal.apps.processes import first_of_all, join_processes, process_count
 from trifocal.apps.stated import refuse_idle
 from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
@@ -19,7 +20,6 @@ from trifocal.data.picture_lists import list_pictures
 from trifocal.devices import pick_device, usable_device
 from trifocal.errors import UserError
 from trifocal.features.embedding_files import check_embeddings
-from trifocal.tuning import load_model
 
 _WORKERS = 2
 
@@ -36,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--batch-size and --workers must be at least 1.")
     check_embeddings(arguments.out, force=arguments.force)
     listed = list_pictures(arguments.sources, image_column=arguments.image_column)
-    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, processes = int(os.environ.get("RANK", "0")), process_count()
     if arguments.ray and processes > 1:
         raise UserError("--ray shares the work itself; start the command without torchrun.")
     device = join_processes(pick_device(arguments.device))
-    load = partial(_load, arguments.model, device, arguments.activation, arguments.tokenizer)
+    load = partial(_load, arguments, device)
     with ProgressBars(quiet=arguments.quiet) as bars:
         model = load()
         fingerprint = getattr(model, "fingerprint", lambda: "")()
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(name: str, device: str, activation: str | None, tokenizer: str | None) -> Clip:
+def _load(arguments: argparse.Namespace, device: str) -> Clip:
     """Load the model onto its device."""
     with usable_device(device) as place:
-        return load_model(name, device=place, activation=activation, tokenizer=tokenizer).eval()
+        return load_stated(arguments.model, arguments, place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from trifocal.apps.processes import first_of_all, join_processes
+from trifocal.apps.loaded import load_stated
+from trifocal.apps.processes import first_of_all, join_processes, process_count
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle
 from trifocal.bars import ProgressBars
@@ -38,7 +38,7 @@ from trifocal.report.comparison import comparison_table
 from trifocal.report.exported import check_export, write_export
 from trifocal.report.table import Table
 from trifocal.report.terminal import terminal_table
-from trifocal.tuning import interpolate, load_model
+from trifocal.tuning import interpolate
 
 if TYPE_CHECKING:
     from trifocal.report.page import Block, Browser
@@ -85,10 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
     names = _names(arguments)
     with ProgressBars(quiet=arguments.quiet) as bars:
         for name in names:
-            model = _load(name, arguments, device)
+            model = load_stated(name, arguments, device)
             if arguments.interpolate:
                 start = arguments.base or _base_of(name)
-                base = _load(start, arguments, device)
+                base = load_stated(start, arguments, device)
                 if name == names[0]:
                     pictured[start] = base
                 curve = wise_ft_curve(
@@ -225,15 +225,6 @@ def _names(arguments: argparse.Namespace) -> list[str]:
     return names
 
 
-def _load(name: str, arguments: argparse.Namespace, device: str) -> Clip:
-    return load_model(
-        name,
-        device=device,
-        activation=arguments.activation,
-        tokenizer=arguments.tokenizer,
-    ).eval()
-
-
 def _check_ray(arguments: argparse.Namespace) -> None:
     """Refuse what workers that load models by their names cannot do."""
     refuse_idle(arguments, "workers", not arguments.ray, "they are those of --ray")
@@ -241,7 +232,7 @@ def _check_ray(arguments: argparse.Namespace) -> None:
         return
     if arguments.interpolate:
         raise UserError("--ray loads models by their names; leave out --interpolate.")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise UserError("--ray shares the work itself; start the command without torchrun.")
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError("--workers must be at least 1.")
@@ -257,7 +248,7 @@ def _elsewhere(
         return
     from trifocal.features.on_ray import OnRay
 
-    load = partial(_load, name, arguments, device)
+    load = partial(load_stated, name, arguments, device)
     workers = OnRay(load, arguments.workers or _WORKERS, int(device.startswith("cuda")), progress)
     with closing(workers):
         yield workers

@@ -15,6 +15,7 @@ from rich.text import Text
 from trifocal.apps.answer_files import check_answers
 from trifocal.apps.explain.explanation import Explanation, check_top, explain
 from trifocal.apps.explain.picture import explained_picture
+from trifocal.apps.loaded import load_stated
 from trifocal.apps.region_lists import given_region, read_regions, stated_boxes
 from trifocal.bars import ProgressBars
 from trifocal.data.regions import Region
@@ -23,7 +24,6 @@ from trifocal.errors import UserError
 from trifocal.regions.bank import load_bank, read_bank
 from trifocal.regions.encoder import EmbedsRegions, region_encoder
 from trifocal.report.drawing import check_picture, save_picture
-from trifocal.tuning import load_model
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,13 +100,8 @@ def _many(arguments: argparse.Namespace) -> None:
 def _encoder(arguments: argparse.Namespace) -> EmbedsRegions:
     """Load the model onto its device."""
     with usable_device(arguments.device) as device:
-        clip = load_model(
-            arguments.model,
-            device=device,
-            activation=arguments.activation,
-            tokenizer=arguments.tokenizer,
-        )
-    return region_encoder(clip.eval())
+        clip = load_stated(arguments.model, arguments, device)
+    return region_encoder(clip)
 
 
 def _table(found: Sequence[Explanation]) -> Table:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trifocal.apps.loaded import load_stated
 from trifocal.apps.stated import refuse_idle, tell_idle
 from trifocal.clip import Clip
 from trifocal.concepts.datasets.coop import read_dataset
@@ -21,7 +22,6 @@ from trifocal.errors import UserError
 from trifocal.features.store import default_cache
 from trifocal.files import atomic_folder
 from trifocal.progress import Progress
-from trifocal.tuning import load_model
 from trifocal.version import __version__
 from trifocal.world.domains import DOMAINS
 from trifocal.world.few_shot_files import SHIFTED, write_few_shot
@@ -174,9 +174,4 @@ def world_source(
 
 def _backbone(arguments: argparse.Namespace) -> Clip:
     with usable_device(arguments.device) as device:
-        return load_model(
-            arguments.model,
-            device=device,
-            activation=arguments.activation,
-            tokenizer=arguments.tokenizer,
-        ).eval()
+        return load_stated(arguments.model, arguments, device)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trifocal.apps.loaded import load_stated
 from trifocal.apps.region_lists import given_region, stated_boxes
 from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
@@ -21,7 +22,6 @@ from trifocal.search.background import CUT
 from trifocal.search.building import check_index, index_pictures
 from trifocal.search.index import open_index
 from trifocal.search.query import Found, Query, check_query, search
-from trifocal.tuning import load_model
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -114,12 +114,7 @@ def _image(path: str, boxes: tuple, arguments: argparse.Namespace) -> Image.Imag
 def _model(arguments: argparse.Namespace, name: str) -> Clip:
     """Load the model onto its device."""
     with usable_device(arguments.device) as device:
-        return load_model(
-            name,
-            device=device,
-            activation=arguments.activation,
-            tokenizer=arguments.tokenizer,
-        ).eval()
+        return load_stated(name, arguments, device)
 
 
 def _asked(arguments: argparse.Namespace) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from trifocal.apps.loaded import load_stated
 from trifocal.apps.serve.limits import Limits
 from trifocal.devices import usable_device
 from trifocal.errors import UserError
-from trifocal.tuning import load_model
 
 _ANYWHERE = ("0.0.0.0", "::")
 
@@ -46,12 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.bank and not Path(arguments.bank).is_file():
         raise UserError(f"there is no {arguments.bank}; give a file of explanations.")
     with usable_device(arguments.device) as device:
-        clip = load_model(
-            arguments.model,
-            device=device,
-            activation=arguments.activation,
-            tokenizer=arguments.tokenizer,
-        ).eval()
+        clip = load_stated(arguments.model, arguments, device)
     served = serve_model(
         clip,
         limits,
