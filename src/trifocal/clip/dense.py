@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trifocal.clip import towers
+from trifocal.clip.last_block import entering_last_block
 from trifocal.clip.model import Clip
 from trifocal.errors import UserError
 
@@ -65,17 +66,8 @@ def dense_features(
     if attention not in get_args(DenseAttention):
         known = ", ".join(get_args(DenseAttention))
         raise UserError(f"there is no dense attention {attention!r}; choose one of {known}.")
-    layer: Any = clip.network.vision_model.encoder.layers[-1]
-    seen: list[Tensor] = []
-
-    def keep(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.append(args[0] if args else kwargs["hidden_states"])
-
-    hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
+    with entering_last_block(clip) as (layer, seen):
         patches = clip.encode_image(pixels, patches=True).patches
-    finally:
-        hook.remove()
     assert patches is not None
     if attention != "tower":
         states = _listened(layer, seen[0], attention, block)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from trifocal.clip import Clip
+from trifocal.clip.last_block import entering_last_block
 
 
 @torch.no_grad()
@@ -19,17 +18,8 @@ def cls_attention(clip: Clip, pixels: Tensor) -> Tensor:
     The mean over the heads of the last block, a map adapter's share included; what CLS pays to
     itself is left out.
     """
-    layer: Any = clip.network.vision_model.encoder.layers[-1]
-    seen: list[Tensor] = []
-
-    def keep(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.append(args[0] if args else kwargs["hidden_states"])
-
-    hook = layer.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
+    with entering_last_block(clip) as (layer, seen):
         clip.encode_image(pixels)
-    finally:
-        hook.remove()
     normal, attention = layer.layer_norm1(seen[0]), layer.self_attn
     heads = (attention.num_heads, attention.head_dim)
     queries = attention.q_proj(normal[:, :1]).unflatten(-1, heads).transpose(1, 2)
