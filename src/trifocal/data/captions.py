@@ -218,6 +218,7 @@ class CaptionDataset:
         captions: With several captions to a photo, draw one each time, keep the first, or make
             each a sample of its own.
         draft: Let JPEGs be decoded at a reduced scale that still covers this many pixels.
+        held_out: Items that are no samples, for who measures on them.
     """
 
     def __init__(
@@ -226,7 +227,9 @@ class CaptionDataset:
         *,
         captions: Literal["random", "first", "each"] = "random",
         draft: int | None = None,
+        held_out: Sequence[CaptionItem] = (),
     ) -> None:
+        self.held_out = held_out
         if captions == "each":
             items = [replace(item, captions=(text,)) for item in items for text in item.captions]
         elif captions == "first":
@@ -320,8 +323,9 @@ class CaptionData(CaptionedSection):
 
     def open(self, image_size: tuple[int, int]) -> CaptionDataset:
         """Read the file; photos are opened one by one."""
-        items, _ = self.parts()
-        return CaptionDataset(items, captions=self.captions, draft=drafted(self.draft, image_size))
+        items, held_out = self.parts()
+        draft = drafted(self.draft, image_size)
+        return CaptionDataset(items, captions=self.captions, draft=draft, held_out=held_out)
 
     def parts(self) -> tuple[list[CaptionItem], list[CaptionItem]]:
         """Return what is trained on and what is held out, which is the same in every run.

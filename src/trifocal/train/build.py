@@ -23,7 +23,7 @@ from trifocal.concepts.class_tuned import ClassTuned
 from trifocal.concepts.few_shot_data import FewShotData
 from trifocal.concepts.registry import METHODS as CONCEPTS
 from trifocal.data.batching import Batching
-from trifocal.data.captions import CaptionData
+from trifocal.data.captions import CaptionDataset
 from trifocal.data.samples import Source
 from trifocal.data.section import CaptionedSection, CroppedSection
 from trifocal.errors import UserError
@@ -125,7 +125,7 @@ def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:
     """Return the evaluations a recipe names.
 
     They are `world`, `few_shot` (test pictures of the classes that `data` has), or `benchmark=folder
-    of its data`; `held_out`, retrieval among the photos that `data` holds out, is there where it does.
+    of its data`.
 
     On the world a model is judged by the validation scenes; the test scenes stay unseen. Metrics
     are named `task/metric`; on the world they are the few that a comparison is about.
@@ -152,8 +152,6 @@ def build_evaluators(recipe: Recipe) -> dict[str, Evaluator]:
         return score
 
     found: dict[str, Evaluator] = {}
-    if isinstance(recipe.data, CaptionData) and recipe.data.held_out:
-        found["held_out"] = HeldOut(recipe.data)
     for entry in recipe.evaluation:
         name, _, root = entry.partition("=")
         known = {"world": score_world, "few_shot": score_few_shot}
@@ -230,6 +228,10 @@ def run(
                 "processes; set sharding to none."
             )
     evaluators = build_evaluators(recipe)
+    held_out = None
+    if isinstance(source, CaptionDataset) and source.held_out:
+        held_out = HeldOut(source.held_out, most_left_out=recipe.data.bad_image_share)
+        evaluators = {"held_out": held_out, **evaluators}
     outcome = train(
         method,
         source,
@@ -240,7 +242,6 @@ def run(
         progress=progress,
         methods=METHODS,
     )
-    held_out = evaluators.get("held_out")
-    if isinstance(held_out, HeldOut) and is_first():
+    if held_out is not None and is_first():
         held_out.write(outcome.folder)
     return outcome

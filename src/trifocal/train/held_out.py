@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trifocal.data.captions import CaptionData, CaptionItem, write_captions
+from trifocal.data.captions import CaptionItem, write_captions
 from trifocal.tuning.method import Method
 
 if TYPE_CHECKING:
@@ -19,16 +20,12 @@ class HeldOut:
     """An evaluation: recall among the photos that `data.held_out` keeps from training.
 
     Args:
-        data: The captions.
+        captions: The photos and what is said of them.
+        most_left_out: The largest share of the photos that may turn out broken.
     """
 
-    def __init__(self, data: CaptionData) -> None:
-        self.data = data
-
-    @cached_property
-    def captions(self) -> list[CaptionItem]:
-        """The photos and what is said of them."""
-        return self.data.parts()[1]
+    def __init__(self, captions: Sequence[CaptionItem], *, most_left_out: float) -> None:
+        self.captions, self.most_left_out = captions, most_left_out
 
     @cached_property
     def _items(self) -> RetrievalItems:
@@ -40,7 +37,7 @@ class HeldOut:
         """Return recalls by name."""
         from trifocal.evaluate.benchmarks.retrieval import score_retrieval
 
-        rows = score_retrieval(method, self._items, most_left_out=self.data.bad_image_share)
+        rows = score_retrieval(method, self._items, most_left_out=self.most_left_out)
         return {row.metric: row.value for row in rows}
 
     def write(self, folder: Path) -> None:
