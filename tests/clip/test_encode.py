@@ -47,6 +47,12 @@ def test_each_batch_is_as_wide_as_its_longest(
     assert widths == lengths[::3]
 
 
+@pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning")
+def test_nothing_that_transformers_gives_up_is_used(tiny_clip: Clip) -> None:
+    encode_texts(tiny_clip, TEXTS)
+    encode_images(tiny_clip, [Image.new("RGB", (40, 30))])
+
+
 def test_images_of_any_kind(tiny_clip: Clip) -> None:
     photos = [Image.new("RGB", (40 + 5 * i, 50), (i * 20, 90, 200 - i)) for i in range(7)]
     pixels = [tiny_clip.preprocess(photo) for photo in photos]

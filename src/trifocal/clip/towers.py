@@ -146,9 +146,8 @@ def text_states(network: CLIPModel, ids: Tensor, lengths: Tensor | None = None) 
     # None where the attention kernel is told "causal" instead; a table for other kernels.
     mask = None
     if not torch.compiler.is_exporting():  # where a table would hold this batch's size for ever
-        mask = create_causal_mask(
-            config=tower.config, inputs_embeds=states, attention_mask=None, past_key_values=None
-        )
+        # By place: the last, a cache, has another name in transformers 5.24.
+        mask = create_causal_mask(tower.config, states, None, None)
     encoded = tower.encoder(inputs_embeds=states, attention_mask=mask, is_causal=True)
     states = encoded.last_hidden_state
     return states if places is None else states.take_along_dim(places[..., None], dim=1)
