@@ -17,7 +17,8 @@ test photos, and the names of Caltech's and PACS's photos. The rows of the paper
 the rate of the whole method.
 
 Every training and measurement is kept in OUT and not made again: the command can be interrupted, and
-several can share the work (`--only`; with no name behind it the page alone is written).
+several can share the work (`--only`; with no name behind it the page alone is written). The page has
+a part for each setting and way to be tuned; those that are named are renewed.
 """
 
 from __future__ import annotations

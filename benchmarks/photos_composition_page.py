@@ -25,7 +25,7 @@ from trifocal.report.table import Column, Entry, Row, Table
 if TYPE_CHECKING:
     from photos_composition import Study
 
-BEGIN, END = "<!-- photos_composition: begin -->", "<!-- photos_composition: end -->"
+_PART = "<!-- photos_composition: {setting}, {tuning}: {place} -->"
 NUMBERS = {
     "composition": "SugarCrepe",
     "zero_shot": "zero-shot",
@@ -50,43 +50,58 @@ Curves = dict[str, list[list[CurvePoint]]]  # by method, one for each seed
 
 
 def write_page(study: Study, page: Path | None) -> None:
-    """Write `composition.md` and the plots of what there is, and renew the tables of a page.
+    """Write a file and the plots of each part that was asked for, and renew these parts of a page.
+
+    A part is one setting and one way to be tuned, so parts may differ in their steps.
 
     Raises:
-        UserError: the page does not say where its tables stand.
+        UserError: the page does not say where a part stands.
     """
-    folder = page.parent / "images" if page is not None else study.out
-    parts = []
-    for setting in ("flickr8k", "coco"):
-        for tuning in ("text", "full", "lora"):
-            main = _found(study, setting, tuning, study.main)
-            if tried := study.tried(setting, tuning):
-                parts += [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n"]
-                parts += [markdown(_tried(study, tried))]
-            if not main:
+    for setting in study.told.setting:
+        for tuning in study.told.tuning:
+            if not study.tried(setting, tuning):
                 continue
-            ablation = _found(study, setting, tuning, study.ablation)
-            name = f"photos-composition-{setting}-{tuning}.png"
-            with atomic_write(folder / name, force=True) as aside:
-                aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
-            parts += [_about(study, setting, tuning)]
-            parts += [markdown(_scores(study, main))]
-            shown = "images/" + name if page is not None else name
-            parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
-            parts += [markdown(_differences({**main, **ablation}))]
-            if ablation:
-                whole = {"all four (FSC-CLIP)": main["FSC-CLIP"]} if "FSC-CLIP" in main else {}
-                parts += ["The four terms of FSC-CLIP, alone and together:\n"]
-                parts += [markdown(_scores(study, {**ablation, **whole}))]
-    text = "\n".join(parts)
-    with atomic_write(study.out / "composition.md", force=True) as aside:
-        aside.write_text(text)
-    if page is not None:
-        whole = page.read_text()
-        if BEGIN not in whole or END not in whole:
-            raise UserError(f"{page} lacks the lines {BEGIN} and {END}; put them into it.")
-        before, rest = whole.split(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+            text = _part(study, setting, tuning, page)
+            with atomic_write(study.out / f"{setting}-{tuning}.md", force=True) as aside:
+                aside.write_text(text)
+            if page is not None:
+                _renew(page, setting, tuning, text)
+
+
+def _renew(page: Path, setting: str, tuning: str, text: str) -> None:
+    """Put a part's tables into a page, between the two lines that mark the place."""
+    begin, end = (
+        _PART.format(setting=setting, tuning=tuning, place=place) for place in ("begin", "end")
+    )
+    whole = page.read_text()
+    if begin not in whole or end not in whole:
+        raise UserError(f"{page} lacks the lines {begin} and {end}; put them into it.")
+    before, rest = whole.split(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def _part(study: Study, setting: str, tuning: str, page: Path | None) -> str:
+    """Return the tables and pictures of a setting and a way to be tuned, as Markdown."""
+    main = _found(study, setting, tuning, study.main)
+    parts = [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n"]
+    parts += [markdown(_tried(study, study.tried(setting, tuning)))]
+    if not main:
+        return "\n".join(parts)
+    ablation = _found(study, setting, tuning, study.ablation)
+    name = f"photos-composition-{setting}-{tuning}.png"
+    folder = page.parent / "images" if page is not None else study.out
+    with atomic_write(folder / name, force=True) as aside:
+        aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
+    shown = "images/" + name if page is not None else name
+    parts += [_about(study, setting, tuning)]
+    parts += [markdown(_scores(study, main))]
+    parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
+    parts += [markdown(_differences({**main, **ablation}))]
+    if ablation:
+        whole = {"all four (FSC-CLIP)": main["FSC-CLIP"]} if "FSC-CLIP" in main else {}
+        parts += ["The four terms of FSC-CLIP, alone and together:\n"]
+        parts += [markdown(_scores(study, {**ablation, **whole}))]
+    return "\n".join(parts)
 
 
 _TITLES = {"flickr8k": "Tuned on Flickr8k", "coco": "Tuned on few photos of COCO"}
