@@ -2,18 +2,20 @@
 
 A head's terms say what a concept adds to a logit, not whether the picture shows it; a sparse code
 takes whatever atom helps. Evidence is asked first, and reasons are made of the concepts that pass.
-It is linear in the unit feature x and calibrated on other pictures, in one of two ways:
+It reads the unit feature x in one of two ways:
 
-    from_background  z = (x·u − m) / s        m, s: of u's scores where the concept is absent
-    from_named       ŷ = b + x·w              ridge regression on pictures of which is known
-                                              which concepts they show (captions, a scene graph)
+    from_words   p = softmax(s x·U)      the probability of a concept's words among all words, at the
+                                         backbone's own scale s
+    from_named   ŷ = b + x·w             ridge regression on pictures of which is known which concepts
+                                         they show (captions, a scene graph)
 
-The first needs nothing but pictures. Scores of pictures *with* the concept are among them, so m and s
-are taken from the lower half, which is without it as long as fewer than a quarter of the pictures
-show it. The second knows what a name is worth: its threshold is the lowest at which names were right
-in the wanted share of cases, each picture asked of a regression without it (leave-one-out, in closed
-form). Learning concepts from pictures that show them is Kim et al., ICML 2018 (arXiv 1711.11279), and
-Yuksekgonul et al., ICLR 2023 (arXiv 2205.15480).
+The first needs nothing but the words. A backbone is trained to choose a picture's caption among others,
+so words have to win over other words; how far a score stands above that of other pictures says less: a
+yellow heart is "red heart" far more than most pictures are (docs/reasons.md has the figures). The
+second knows what a name is worth: its threshold is the lowest at which names were right in the wanted
+share of cases, each picture asked of a regression without it (leave-one-out, in closed form). Learning
+concepts from pictures that show them is Kim et al., ICML 2018 (arXiv 1711.11279), and Yuksekgonul et
+al., ICLR 2023 (arXiv 2205.15480).
 """
 
 from __future__ import annotations
@@ -30,9 +32,7 @@ from trifocal.errors import UserError
 
 FILE = "evidence.safetensors"
 PRECISION = 0.9  # wanted of names: more than is asked for, as new pictures are never quite the old
-FALSE_NAMES = 0.1  # expected in a picture at most, where nothing is known but a background
-_QUARTILE = 0.6745  # standard deviations of a normal distribution below its median
-_PRIOR = 10  # pictures that the spread of an average concept counts for
+LEAST = 0.3  # probability of words that are named, where no truth is known
 _LEAST_SHOWN = 3  # pictures that must show a concept for it to be learned
 _LEAST_NAMES = 10  # names that a share of right ones is counted over
 _NEVER = 1e6  # offset of a concept that is never named
@@ -41,7 +41,7 @@ _RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # in mean variances of the 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Linear scores of I concepts, and from which score on a concept may be named.
+    """Scores of I concepts, and from which score on a concept may be named.
 
     Attributes:
         directions: (I, d).
@@ -49,17 +49,20 @@ class Evidence:
         least: Score from which on a picture shows a concept.
         precision: Share of names that were right on pictures that were not learned from; None where
             no truth was known.
+        compete: Whether scores are probabilities among all concepts, instead of one by one.
     """
 
     directions: Tensor
     offsets: Tensor
     least: float
     precision: float | None = None
+    compete: bool = False
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return (n, I) scores of features (n, d): standard deviations, or shares of certainty."""
+        """Return (n, I) scores of features (n, d), about 1 where a concept is sure."""
         x = unit(features.to(self.directions))
-        return torch.addmm(-self.offsets, x, self.directions.T)
+        scores = torch.addmm(-self.offsets, x, self.directions.T)
+        return scores.softmax(1) if self.compete else scores
 
     def shown(self, features: Tensor) -> Tensor:
         """Return (n, I) bools: which concepts pictures show."""
@@ -70,32 +73,21 @@ class Evidence:
         """What it rests on, in a sentence for people."""
         if self.precision is None:
             return (
-                f"a concept is named from {self.least:.1f} standard deviations above background on"
+                f"a concept is named where the model gives its words {100 * self.least:.0f} % or more "
+                f"among all {len(self.offsets):,}; nobody has checked such names on your pictures"
             )
         return f"a concept is named where such names were right in {100 * self.precision:.0f} % of cases"
 
     @classmethod
-    def from_background(cls, concepts: Tensor, background: Tensor) -> Evidence:
-        """Calibrate concepts (I, d) on pictures (n, d) of which nothing is known.
+    def from_words(cls, words: Tensor, scale: float, least: float = LEAST) -> Evidence:
+        """Let words compete for a picture, of which nothing else is known.
 
         Args:
-            concepts: What their scores are products with: texts, or visual concepts.
-            background: Features of other pictures; a head's own support does.
+            words: (I, d) text features of all concepts.
+            scale: The backbone's logit scale.
+            least: Probability from which on words are named.
         """
-        concepts, x = unit(concepts), unit(background).to(concepts)
-        mean = x.mean(0)
-        scores = (x - mean) @ concepts.T
-        median = scores.median(0).values
-        below = (median - scores).clamp_min(0)
-        own = (below.pow(2).sum(0) / (below > 0).sum(0).clamp_min(1)).sqrt()
-        usual = own.median()
-        spread = ((len(x) * own.pow(2) + _PRIOR * usual**2) / (len(x) + _PRIOR)).sqrt()
-        spread = spread.clamp_min(torch.finfo(spread.dtype).eps)
-        center = scores.quantile(0.25, dim=0) + _QUARTILE * spread
-        directions = concepts / spread[:, None]
-        tail = 1 - min(0.5, FALSE_NAMES / len(concepts))
-        least = float(torch.special.ndtri(torch.tensor(tail, dtype=torch.float64)))
-        return cls(directions, directions @ mean + center / spread, least)
+        return cls(scale * unit(words), words.new_zeros(len(words)), least, compete=True)
 
     @classmethod
     def from_named(cls, pictures: Tensor, shown: Tensor, precision: float = PRECISION) -> Evidence:
@@ -137,7 +129,8 @@ class Evidence:
 
     def write(self, folder: Path) -> None:
         """Write it beside a head."""
-        numbers = torch.tensor([self.least, -1.0 if self.precision is None else self.precision])
+        told = -1.0 if self.precision is None else self.precision
+        numbers = torch.tensor([self.least, told, float(self.compete)])
         tensors = {"directions": self.directions, "offsets": self.offsets, "numbers": numbers}
         save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, folder / FILE)
 
@@ -147,11 +140,11 @@ class Evidence:
         if not (folder / FILE).is_file():
             return None
         tensors = load_file(folder / FILE)
-        least, precision = tensors["numbers"].tolist()
+        least, precision, compete = tensors["numbers"].tolist()
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("evidence is not finite")
         told = None if precision < 0 else precision
-        return cls(tensors["directions"], tensors["offsets"], least, told)
+        return cls(tensors["directions"], tensors["offsets"], least, told, bool(compete))
 
 
 def _threshold(scores: Tensor, truth: Tensor, precision: float) -> tuple[float, float]:

@@ -200,7 +200,6 @@ def fit_classifier(
         head, chosen = fitted(parts.support)
     if checked is not None and len(checked) >= _LEAST_CHECKED and not hasattr(head, "known_"):
         head.calibrate(checked, labels[parts.held_out])
-    support = unit(made[[place[index] for index in parts.support]].mean(1))
     saved = SavedHead(
         method=method,
         head=head,
@@ -212,7 +211,7 @@ def fit_classifier(
         keys=tuple(content_key(regions[index]) for index in parts.support),
         labels=tuple(examples.labels[index] for index in parts.support),
         trained_on=_remembered(regions[index] for index in parts.support),
-        evidence=None if words is None else Evidence.from_background(words, support),
+        evidence=None if words is None else Evidence.from_words(words, model.logit_scale.item()),
         backbone=Backbone(backbone or model.name, features.fingerprint, shown),
         drawn={
             "shots": shots,
