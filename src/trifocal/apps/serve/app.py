@@ -102,7 +102,9 @@ def make_app(served: Served, limits: Limits, hosts: tuple[str, ...] = ()) -> Sta
         Exception: _error,
     }
     guard = Middleware(_Guard, limits=limits, hosts=hosts)
-    return Starlette(routes=routes, exception_handlers=told, middleware=[guard], lifespan=lifespan)
+    app = Starlette(routes=routes, exception_handlers=told, middleware=[guard], lifespan=lifespan)
+    app.router.redirect_slashes = False  # what is not there is said, with a sentence
+    return app
 
 
 async def _page(name: str, request: Request) -> Response:
