@@ -190,7 +190,7 @@ def test_a_report_of_a_curve(rows):
     flat = [row for point in curve for row in point.rows]
     report = results_report(flat, {"m": curve})
     labels = [row.label for row in block(report.chapters[0], Table).rows]
-    assert labels == ["m, α = 0", "m, α = 1", "chance"]
+    assert labels == ["base", "m, α = 1", "chance"]
     plots = next(b for b in report.chapters[0].blocks if isinstance(b, Plots))
     assert "WiSE-FT" in plots.caption
 

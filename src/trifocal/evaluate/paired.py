@@ -49,6 +49,12 @@ class Compared:
         """Whether the difference is more than noise."""
         return self.difference is not None and self.p <= MOST_P
 
+    @property
+    def gain(self) -> float:
+        """How much better the second is: more, or of mean ranks less."""
+        value = 0.0 if self.difference is None else self.difference.value
+        return -value if self.before.is_rank else value
+
 
 def compare_files(
     before: Results, after: Results, models: tuple[str | None, str | None] = (None, None)

@@ -29,5 +29,6 @@ BENCHMARKS: Registry[type[Any]] = Registry("benchmark", _OWN)
 GROUPS: dict[str, tuple[str, ...]] = {
     "composition": tuple(COMPOSITION),
     "regions": tuple(REGIONS),
+    "costs": (ZeroShot.name, Retrieval.name),
     "all": (*COMPOSITION, NegBenchRetrieval.name, ZeroShot.name, Retrieval.name, *REGIONS),
 }

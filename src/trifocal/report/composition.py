@@ -1,7 +1,7 @@
 """The chapter on composition: models before and after learning it, what was gained and lost.
 
 `composition_chapter` makes the chapter of one comparison, `results_report` a whole report from
-results files alone, and `tour_chapter` what the tour says of its four models.
+results files alone. The tour's is in `composition_tour`.
 """
 
 from __future__ import annotations
@@ -15,42 +15,21 @@ from trifocal.evaluate.names import WORLD, WORLD_NOTE
 from trifocal.metrics.result import Result
 from trifocal.report.bars import bars_blocks
 from trifocal.report.comparison import beyond_noise
-from trifocal.report.composition_tables import main_table, summary_table
+from trifocal.report.composition_tables import main_table
 from trifocal.report.contender import SUMMARY_NAMES, Contender
 from trifocal.report.equal_cost import equal_cost_blocks
+from trifocal.report.found import COSTS, found
+from trifocal.report.labels import BASE
 from trifocal.report.numbers import signed
 from trifocal.report.page import Block, Chapter, Facts, Highlight, Highlights, Note, Report
 from trifocal.report.pictures import examples, heat_maps, loss_blocks, trade_off_blocks
 from trifocal.report.shown import Shown
-from trifocal.report.table import Table, tone_of
+from trifocal.report.table import tone_of
 
 _TERMS = (
     "Each term as it is trained (weighted). Contrastive terms over different numbers of captions, "
     "as NegCLIP's, are not comparable in height."
 )
-
-_TOUR_LEAD = (
-    "Four models look at drawn scenes: the shipped base, which names things and colors but hardly "
-    "hears the order of words, and the same base after a short training of its text tower in three "
-    "ways. Plain fine-tuning sees captions that say how things stand to each other. NegCLIP and "
-    "FSC-CLIP also see each caption with its phrases swapped, and learn to tell the true one. All "
-    "train on the same batches in the same order."
-)
-_TOUR_REMARK = (
-    "In this small world most captions are about how things stand to each other, so plain "
-    "fine-tuning learns much of it too. Differences of a point or two between the three are within "
-    "the noise of one run; with --seeds 3 the tour shows intervals over runs."
-)
-
-
-def overview(contenders: Sequence[Contender]) -> Table:
-    """Return what fits into a terminal; the chapter has the rest."""
-    return summary_table(contenders, "On the built-in drawn world, in %")
-
-
-def tour_chapter(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Chapter:
-    """Return the tour's chapter; see `composition_chapter`."""
-    return composition_chapter(contenders, lead=_TOUR_LEAD, shown=shown, remark=_TOUR_REMARK)
 
 
 def composition_chapter(
@@ -63,6 +42,9 @@ def composition_chapter(
     featured: str | None = None,
     remark: str = "",
     further: Sequence[Block] = (),
+    costs_command: str = "",
+    numbers: Highlights | None = None,
+    findings: Sequence[str] | None = None,
 ) -> Chapter:
     """Return the chapter that compares models before and after learning composition.
 
@@ -74,6 +56,9 @@ def composition_chapter(
         featured: Label of the contender that the large numbers are about, by default the last.
         remark: What a reader must know to read the numbers rightly.
         further: What is shown besides, after the parts of benchmarks.
+        costs_command: What to type for what the gain costs, where no row tells that.
+        numbers, findings: The large numbers, and what was found, in place of those about the
+            featured contender against the base.
     """
     by_label = {one.label: one for one in contenders}
     featured = featured or contenders[-1].label
@@ -81,11 +66,12 @@ def composition_chapter(
         raise ValueError(f"{featured!r} is none of {', '.join(by_label)}")
     chosen = by_label[featured]
     rows = [row for contender in contenders for row in contender.rows]
-    highlights = _highlights(contenders[0], chosen)
+    highlights = _highlights(contenders[0], chosen) if numbers is None else numbers
     blocks: list[Block] = [highlights] if highlights.items else []
     if remark:
         blocks.append(Note(remark))
     blocks.append(main_table(rows, [one.label for one in contenders]))
+    blocks += _unpriced(contenders, costs_command)
     blocks += trade_off_blocks(contenders)
     blocks += equal_cost_blocks(contenders)
     blocks += bars_blocks(rows, [one.label for one in contenders])
@@ -103,7 +89,9 @@ def composition_chapter(
     label = WORLD_NOTE if worlds == {True} else ""
     if worlds == {True, False}:
         label = f"rows named {WORLD}/… were measured {WORLD_NOTE}"
-    return Chapter(title, lead or _lead(contenders[0], chosen), blocks, label)
+    lead = lead or _lead(contenders[0], chosen)
+    told = found(contenders, chosen) if findings is None else findings
+    return Chapter(title, lead, blocks, label, told)
 
 
 def results_report(
@@ -117,16 +105,19 @@ def results_report(
     remark: str = "",
     title: str = "Results",
     further: Sequence[Block] = (),
+    names: Sequence[tuple[str, str]] = (),
+    costs_command: str = "",
 ) -> Report:
     """Return a report of results alone, as `trifocal eval` makes them.
 
     Args:
         rows: Results of any number of models; the first model is the reference.
         curves: WiSE-FT curves by the name of the tuned model.
-        base: Name of the model that the curves start from.
+        base: Name under `models` of the model that the curves start from.
         models: Models by name, to be asked the questions of `shown`.
         logs: Training logs by the name of the model that came of them.
-        shown, remark, further: See `composition_chapter`.
+        shown, remark, further, costs_command: See `composition_chapter`.
+        names: What models are called in the report, with their full names, where these differ.
     """
     curves, models, logs = curves or {}, models or {}, logs or {}
     on_curves = {row.model for curve in curves.values() for point in curve for row in point.rows}
@@ -141,17 +132,31 @@ def results_report(
         first, last = curve[0], curve[-1]
         if not contenders:
             start = models.get(base) if base and first.alpha == 0 else None
-            contenders.append(Contender(f"{name}, α = {first.alpha:g}", [first.rows], start))
+            label = BASE if first.alpha == 0 else f"{name}, α = {first.alpha:g}"
+            contenders.append(Contender(label, [first.rows], start))
         end = models.get(name) if last.alpha == 1 else None
         label = f"{name}, α = {last.alpha:g}"
         contenders.append(Contender(label, [last.rows], end, _listed(logs, name), [curve]))
-    chapter = composition_chapter(
-        contenders, title="Comparison", shown=shown, remark=remark, further=further
-    )
+    told = {"shown": shown, "remark": remark, "further": further, "costs_command": costs_command}
+    chapter = composition_chapter(contenders, title="Comparison", **told)
     protocols = dict.fromkeys((row.benchmark, f"{row.protocol} ({row.version})") for row in rows)
-    named = ", ".join(dict.fromkeys(row.model for row in rows))
+    named = ", ".join(one.label for one in contenders)
     facts = [Facts("How it was measured", list(protocols))]
+    facts += [Facts("Which models these are", names)] if names else []
     return Report(title, f"{len(rows)} results of {named}.", [chapter], facts)
+
+
+def _unpriced(contenders: Sequence[Contender], command: str) -> list[Block]:
+    """Return what is said where composition is compared and its price was not measured."""
+    numbers = [one.summary().keys() for one in contenders]
+    gained = len(contenders) > 1 and all("composition" in each for each in numbers)
+    if not command or not gained or any(name in each for each in numbers for name in COSTS):
+        return []
+    text = (
+        "What the gain costs was not measured: there is no row of zero-shot accuracy or of "
+        "retrieval. This command adds them; CAPTIONS is a table of photos with captions."
+    )
+    return [Note(text, command)]
 
 
 def _listed(logs: Mapping[str, Path], name: str) -> list[Path]:

@@ -20,7 +20,8 @@ from trifocal.report.few_shot_tables import (
     is_sure,
     shots_table,
 )
-from trifocal.report.numbers import percent, signed
+from trifocal.report.found import joined
+from trifocal.report.numbers import percent, percentage, signed
 from trifocal.report.page import (
     Block,
     Chapter,
@@ -96,7 +97,33 @@ def tour_chapter(
     blocks.append(_domains(summaries[TOLD]))
     blocks.append(costs_table(summaries[NAMED]))
     blocks.append(Facts("Ask it yourself", [("kept", _ASK)], commands))
-    return Chapter("Concepts", _LEAD, blocks, WORLD_NOTE)
+    return Chapter("Concepts", _LEAD, blocks, WORLD_NOTE, _found(summaries, answers))
+
+
+def _found(summaries: Mapping[str, Summary], answers: Answers) -> list[str]:
+    """Return how concept-map does under each wording, and what it is ahead of or behind."""
+    told = []
+    for name, summary in summaries.items():
+        whole, zero = (summary.mean(one, [name], summary.shots) for one in (MAP, ZERO_SHOT))
+        if whole is None or zero is None:
+            continue
+        others = [one for one in summary.methods if one not in (MAP, ZERO_SHOT)]
+        found = {one: answers.difference(MAP, one, [name], summary.shots, TEST) for one in others}
+        sure = {one: found_ for one, found_ in found.items() if found_ and is_sure(found_)}
+        parts = [
+            f"{words} {joined(names)}"
+            for words, names in (
+                ("ahead of", [one for one in sure if sure[one].value > 0]),
+                ("behind", [one for one in sure if sure[one].value < 0]),
+            )
+            if names
+        ]
+        beyond = f", beyond noise {'; '.join(parts)}" if parts else ""
+        told.append(
+            f"{TITLES[name]}: {MAP} is right on {percentage(whole.value)} of the pictures, averaged "
+            f"over shots, zero-shot on {percentage(zero.value)}{beyond}."
+        )
+    return told
 
 
 def _curves(summaries: Mapping[str, Summary]) -> Plots:

@@ -11,6 +11,7 @@ from trifocal.evaluate.few_shot.rows import BASE, NEW, TEST, protocol_parts
 from trifocal.evaluate.few_shot.summary import Summary
 from trifocal.evaluate.names import WORLD, WORLD_NOTE
 from trifocal.report import few_shot_figures
+from trifocal.report.few_shot_found import ZERO_SHOT, found
 from trifocal.report.few_shot_tables import (
     accuracy,
     base_to_new_table,
@@ -35,7 +36,6 @@ from trifocal.report.page import (
 )
 from trifocal.report.table import Column, Row, Table, tone_of
 
-ZERO_SHOT = "zero-shot"
 _MARKED = 3  # methods beside the featured one in the figure of gains
 
 _HONEST = (
@@ -100,9 +100,9 @@ def few_shot_chapter(
     blocks += [base_to_new_table(summary, halves)] if halves else []
     blocks.append(costs_table(summary))
     blocks = [block for block in blocks if not isinstance(block, Table) or block.rows]
-    return Chapter(
-        title, lead or _lead(summary, own, reference), blocks, WORLD_NOTE if on_world else ""
-    )
+    label = WORLD_NOTE if on_world else ""
+    said = found(summary, answers, own, reference)
+    return Chapter(title, lead or _lead(summary, own, reference), blocks, label, said)
 
 
 def highlights(summary: Summary, datasets: Sequence[str], reference: str) -> Highlights:

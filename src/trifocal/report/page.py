@@ -1,5 +1,8 @@
 """The report: one HTML file that explains itself, opens anywhere, and loads nothing.
 
+What was found stands on top, what is to be looked at is folded. Its one script (`page.js`) copies
+commands and says which tables can be scrolled; the page's own policy lets no other run.
+
 A report is a list of chapters, a chapter a list of blocks, and a block plain data that the
 template knows how to show. Another focus adds its results by adding a chapter. All text is
 escaped by the template; only figures (`figures.py`) enter as markup. Pictures are inlined.
@@ -8,6 +11,7 @@ escaped by the template; only figures (`figures.py`) enter as markup. Pictures a
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -42,9 +46,10 @@ class Prose:
 
 @dataclass(frozen=True)
 class Note:
-    """A remark that must not be overlooked."""
+    """A remark that must not be overlooked, with the command that it tells of, if it does."""
 
     text: str
+    command: str = ""
     kind: ClassVar[str] = "note"
 
 
@@ -86,6 +91,7 @@ class Plots:
     plots: Sequence[Plot]
     caption: str = ""
     beside: Table | None = None
+    folded: bool = False  # whether only its title is seen until somebody opens it
     kind: ClassVar[str] = "plots"
 
 
@@ -261,6 +267,8 @@ class Chapter:
     blocks: Sequence[Block]  # what it shows, in order
     # Where the numbers come from, if that must be said ("on the built-in drawn world").
     label: str = ""
+    # What was found, in one to three sentences, from the numbers; on top of the page.
+    found: Sequence[str] = ()
 
     @property
     def anchor(self) -> str:
@@ -311,14 +319,30 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["score"] = score
     environment.filters["breakable"] = lambda text: text.replace("/", "/\N{ZERO WIDTH SPACE}")
-    text = resources.files("trifocal.report").joinpath("report.html").read_text("utf-8")
-    return environment.from_string(text).render(report=report, version=__version__)
+    files = resources.files("trifocal.report")
+    text, script = (files.joinpath(name).read_text("utf-8") for name in ("report.html", "page.js"))
+    return environment.from_string(text).render(
+        report=report, version=__version__, script=Markup(script), digest=_digest(script)
+    )
+
+
+def _unbroken(value: object) -> object:
+    """Return text whose percent signs stay with their numbers at a line's end."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", value)
+
+
+def _digest(script: str) -> str:
+    """Return what a page's policy calls a script that it lets run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 def score(value: float) -> str:

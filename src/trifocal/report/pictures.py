@@ -109,7 +109,7 @@ def loss_blocks(contenders: Sequence[Contender], text: str) -> list[Block]:
         plots.append(Plot(figures.lines(series, "step", f"{words} loss"), f"{words} loss by step"))
     if not plots:
         return []
-    return [Plots("Training", plots, text)]
+    return [Plots("Training", plots, text, folded=True)]
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

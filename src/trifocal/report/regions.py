@@ -10,6 +10,7 @@ from PIL import Image
 from trifocal.clip import Clip
 from trifocal.data.regions import Region
 from trifocal.evaluate.names import WORLD_NOTE
+from trifocal.evaluate.summary import part_of
 from trifocal.metrics.intervals import Interval
 from trifocal.regions.attention import cls_attention
 from trifocal.regions.encoder import RegionEncoder, default_prompt, region_encoder
@@ -18,6 +19,7 @@ from trifocal.report import figures
 from trifocal.report.comparison import beyond_noise, chance_row, compare, entry_of, seeds_note
 from trifocal.report.contender import SUMMARY_NAMES, Contender
 from trifocal.report.drawing import marked
+from trifocal.report.found import joined, noise, summary_changes
 from trifocal.report.numbers import percent, signed, thousands
 from trifocal.report.page import (
     Block,
@@ -111,7 +113,7 @@ def region_chapter(
     with_model = [one for one in contenders if one.model is not None]
     if shown and with_model:
         blocks.append(rankings(with_model, shown, bank))
-    return Chapter("Regions", lead, blocks, label)
+    return Chapter("Regions", lead, blocks, label, _found(contenders))
 
 
 def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Table:
@@ -141,7 +143,8 @@ def measures_table(contenders: Sequence[Contender], trained: Mapping[str, int]) 
         "im→txt: the mean rank of a region's own inference, txt→im: of an inference's own region; "
         "1 is best. The others in percent; agreement (Sherlock's comparison) is 0 at chance and 100 "
         "where the order is always right. Costs: zero-shot accuracy and retrieval with whole "
-        f"pictures. Trained: parameters. Below: the change against {contenders[0].label}, colored "
+        f"pictures{_asked(contenders)}; over fewer or more than these, as in another chapter, the same "
+        f"model has other numbers. Trained: parameters. Below: the change against {contenders[0].label}, colored "
         f"where it is larger than the noise of the test (95 %).{seeds_note(runs)}",
     )
 
@@ -209,6 +212,33 @@ def attention_picture(model: Clip | RegionEncoder, region: Region) -> Image.Imag
     weights = cls_attention(clip.eval(), pixels.to(clip.device))[0].cpu().numpy()
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
     return figures.heat_overlay(picture, weights, size=_MAP_SIDE)
+
+
+def _found(contenders: Sequence[Contender]) -> list[str]:
+    """Return what the last model gained over the base in the highlighted measures, and its price."""
+    base, chosen = contenders[0], contenders[-1]
+    if chosen is base:
+        return []
+    compared = compare([*base.rows, *chosen.rows], base.label)
+    told = []
+    for metric in _HIGHLIGHTED:
+        cells = next((cells for key, cells in compared.items() if key[2] == metric), {})
+        if chosen.label in cells and base.label in cells:
+            cell, unit = cells[chosen.label], "" if cells[base.label].row.is_rank else "\u00a0%"
+            start = cells[base.label].row.shown()
+            sure = "" if cell.beyond_noise else " (within noise)"
+            name = f"mean rank {MEASURES[metric][0]}" if cell.row.is_rank else MEASURES[metric][0]
+            told.append(f"{name} {start}{unit} → {cell.row.shown()}{unit}{sure}")
+    costs = [one for name, one in summary_changes(base, chosen).items() if name in COSTS]
+    sentences = [f"{chosen.label} against {base.label}: {joined(told)}."] if told else []
+    return sentences + ([f"With whole pictures: {noise(costs)}."] if costs else [])
+
+
+def _asked(contenders: Sequence[Contender]) -> str:
+    """Return on how many whole pictures the costs were measured."""
+    numbers = {part_of(row): f"{row.n}" for row in contenders[0].rows}
+    known = [numbers[name] for name in ("zero_shot", "t2i") if name in numbers]
+    return f", of {joined(known)} questions" if known else ""
 
 
 def _highlights(contenders: Sequence[Contender], trained: Mapping[str, int]) -> Highlights:

@@ -58,7 +58,9 @@ def _write_page(arguments: argparse.Namespace, compared: Sequence[Compared], tab
         settings["images"] = str(Path(arguments.images).resolve())
     if arguments.limit is not None:
         settings["limit"] = arguments.limit
-    write_report(arguments.html, compared_report(table, before, after, arguments.root, settings))
+    write_report(
+        arguments.html, compared_report(compared, table, before, after, arguments.root, settings)
+    )
     print(f"The page is in {arguments.html}")
 
 

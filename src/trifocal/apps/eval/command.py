@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import logging
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from trifocal.apps.eval.costs import costs_to_add
 from trifocal.apps.loaded import load_stated
 from trifocal.apps.processes import first_of_all, join_processes, process_count
 from trifocal.apps.settings import parse_settings
@@ -36,12 +39,15 @@ from trifocal.metrics.result import Result
 from trifocal.progress import Progress
 from trifocal.report.comparison import comparison_table
 from trifocal.report.exported import check_export, write_export
+from trifocal.report.labels import full_names, labels, relabeled
 from trifocal.report.table import Table
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate
 
 if TYPE_CHECKING:
     from trifocal.report.page import Block, Browser
+
+logger = logging.getLogger(__name__)
 
 _WORKERS = 2  # of a cluster
 _PAGE = 1 << 20  # letters in a line of a page, which scrolls
@@ -72,12 +78,17 @@ def run(arguments: argparse.Namespace) -> int:
         settings["limit"] = arguments.limit
     drawn = all(name.partition(":")[0] in DRAWN for name in arguments.benchmarks)
     refuse_idle(arguments, "root", drawn, "the world is drawn")
-    plan = make_plan(arguments.benchmarks, arguments.root, **settings)
+    priced = costs_to_add(arguments, settings)
+    plan = make_plan([*arguments.benchmarks, *priced], arguments.root, **settings)
     jobs = plan.jobs
     check_effect(jobs, settings)
     device = join_processes(pick_device(arguments.device))
     if first_of_all():
         plan.tell()
+        if priced:
+            logger.info(
+                "scored too, as what the gain may cost: %s (--no-costs: not)", ", ".join(priced)
+            )
     cache = Path(arguments.cache).expanduser() if arguments.cache else default_cache()
     rows: list[Result] = []
     curves: dict[str, list[CurvePoint]] = {}
@@ -106,16 +117,18 @@ def run(arguments: argparse.Namespace) -> int:
                 pictured[name] = model
     if not first_of_all():
         return 0
-    table = comparison_table([*compared, *rows])
+    shown = labels((row.model for row in (*compared, *rows)), arguments.base)
+    told = relabeled([*compared, *rows], shown)
+    table = comparison_table(told)
     Console().print(terminal_table(table))
-    beside = _print_beside([*compared, *rows], published) if published else []
+    beside = _print_beside(told, published) if published else []
     if arguments.table:
         write_export(arguments.table, [table, *beside], [*compared, *rows], published)
     if arguments.clip_benchmark:
         export_clip_benchmark(arguments.clip_benchmark, rows)
     if arguments.report:
-        further: list[Block] = [*beside, *_browsers(arguments.compare, jobs, rows)]
-        _write_report(arguments.report, jobs, [*compared, *rows], curves, pictured, further)
+        further: list[Block] = [*beside, *_browsers(arguments.compare, jobs, rows, shown)]
+        _write_report(arguments, jobs, [*compared, *rows], curves, pictured, further, shown)
     return 0
 
 
@@ -145,7 +158,9 @@ def _print_beside(
     return [replace(table, caption=" ".join(told)) for table in whole]
 
 
-def _browsers(files: Sequence[str], jobs: Sequence[Job], rows: Sequence[Result]) -> list[Browser]:
+def _browsers(
+    files: Sequence[str], jobs: Sequence[Job], rows: Sequence[Result], shown: Mapping[str, str]
+) -> list[Browser]:
     """Return what the first and the last model disagree about; of files, the first is the first."""
     from trifocal.composition.benchmarks.suite import Suite
     from trifocal.evaluate.disagreements import Answered, disagreements
@@ -165,7 +180,7 @@ def _browsers(files: Sequence[str], jobs: Sequence[Job], rows: Sequence[Result])
         if isinstance(job.benchmark, Suite):
             after = Answered(of(last, rows))
             found += disagreements(job.benchmark, job.root, before, after) or []
-    return browsers(found, (first, last))
+    return browsers(found, (shown[first], shown[last]))
 
 
 def _check_targets(arguments: argparse.Namespace) -> None:
@@ -183,12 +198,13 @@ def _check_targets(arguments: argparse.Namespace) -> None:
 
 
 def _write_report(
-    path: str,
+    arguments: argparse.Namespace,
     jobs: Sequence[Job],
     rows: Sequence[Result],
     curves: dict[str, list[CurvePoint]],
     models: dict[str, Clip],
     further: Sequence[Block],
+    shown: Mapping[str, str],
 ) -> None:
     """Write the report; the first of the models is what the others are compared with."""
     from trifocal.report.composition import results_report
@@ -198,18 +214,36 @@ def _write_report(
     base = next(iter(models))
     scored = {*curves, *(row.model for row in rows)}
     size = models[base].image_size
+    called = {**labels({*curves, *models}, arguments.base), **shown}
     report = results_report(
-        rows,
-        curves,
-        base=base,
-        models=models,
-        logs={name: log for name in scored if (log := Path(name) / "metrics.jsonl").is_file()},
+        relabeled(rows, called),
+        {
+            called[name]: [replace(one, rows=tuple(relabeled(one.rows, called))) for one in curve]
+            for name, curve in curves.items()
+        },
+        base=called[base],
+        models={called[name]: model for name, model in models.items()},
+        logs={
+            called[name]: log for name in scored if (log := Path(name) / "metrics.jsonl").is_file()
+        },
         shown=[one for job in jobs for one in shown_of(job.benchmark, job.root, size)],
         remark=_DRAWINGS if base == "builtin" and _on_photos(jobs) else "",
         further=further,
+        names=full_names({name: called[name] for name in called if name in scored or name == base}),
+        costs_command=_costs_command(arguments),
     )
-    write_report(path, report)
-    print(f"The report is in {path}")
+    write_report(arguments.report, report)
+    print(f"The report is in {arguments.report}")
+
+
+def _costs_command(arguments: argparse.Namespace) -> str:
+    """Return the command that scores what a gain costs, and sets it beside the rows of this one."""
+    words = ["trifocal", "eval", arguments.model, *arguments.benchmarks, "retrieval"]
+    words += ["--captions", "CAPTIONS"]
+    for option in ("root", "images", "base", "out", "report"):
+        value = getattr(arguments, option)
+        words += [f"--{option}", value] if value else []
+    return shlex.join(words)
 
 
 def _on_photos(jobs: Sequence[Job]) -> bool:

@@ -26,7 +26,7 @@ def add_options(parser: Parser) -> None:
         "benchmarks",
         nargs="+",
         metavar="BENCHMARK",
-        help="what to score on; or composition, regions, all: of those what has its data",
+        help="what to score on; or composition, regions, costs, all: of those what has its data",
     )
     add("--root", help="folder that holds the data")
     add("--images", help="folder of the photos, where it is not in the root")
@@ -48,6 +48,11 @@ def add_options(parser: Parser) -> None:
         help="published models to set beside; published: all that are known",
     )
     add("--report", help="write a report.html here")
+    add(
+        "--no-costs",
+        action="store_true",
+        help="with --report and --base, do not score zero-shot and retrieval sets of the root, too",
+    )
     add("--base", default=None, help="the model that training started from")
     add("--interpolate", metavar="ALPHAS", help="WiSE-FT: 0,0.1,...,1 between --base and MODEL")
     add("--clip-benchmark", metavar="DIR", help="also write its JSON records")
