@@ -9,7 +9,12 @@ import pytest
 from tests.evaluate.test_price import curve
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.report.contender import Contender
-from trifocal.report.equal_cost import equal_cost_blocks, equal_cost_highlights
+from trifocal.report.equal_cost import (
+    equal_cost_blocks,
+    equal_cost_found,
+    equal_cost_highlights,
+    resolution,
+)
 from trifocal.report.page import Highlights
 from trifocal.report.table import Table
 
@@ -74,3 +79,24 @@ def test_a_curve_that_does_not_begin_at_the_base_is_no_method(contenders) -> Non
     assert (
         equal_cost_blocks([contenders[0], replace(contenders[1], curves=late), contenders[2]]) == []
     )
+
+
+def test_what_was_found_names_who_is_ahead(contenders) -> None:
+    first, second = equal_cost_found(contenders, 0.04)
+    assert "Where 4 points" in first
+    assert "weak 51.2" in first
+    assert "strong 56.0" in first
+    assert second.startswith("There strong is ahead of weak (+4.8 points, 95 % interval ")
+    base, weak, strong = contenders
+    assert "There weak is behind strong" in equal_cost_found([base, strong, weak], 0.04)[1]
+    same = equal_cost_found([base, weak, replace(weak, label="as weak")], 0.04)
+    assert same[1].startswith("There as weak is not told apart from weak (±0.0 points")
+
+
+def test_what_can_be_seen_is_said(contenders) -> None:
+    base, weak, strong = contenders
+    said = resolution(contenders, 0.04)
+    assert "one run of each method and 1,000 questions" in said
+    assert "--seeds 3" in said
+    more = [base, *(replace(one, curves=[*one.curves, *one.curves]) for one in (weak, strong))]
+    assert "2 runs of each method" in resolution(more, 0.04)

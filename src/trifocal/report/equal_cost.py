@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trifocal.evaluate.price import Curve, at_price, difference_at_price
-from trifocal.evaluate.summary import part_of, summarize
+from trifocal.evaluate.price import GAINED, Curve, at_price, difference_at_price
+from trifocal.evaluate.summary import part_of, questions, summarize
 from trifocal.metrics.intervals import Difference
 from trifocal.report.contender import Contender
-from trifocal.report.numbers import percent, signed
+from trifocal.report.found import joined
+from trifocal.report.numbers import percent, percentage, signed
 from trifocal.report.page import Block, Highlight, Highlights
 from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
@@ -56,6 +57,40 @@ def equal_cost_highlights(contenders: Sequence[Contender], price: float) -> High
         said = f"{chosen.label} − {one.label}, composition"
         items.append(Highlight(said, f"{signed(100 * found.value)} points", detail, tone))
     return Highlights(items)
+
+
+def equal_cost_found(contenders: Sequence[Contender], price: float) -> list[str]:
+    """Return in sentences how much composition each method has at a price, and who is ahead."""
+    methods = compared(contenders)
+    *others, chosen = methods
+    values = {one.label: np.mean([at_price(c, price) for c in one.curves]) for one in methods}
+    told = joined([f"{label} {percentage(float(value))}" for label, value in values.items()])
+    sentences = [
+        f"Where {100 * price:g} points of zero-shot accuracy and retrieval are lost, on average, "
+        f"{told} of the questions on composition are right."
+    ]
+    for one in others:
+        found = difference(chosen, one, price)
+        verb = "is not told apart from"
+        if _apart(found):
+            verb = "is ahead of" if found.value > 0 else "is behind"
+        change = f"{signed(100 * found.value)} points, {_interval(found)}"
+        sentences.append(f"There {chosen.label} {verb} {one.label} ({change}).")
+    return sentences
+
+
+def resolution(contenders: Sequence[Contender], price: float) -> str:
+    """Return in words how small a difference of methods at a price can be seen here."""
+    *others, chosen = compared(contenders)
+    halves = [difference(chosen, one, price).half for one in others]
+    asked = questions(chosen.curves[0][0].rows)[GAINED]
+    runs = len(chosen.curves)
+    trained = f"{runs} runs" if runs > 1 else "one run"
+    return (
+        f"With {trained} of each method and {asked:,} questions, differences below "
+        f"{100 * max(halves):.1f} points are within noise; half as large ones take four times as "
+        "many questions" + (" and runs." if runs > 1 else "; --seeds 3 adds the noise of training.")
+    )
 
 
 def compared(contenders: Sequence[Contender]) -> list[Contender]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from trifocal.apps.demo.side_by_side import SideBySide
+from trifocal.apps.demo.steps import Steps
 from trifocal.clip import Clip, load_clip
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.records import write_results
 from trifocal.metrics.result import Result
-from trifocal.report.composition import overview, tour_chapter
+from trifocal.report.composition_tour import overview, tour_chapter
 from trifocal.report.contender import Contender
 from trifocal.report.page import Chapter
 from trifocal.report.shown import world_shown
 from trifocal.report.terminal import terminal_table
 from trifocal.tuning import interpolate, load_model
 
+_TITLE = "composition"
 RECIPE = Path(__file__).with_name("composition.yaml")
 RUNS = {
     "plain fine-tuning": ["--method", "finetune"],
@@ -28,7 +28,12 @@ RUNS = {
 _ON_THE_WAY = (0.5,)
 
 
-def run(folder: Path, seeds: int, console: Console) -> Chapter:
+def step_count(seeds: int) -> int:
+    """Return how many steps `run` tells of."""
+    return seeds + 2
+
+
+def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
     """Train the three methods, measure all models and the way to them, and return the chapter."""
     base = load_clip("builtin")
     start: list[Result] = []
@@ -36,17 +41,22 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
         runs = {
             _folder(label, seed): [*options, "--seed", str(seed)] for label, options in RUNS.items()
         }
-        console.print(f"[bold]Composition[/bold]: training {', '.join(RUNS)} side by side")
-        with SideBySide(RECIPE, runs, folder) as training:
+        with (
+            steps.step(_TITLE, f"training {', '.join(RUNS)} side by side"),
+            SideBySide(RECIPE, runs, folder) as training,
+        ):
             start = start or world_suite(base, name="base")  # while they warm up
-            training.wait(console)
-    console.print("[bold]Composition[/bold]: measuring them, and models on the way there")
-    contenders = [Contender("base", [start], base)]
-    contenders += [_contender(label, base, start, folder, seeds) for label in RUNS]
+            training.wait(steps.console)
+    with steps.step(_TITLE, "measuring them, and models on the way from the base to them"):
+        contenders = [Contender("base", [start], base)]
+        contenders += [_contender(label, base, start, folder, seeds) for label in RUNS]
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
-    console.print(terminal_table(overview(contenders)))
-    return tour_chapter(contenders, world_shown(base.image_size))
+    for table in overview(contenders):
+        steps.console.print(terminal_table(table))
+        steps.console.print()
+    with steps.step(_TITLE, "comparing them at equal cost, and asking them questions to show"):
+        return tour_chapter(contenders, world_shown(base.image_size))
 
 
 def _folder(label: str, seed: int) -> str:

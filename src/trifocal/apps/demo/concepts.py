@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from trifocal.apps.demo.concepts_reasons import reasons
+from trifocal.apps.demo.steps import Steps
 from trifocal.apps.demo.worded import Worded, mean_text
 from trifocal.apps.few_shot.sources import world_source
 from trifocal.bars import ProgressBars
@@ -39,6 +39,7 @@ from trifocal.report.concepts import (
     tour_chapter,
 )
 from trifocal.report.page import Chapter
+from trifocal.report.table import Table
 from trifocal.report.terminal import terminal_table
 from trifocal.world import DOMAINS, FEW_SHOT_CLASSES, FEW_SHOT_TEMPLATES, WORLD_CONCEPTS
 
@@ -56,23 +57,32 @@ METHODS: dict[str, Callable[..., Head]] = {
     NAMELESS: Nameless,
     **{name: HEADS[name] for name in CONTROLS},
 }
+_TITLE = "concepts"
 _DRAWS = 3  # of the support, at least: heads cost little
 _VAL: ValMode = "few"
 
 
-def run(folder: Path, seeds: int, console: Console) -> Chapter:
+def step_count(seeds: int) -> int:
+    """Return how many steps `run` tells of."""
+    return 3
+
+
+def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
     """Fit heads at all numbers of shots, test them, and explain two answers of concept-map."""
     base, own = load_clip("builtin").eval(), folder / "concepts"
     cache, draws = own / "features", range(1, max(seeds, _DRAWS) + 1)
-    console.print("[bold]Concepts[/bold]: drawing classes that nobody has named before")
-    drawn = world_source(base, cache, SHOTS[-1], list(DOMAINS), {"cache": cache})
-    for shots, draw in product(SHOTS, draws):
-        drawn.task(shots, draw, _VAL)  # embeds what the tasks will ask for
-    sources = worded(drawn, base)
-    console.print("[bold]Concepts[/bold]: fitting heads to 1 to 16 pictures of each, and testing")
+    with steps.step(_TITLE, "drawing classes that nobody has named before, and embedding them"):
+        drawn = world_source(base, cache, SHOTS[-1], list(DOMAINS), {"cache": cache})
+        for shots, draw in product(SHOTS, draws):
+            drawn.task(shots, draw, _VAL)  # embeds what the tasks will ask for
+        sources = worded(drawn, base)
     results = folder / "concepts.jsonl"
     results.unlink(missing_ok=True)  # fitting anew is quick, and true to the code as it is
-    with ProgressBars(console) as bars, one_thread():
+    with (
+        steps.step(_TITLE, "fitting heads to 1 to 16 pictures of each, and testing"),
+        ProgressBars(steps.console) as bars,
+        one_thread(),
+    ):
         rows = run_few_shot(
             sources,
             few_shot_methods(METHODS, METHODS),
@@ -86,15 +96,19 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
     summaries = {
         name: Summary(one for one in measured if one.place.dataset == name) for name in TITLES
     }
-    for table in overview(summaries):
-        console.print(terminal_table(table))
-        console.print()
-    found = reasons(sources[0], drawn, base, own / "classifier")
-    for table in trust_tables(found.trust):
-        console.print(terminal_table(table))
-        console.print()
-    answers = Answers(measured, [results])
-    return tour_chapter(summaries, answers, found.pictures, found.commands, found.trust)
+    _print(steps, overview(summaries))
+    with steps.step(_TITLE, "asking for reasons, and whether they are true"):
+        found = reasons(sources[0], drawn, base, own / "classifier")
+        answers = Answers(measured, [results])
+        chapter = tour_chapter(summaries, answers, found.pictures, found.commands, found.trust)
+    _print(steps, trust_tables(found.trust))
+    return chapter
+
+
+def _print(steps: Steps, tables: Iterable[Table]) -> None:
+    for table in tables:
+        steps.console.print(terminal_table(table))
+        steps.console.print()
 
 
 @contextmanager

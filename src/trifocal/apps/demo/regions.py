@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from trifocal.apps.demo.side_by_side import SideBySide
+from trifocal.apps.demo.steps import Steps
 from trifocal.clip import load_clip
 from trifocal.clip.encoder import Encoder
 from trifocal.data.regions import Region
@@ -25,6 +24,7 @@ from trifocal.train.logs import read_lines
 from trifocal.tuning import load_model
 from trifocal.world import MEANINGS, abduction_items, draw, inference_wordings
 
+_TITLE = "regions"
 RECIPE = Path(__file__).with_name("regions.yaml")
 # The rates were chosen on validation scenes. Adapters start at nothing, so theirs is larger.
 _ADAPTERS = ["--method", "rca", "--method.adapters.drop_path", "0", "--optimizer.lr", "1.5e-2"]
@@ -42,7 +42,12 @@ _WHOLE: dict[str, Any] = {"classification": 256, "retrieval": 250, "composition"
 _SHOWN = 4
 
 
-def run(folder: Path, seeds: int, console: Console) -> Chapter:
+def step_count(seeds: int) -> int:
+    """Return how many steps `run` tells of."""
+    return seeds + 2
+
+
+def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
     """Train, measure all models, and return what the report says."""
     base = load_clip("builtin")
     frozen: dict[str, list[Result]] = {}
@@ -50,20 +55,23 @@ def run(folder: Path, seeds: int, console: Console) -> Chapter:
         runs = {
             _folder(label, seed): [*options, "--seed", str(seed)] for label, options in RUNS.items()
         }
-        console.print(f"[bold]Regions[/bold]: training {', '.join(RUNS)} side by side")
-        with SideBySide(RECIPE, runs, folder) as training:
+        with (
+            steps.step(_TITLE, f"training {', '.join(RUNS)} side by side"),
+            SideBySide(RECIPE, runs, folder) as training,
+        ):
             if not frozen:  # while they warm up
                 frozen = _measure_frozen(base)
-            training.wait(console)
-    console.print("[bold]Regions[/bold]: measuring")
-    best = max(FROZEN, key=lambda label: _value(frozen[label], "P@1"))
-    contenders = [Contender(best, [frozen[best]], region_encoder(base, FROZEN[best]))]
-    contenders += [Contender(name, [rows]) for name, rows in frozen.items() if name != best]
-    contenders += [_contender(label, folder, seeds) for label in RUNS]
+            training.wait(steps.console)
+    with steps.step(_TITLE, "measuring them on regions and on whole pictures"):
+        best = max(FROZEN, key=lambda label: _value(frozen[label], "P@1"))
+        contenders = [Contender(best, [frozen[best]], region_encoder(base, FROZEN[best]))]
+        contenders += [Contender(name, [rows]) for name, rows in frozen.items() if name != best]
+        contenders += [_contender(label, folder, seeds) for label in RUNS]
     write_results(folder / "regions.jsonl", [row for one in contenders for row in one.rows])
     trained = {label: _trained(folder / _folder(label, 0)) for label in RUNS}
-    console.print(terminal_table(overview(contenders, trained)))
-    return tour_chapter(contenders, trained, *_shown())
+    steps.console.print(terminal_table(overview(contenders, trained)))
+    with steps.step(_TITLE, "asking them about some regions to show"):
+        return tour_chapter(contenders, trained, *_shown())
 
 
 def _folder(label: str, seed: int) -> str:
