@@ -10,6 +10,7 @@ from tests.evaluate.test_price import curve
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.report.contender import Contender
 from trifocal.report.equal_cost import (
+    EqualCost,
     equal_cost_blocks,
     equal_cost_found,
     equal_cost_highlights,
@@ -33,7 +34,7 @@ def contenders() -> list[Contender]:
 
 
 def test_the_table_reads_each_curve_where_it_costs_as_much(contenders) -> None:
-    (table,) = equal_cost_blocks(contenders)
+    (table,) = equal_cost_blocks(EqualCost(contenders))
     assert isinstance(table, Table)
     assert [column.label for column in table.columns] == [f"at −{p} points" for p in (1, 2, 4)]
     weak, strong = table.rows
@@ -46,7 +47,7 @@ def test_the_table_reads_each_curve_where_it_costs_as_much(contenders) -> None:
 
 
 def test_the_large_numbers_are_differences(contenders) -> None:
-    shown = equal_cost_highlights(contenders, 0.04)
+    shown = equal_cost_highlights(EqualCost(contenders), 0.04)
     assert isinstance(shown, Highlights)
     (item,) = shown.items
     assert (item.label, item.value) == ("strong − weak, composition", "+4.8 points")
@@ -57,7 +58,7 @@ def test_the_large_numbers_are_differences(contenders) -> None:
 def test_a_difference_within_noise_is_not_colored() -> None:
     pair = [contender("one", (0.60, 0.7)), contender("other", (0.61, 0.7))]
     pair[1] = replace(pair[1], curves=[[_reversed(point) for point in pair[1].curves[0]]])
-    (item,) = equal_cost_highlights(pair, 0.04).items
+    (item,) = equal_cost_highlights(EqualCost(pair), 0.04).items
     assert item.tone == ""
 
 
@@ -71,32 +72,33 @@ def _reversed(point: CurvePoint) -> CurvePoint:
 
 
 def test_one_curve_is_compared_with_nothing(contenders) -> None:
-    assert equal_cost_blocks(contenders[:2]) == []
+    assert equal_cost_blocks(EqualCost(contenders[:2])) == []
 
 
 def test_a_curve_that_does_not_begin_at_the_base_is_no_method(contenders) -> None:
-    late = [[replace(point, alpha=point.alpha + 0.5) for point in contenders[1].curves[0]]]
-    assert (
-        equal_cost_blocks([contenders[0], replace(contenders[1], curves=late), contenders[2]]) == []
-    )
+    base, weak, strong = contenders
+    late = [[replace(point, alpha=point.alpha + 0.5) for point in weak.curves[0]]]
+    assert equal_cost_blocks(EqualCost([base, replace(weak, curves=late), strong])) == []
 
 
 def test_what_was_found_names_who_is_ahead(contenders) -> None:
-    first, second = equal_cost_found(contenders, 0.04)
-    assert "Where 4 points" in first
+    first, second = equal_cost_found(EqualCost(contenders), 0.04)
+    assert "lost 4 points" in first
     assert "weak 51.2" in first
     assert "strong 56.0" in first
     assert second.startswith("There strong is ahead of weak (+4.8 points, 95 % interval ")
     base, weak, strong = contenders
-    assert "There weak is behind strong" in equal_cost_found([base, strong, weak], 0.04)[1]
-    same = equal_cost_found([base, weak, replace(weak, label="as weak")], 0.04)
+    assert (
+        "There weak is behind strong" in equal_cost_found(EqualCost([base, strong, weak]), 0.04)[1]
+    )
+    same = equal_cost_found(EqualCost([base, weak, replace(weak, label="as weak")]), 0.04)
     assert same[1].startswith("There as weak is not told apart from weak (±0.0 points")
 
 
 def test_what_can_be_seen_is_said(contenders) -> None:
     base, weak, strong = contenders
-    said = resolution(contenders, 0.04)
+    said = resolution(EqualCost(contenders), 0.04)
     assert "one run of each method and 1,000 questions" in said
     assert "--seeds 3" in said
     more = [base, *(replace(one, curves=[*one.curves, *one.curves]) for one in (weak, strong))]
-    assert "2 runs of each method" in resolution(more, 0.04)
+    assert "2 runs of each method" in resolution(EqualCost(more), 0.04)

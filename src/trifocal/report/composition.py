@@ -17,7 +17,7 @@ from trifocal.report.bars import bars_blocks
 from trifocal.report.comparison import beyond_noise
 from trifocal.report.composition_tables import main_table
 from trifocal.report.contender import SUMMARY_NAMES, Contender
-from trifocal.report.equal_cost import equal_cost_blocks
+from trifocal.report.equal_cost import EqualCost, equal_cost_blocks
 from trifocal.report.found import COSTS, found
 from trifocal.report.labels import BASE
 from trifocal.report.numbers import signed
@@ -45,6 +45,7 @@ def composition_chapter(
     costs_command: str = "",
     numbers: Highlights | None = None,
     findings: Sequence[str] | None = None,
+    equal: EqualCost | None = None,
 ) -> Chapter:
     """Return the chapter that compares models before and after learning composition.
 
@@ -59,6 +60,7 @@ def composition_chapter(
         costs_command: What to type for what the gain costs, where no row tells that.
         numbers, findings: The large numbers, and what was found, in place of those about the
             featured contender against the base.
+        equal: The contenders at equal cost, where that is known already.
     """
     by_label = {one.label: one for one in contenders}
     featured = featured or contenders[-1].label
@@ -73,7 +75,7 @@ def composition_chapter(
     blocks.append(main_table(rows, [one.label for one in contenders]))
     blocks += _unpriced(contenders, costs_command)
     blocks += trade_off_blocks(contenders)
-    blocks += equal_cost_blocks(contenders)
+    blocks += equal_cost_blocks(equal or EqualCost(contenders))
     blocks += bars_blocks(rows, [one.label for one in contenders])
     blocks += further
     blocks += loss_blocks(contenders, _TERMS)

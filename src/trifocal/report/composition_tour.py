@@ -8,6 +8,7 @@ from trifocal.report.composition import composition_chapter
 from trifocal.report.composition_tables import summary_table
 from trifocal.report.contender import Contender
 from trifocal.report.equal_cost import (
+    EqualCost,
     equal_cost_blocks,
     equal_cost_found,
     equal_cost_highlights,
@@ -34,19 +35,28 @@ _REMARK = (
 )
 
 
-def overview(contenders: Sequence[Contender]) -> list[Table]:
+def overview(contenders: Sequence[Contender], equal: EqualCost) -> list[Table]:
     """Return what fits into a terminal; the chapter has the rest."""
     ends = summary_table(contenders, "On the built-in drawn world, in %")
-    return [ends, *(one for one in equal_cost_blocks(contenders) if isinstance(one, Table))]
+    return [ends, *(one for one in equal_cost_blocks(equal) if isinstance(one, Table))]
 
 
-def tour_chapter(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Chapter:
-    """Return the tour's chapter; the base comes first, the method to compare with others last."""
+def tour_chapter(
+    contenders: Sequence[Contender], equal: EqualCost, shown: Sequence[Shown]
+) -> Chapter:
+    """Return the tour's chapter.
+
+    Args:
+        contenders: The base first, the method to compare with others last.
+        equal: The same at equal cost.
+        shown: Questions with pictures.
+    """
     return composition_chapter(
         contenders,
         lead=_LEAD,
         shown=shown,
-        remark=_REMARK + resolution(contenders, PRICE),
-        numbers=equal_cost_highlights(contenders, PRICE),
-        findings=equal_cost_found(contenders, PRICE),
+        remark=_REMARK + resolution(equal, PRICE),
+        numbers=equal_cost_highlights(equal, PRICE),
+        findings=equal_cost_found(equal, PRICE),
+        equal=equal,
     )

@@ -18,100 +18,131 @@ from trifocal.report.table import Column, Entry, Row, Table, tone_of
 PRICES = (0.01, 0.02, 0.04)  # shares of zero-shot accuracy and recall, on average
 
 
-def equal_cost_blocks(contenders: Sequence[Contender]) -> list[Block]:
-    """Return the table of methods by prices, if the curves of several were measured.
+class EqualCost:
+    """Methods whose curves begin at one base, to be compared where they have lost as much.
 
-    The last one with a curve is compared with the others.
+    Attributes:
+        methods: The contenders with a whole curve; the last one is compared with the others.
     """
-    methods = compared(contenders)
-    if len(methods) < 2:
+
+    def __init__(self, contenders: Sequence[Contender]) -> None:
+        found = [one for one in contenders if one.curves and _whole(one.curves[0])]
+        self.methods = [one for one in found if len(one.curves) == len(found[-1].curves)]
+        self._known: dict[tuple[str, float], Difference] = {}
+
+    @property
+    def several(self) -> bool:
+        """Whether there is anything to compare."""
+        return len(self.methods) > 1
+
+    @property
+    def chosen(self) -> Contender:
+        """The method that is compared with the others."""
+        return self.methods[-1]
+
+    @property
+    def others(self) -> list[Contender]:
+        """The methods that it is compared with."""
+        return self.methods[:-1]
+
+    def value(self, one: Contender, price: float) -> float:
+        """Return the composition of a method at a price, a fraction, the mean of its runs."""
+        return float(np.mean([at_price(curve, price) for curve in one.curves]))
+
+    def ahead(self, other: Contender, price: float) -> Difference:
+        """Return how much more composition the chosen method has than another.
+
+        It has no width where marks are missing. Reckoned once, as it takes most of a second.
+        """
+        key = (other.label, price)
+        if key not in self._known:
+            self._known[key] = self._ahead(other, price)
+        return self._known[key]
+
+    def _ahead(self, other: Contender, price: float) -> Difference:
+        pair = (self.chosen, other)
+        points = [point for one in pair for curve in one.curves for point in curve]
+        if all(row.marks is not None for point in points for row in point.rows if part_of(row)):
+            return difference_at_price(self.chosen.curves, other.curves, price)
+        value = self.value(self.chosen, price) - self.value(other, price)
+        return Difference(value, value, value)
+
+
+def equal_cost_blocks(equal: EqualCost) -> list[Block]:
+    """Return the table of methods by prices, if the curves of several were measured."""
+    if not equal.several:
         return []
-    chosen = methods[-1]
     rows = []
-    for one in methods:
-        entries = []
-        for price in PRICES:
-            value = np.mean([at_price(curve, price) for curve in one.curves])
-            found = None if one is chosen else difference(one, chosen, price)
-            entries.append(_entry(float(value), found))
-        rows.append(Row(one.label, entries, "strong" if one is chosen else ""))
+    for one in equal.methods:
+        chosen = one is equal.chosen
+        entries = [
+            _entry(equal.value(one, price), None if chosen else _turned(equal.ahead(one, price)))
+            for price in PRICES
+        ]
+        rows.append(Row(one.label, entries, "strong" if chosen else ""))
     caption = (
         "Composition, percent right, read off each curve where zero-shot accuracy and retrieval, "
-        f"on average, have lost so many points; below it the difference to {chosen.label} with its "
-        "95 % interval (questions drawn anew, the same for both; seeds, too, where there are "
-        "several), colored where it does not reach zero. A curve that never loses as much is read "
-        "at its end."
+        f"on average, have lost so many points; below it the difference to {equal.chosen.label} "
+        "with its 95 % interval (questions drawn anew, the same for both; seeds, too, where there "
+        "are several), colored where it does not reach zero. A curve that never loses as much is "
+        "read at its end."
     )
     columns = [Column(f"at −{100 * price:g} points") for price in PRICES]
     return [Table("At equal cost", "method", columns, rows, caption)]
 
 
-def equal_cost_highlights(contenders: Sequence[Contender], price: float) -> Highlights:
-    """Return the large numbers: the chosen method at a price, and how it differs from each other."""
-    *others, chosen = compared(contenders)
+def equal_cost_highlights(equal: EqualCost, price: float) -> Highlights:
+    """Return the large numbers: how the chosen method differs from each other at a price."""
     items = []
-    for one in others:
-        found = difference(chosen, one, price)
+    for one in equal.others:
+        found = equal.ahead(one, price)
         detail = f"{_interval(found)}; at a price of {100 * price:g} points"
         tone = tone_of(found.value, _apart(found), unsure="")
-        said = f"{chosen.label} − {one.label}, composition"
+        said = f"{equal.chosen.label} − {one.label}, composition"
         items.append(Highlight(said, f"{signed(100 * found.value)} points", detail, tone))
     return Highlights(items)
 
 
-def equal_cost_found(contenders: Sequence[Contender], price: float) -> list[str]:
+def equal_cost_found(equal: EqualCost, price: float) -> list[str]:
     """Return in sentences how much composition each method has at a price, and who is ahead."""
-    methods = compared(contenders)
-    *others, chosen = methods
-    values = {one.label: np.mean([at_price(c, price) for c in one.curves]) for one in methods}
-    told = joined([f"{label} {percentage(float(value))}" for label, value in values.items()])
+    told = joined([f"{one.label} {percentage(equal.value(one, price))}" for one in equal.methods])
     sentences = [
-        f"Where {100 * price:g} points of zero-shot accuracy and retrieval are lost, on average, "
-        f"{told} of the questions on composition are right."
+        f"Where zero-shot accuracy and retrieval have lost {100 * price:g} points, on average, "
+        f"composition stands at: {told}."
     ]
-    for one in others:
-        found = difference(chosen, one, price)
+    for one in equal.others:
+        found = equal.ahead(one, price)
         verb = "is not told apart from"
         if _apart(found):
             verb = "is ahead of" if found.value > 0 else "is behind"
         change = f"{signed(100 * found.value)} points, {_interval(found)}"
-        sentences.append(f"There {chosen.label} {verb} {one.label} ({change}).")
+        sentences.append(f"There {equal.chosen.label} {verb} {one.label} ({change}).")
     return sentences
 
 
-def resolution(contenders: Sequence[Contender], price: float) -> str:
+def resolution(equal: EqualCost, price: float) -> str:
     """Return in words how small a difference of methods at a price can be seen here."""
-    *others, chosen = compared(contenders)
-    halves = [difference(chosen, one, price).half for one in others]
-    asked = questions(chosen.curves[0][0].rows)[GAINED]
-    runs = len(chosen.curves)
-    trained = f"{runs} runs" if runs > 1 else "one run"
+    half = max(equal.ahead(one, price).half for one in equal.others)
+    asked = questions(equal.chosen.curves[0][0].rows)[GAINED]
+    runs = len(equal.chosen.curves)
+    trained, more = ("one run", "; --seeds 3 adds the noise of training.")
+    if runs > 1:
+        trained, more = (f"{runs} runs", " and runs.")
     return (
-        f"With {trained} of each method and {asked:,} questions, differences below "
-        f"{100 * max(halves):.1f} points are within noise; half as large ones take four times as "
-        "many questions" + (" and runs." if runs > 1 else "; --seeds 3 adds the noise of training.")
+        f"With {trained} of each method and {asked:,} questions, differences below about "
+        f"{100 * half:.1f} points are within noise; half as large ones take four times as many "
+        f"questions{more}"
     )
 
 
-def compared(contenders: Sequence[Contender]) -> list[Contender]:
-    """Return those whose curves begin at one base, with what is gained and what is kept."""
-    found = [one for one in contenders if one.curves and _whole(one.curves[0])]
-    return [one for one in found if len(one.curves) == len(found[-1].curves)]
-
-
-def difference(one: Contender, other: Contender, price: float) -> Difference:
-    """Return how much more composition one has than another; no width where marks are missing."""
-    points = [point for each in (one, other) for curve in each.curves for point in curve]
-    if all(row.marks is not None for point in points for row in point.rows if part_of(row)):
-        return difference_at_price(one.curves, other.curves, price)
-    means = [np.mean([at_price(c, price) for c in each.curves]) for each in (one, other)]
-    value = float(means[0] - means[1])
-    return Difference(value, value, value)
+def _turned(found: Difference) -> Difference:
+    """Return a difference seen from the other side."""
+    return Difference(-found.value, -found.high, -found.low, found.p)
 
 
 def _whole(curve: Curve) -> bool:
     numbers = summarize(curve[0].rows)
-    return curve[0].alpha == 0 and "composition" in numbers and len(numbers) > 1
+    return curve[0].alpha == 0 and GAINED in numbers and len(numbers) > 1
 
 
 def _entry(value: float, found: Difference | None) -> Entry:

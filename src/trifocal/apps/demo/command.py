@@ -86,7 +86,8 @@ def run_demo(chapters: Sequence[str], out: str, *, seeds: int = 1) -> Path:
     report = Report(
         "trifocal on its built-in world",
         "A tour that needs no data: a tiny CLIP, trained and measured on drawn scenes. It shows "
-        "that the machinery works and how the methods differ; it says nothing about photos.",
+        "that the machinery works and how the methods differ; it says nothing about photos. The "
+        "chapter with the most to see comes first.",
         made,
         facts=[Facts("How this was made", _facts(folder), commands=_command(chapters, out, seeds))],
         next_steps=_NEXT,

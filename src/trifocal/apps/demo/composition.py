@@ -13,6 +13,7 @@ from trifocal.evaluate.records import write_results
 from trifocal.metrics.result import Result
 from trifocal.report.composition_tour import overview, tour_chapter
 from trifocal.report.contender import Contender
+from trifocal.report.equal_cost import EqualCost
 from trifocal.report.page import Chapter
 from trifocal.report.shown import world_shown
 from trifocal.report.terminal import terminal_table
@@ -52,11 +53,13 @@ def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
         contenders += [_contender(label, base, start, folder, seeds) for label in RUNS]
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
-    for table in overview(contenders):
+    with steps.step(_TITLE, "comparing them at equal cost, and asking them questions to show"):
+        equal = EqualCost(contenders)
+        chapter = tour_chapter(contenders, equal, world_shown(base.image_size))
+    for table in overview(contenders, equal):
         steps.console.print(terminal_table(table))
         steps.console.print()
-    with steps.step(_TITLE, "comparing them at equal cost, and asking them questions to show"):
-        return tour_chapter(contenders, world_shown(base.image_size))
+    return chapter
 
 
 def _folder(label: str, seed: int) -> str:
