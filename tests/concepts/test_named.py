@@ -1,4 +1,4 @@
-"""Names counted against the truth, and accuracy against their number."""
+"""Names counted against the truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.evidence import Evidence
-from trifocal.concepts.named import concept_curves, names_right
+from trifocal.concepts.named import names_right
 from trifocal.concepts.support import unit
 
 CLASSES, CONCEPTS, WIDTH = 4, 10, 24
@@ -56,28 +56,3 @@ def test_nothing_named_is_nothing_wrong(head: ConceptMap, evidence: Evidence) ->
     never = Evidence(evidence.directions, evidence.offsets, 1e9)
     found = names_right(head, x, shown, never)
     assert (found.named, found.told, found.precision) == (0, 0, 1.0)
-
-
-def test_curves_start_with_texts_alone_and_end_with_everything(head: ConceptMap) -> None:
-    x, labels, _ = pictures(10, 3)
-    curves = concept_curves(head, x, labels, None)
-    full = float((head.predict(x) == labels).float().mean())
-    assert curves.full == pytest.approx(full)
-    assert curves.deletion[0] == pytest.approx(full)
-    # Without class texts all logits are equal but for the bias, and the same class wins for all.
-    assert curves.insertion[0] == pytest.approx(1 / CLASSES)
-    assert curves.insertion[-1] > 0.7
-    assert curves.deletion[-1] < curves.insertion[-1]
-    assert 1 <= curves.names <= 8
-
-
-def test_what_may_not_be_named_is_rest(head: ConceptMap) -> None:
-    x, labels, _ = pictures(3, 4)
-    none = torch.zeros(len(x), CONCEPTS, dtype=torch.bool)
-    curves = concept_curves(head, x, labels, none)
-    assert curves.names == 0
-    assert set(curves.insertion) == {curves.insertion[0]}
-    assert set(curves.deletion) == {curves.full}
-    for explained, logit in zip(head.explain(x, among=none), head.logits(x).max(1).values):
-        assert all(term.kind != "concept" for term in explained.terms)
-        assert sum(term.value for term in explained.terms) == pytest.approx(float(logit), abs=1e-4)

@@ -30,19 +30,35 @@ def sparse_code(
         The numbers (K',) of `count` concepts at most, and their non-negative shares (K',), those
         that hold any, in the order found.
     """
-    target, atoms = point.cpu().double().numpy(), concepts.cpu().double().numpy()
-    barred = [] if among is None else (~among).nonzero().flatten().tolist()
-    chosen: list[int] = []
-    shares, left = np.zeros(0), target
+    return sparse_codes(point[None], concepts, count, None if among is None else among[None])[0]
+
+
+def sparse_codes(
+    points: Tensor, concepts: Tensor, count: int, among: Tensor | None = None
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the code of each of n points (n, d), as `sparse_code` does, with `among` (n, I)."""
+    targets, atoms = points.cpu().double().numpy(), concepts.cpu().double().numpy()
+    barred = np.zeros((len(targets), len(atoms)), dtype=bool)
+    if among is not None:
+        barred |= ~among.cpu().numpy()
+    left, chosen = targets.copy(), [list[int]() for _ in targets]
+    shares = [np.zeros(0)] * len(targets)
+    going = np.arange(len(targets))
     for _ in range(min(count, len(atoms))):
-        fit = atoms @ left
-        fit[chosen + barred] = -np.inf
-        best = int(fit.argmax())
-        if fit[best] < _NOTHING:
-            break
-        chosen.append(best)
-        shares, _ = nnls(atoms[chosen].T, target)
-        left = target - shares @ atoms[chosen]
-    kept = [place for place, share in enumerate(shares) if share > 0]
-    found = torch.tensor([chosen[place] for place in kept], dtype=torch.long)
-    return found.to(concepts.device), torch.from_numpy(shares[kept]).to(concepts)
+        fit = np.where(barred[going], -np.inf, left[going] @ atoms.T)
+        best = fit.argmax(1)
+        more = fit.max(1) >= _NOTHING
+        going, best = going[more], best[more]
+        for row, one in zip(going, best):
+            chosen[row].append(int(one))
+            barred[row, one] = True
+            own = atoms[chosen[row]]
+            shares[row], _ = nnls(own.T, targets[row])
+            left[row] = targets[row] - shares[row] @ own
+    return [_kept(found, share, concepts) for found, share in zip(chosen, shares, strict=True)]
+
+
+def _kept(chosen: list[int], shares: np.ndarray, concepts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the concepts that hold a share, and how much, beside the concepts."""
+    found = torch.tensor(chosen, dtype=torch.long)[torch.from_numpy(shares > 0)]
+    return found.to(concepts.device), torch.from_numpy(shares[shares > 0]).to(concepts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trifocal.concepts.named import ConceptCurves, NamesRight
+from trifocal.concepts.curves import ConceptCurves
+from trifocal.concepts.named import NamesRight
 from trifocal.report import figures
 from trifocal.report.numbers import percent
 from trifocal.report.page import Block, Plot, Plots
@@ -61,16 +62,20 @@ def trust_tables(trust: Trust) -> list[Table]:
 def trust_blocks(trust: Trust) -> list[Block]:
     """Return the table, and how much named concepts decide."""
     curves = trust.curves
-    steps = list(range(len(curves.insertion)))
+    full = curves.right_without[0]
     series = [
-        figures.Series("insertion", steps, [100 * each for each in curves.insertion], place=1),
-        figures.Series("deletion", steps, [100 * each for each in curves.deletion], place=2),
-        figures.Series("everything", steps, [100 * curves.full] * len(steps), place=0),
+        _line("insertion", curves, curves.right_with, 1),
+        _line("deletion", curves, curves.right_without, 2),
+        _line("everything", curves, [full] * len(curves.steps), 0),
     ]
     told = (
-        f"{100 * curves.full:.1f} % with everything; {100 * curves.insertion[-1]:.1f} % with texts "
-        f"and named concepts alone ({curves.names:.1f} a picture); {100 * curves.deletion[-1]:.1f} % "
-        "without them."
+        f"{100 * full:.1f} % with everything; {100 * curves.right_with[-1]:.1f} % with texts and "
+        f"named concepts alone; {100 * curves.right_without[-1]:.1f} % without them; "
+        f"{100 * curves.told:.0f} % of the pictures have one."
     )
     figure = figures.lines(series, "named concepts a decision", "accuracy, %")
     return [*trust_tables(trust), Plots("Do named concepts decide?", [Plot(figure, told)], _DECIDE)]
+
+
+def _line(label: str, curves: ConceptCurves, values: Sequence[float], place: int) -> figures.Series:
+    return figures.Series(label, curves.steps, [100 * each for each in values], place=place)

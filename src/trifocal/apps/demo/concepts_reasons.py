@@ -16,6 +16,9 @@ from trifocal.apps.demo.concepts_evidence import held_out_scenes, truths, world_
 from trifocal.apps.demo.worded import Worded
 from trifocal.apps.region_lists import GivenRegion
 from trifocal.clip import Clip
+from trifocal.concepts.curves import concept_curves
+from trifocal.concepts.evidence import Evidence
+from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import (
     Backbone,
     SavedHead,
@@ -25,8 +28,9 @@ from trifocal.concepts.head_files import (
     save_head,
     thumbnail,
 )
-from trifocal.concepts.named import concept_curves, names_right
+from trifocal.concepts.named import names_right
 from trifocal.concepts.registry import HEADS
+from trifocal.concepts.summands import summands
 from trifocal.concepts.tasks.picture_source import PictureSource
 from trifocal.concepts.tasks.task import FewShotTask, TestSet
 from trifocal.data.images import open_image
@@ -75,25 +79,35 @@ def reasons(source: Worded, drawn: PictureSource, base: Clip, folder: Path) -> R
     chosen = [first, *torch.nonzero(others).flatten().tolist()[:1]]
     made = [_explained(classifier, drawn, index) for index in chosen]
     pictures, commands = [one[0] for one in made], [one[1] for one in made]
-    return Reasons(pictures, commands, _trust(classifier, drawn, base, test))
+    evidence = classifier.saved.evidence
+    assert evidence is not None
+    return Reasons(pictures, commands, trust_in(classifier.saved.head, evidence, drawn, base, test))
 
 
-def _trust(classifier: Classifier, drawn: PictureSource, base: Clip, test: TestSet) -> Trust:
-    """Return how often named concepts are true of test pictures, and how much they decide."""
-    head, evidence = classifier.saved.head, classifier.saved.evidence
+def trust_in(
+    head: Head, evidence: Evidence, drawn: PictureSource, base: Clip, test: TestSet
+) -> Trust:
+    """Return how often named concepts are true of test pictures, and how much they decide.
+
+    Args:
+        head: Fitted to pictures of the few-shot classes.
+        evidence: What decides on names.
+        drawn: The pictures.
+        base: The backbone.
+        test: Their features and labels.
+    """
     items = drawn.dataset.test
     each = len(items) // len(FEW_SHOT_CLASSES)
     scenes = {one.scene.id: one.scene for one in few_shot_dataset(each, split="test")}
     truth = truths([scenes[Path(item.path).stem] for item in items])
-    some = slice(0, None, _EVERY)
-    assert evidence is not None
+    asked, labels = test.features[::_EVERY], test.labels[::_EVERY]
+    parts = summands(head, asked, evidence.shown(asked), _REASONS)
+    assert parts is not None
     sets = {TEST_PICTURES: (test.features, truth), SCENES: held_out_scenes(base)}
     return Trust(
         {name: names_right(head, *one, evidence) for name, one in sets.items()},
         {name: names_right(head, *one, None) for name, one in sets.items()},
-        concept_curves(
-            head, test.features[some], test.labels[some], evidence.shown(test.features[some])
-        ),
+        concept_curves(parts, labels, range(_REASONS + 1)),
     )
 
 
