@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from trifocal import config
+from trifocal.apps.train.command import _recipe
 from trifocal.cli import main
 from trifocal.data.captions import CaptionData
 from trifocal.errors import UserError
+from trifocal.recipes import shipped_recipes
+from trifocal.train.begun import as_begun
+from trifocal.train.checkpoints import FORMAT
 from trifocal.train.logs import read_lines
+from trifocal.train.recipe import load_recipe
 
 
 @pytest.fixture
@@ -61,3 +69,58 @@ def test_they_are_measured_and_kept(
     assert len(json.loads((run / "held_out.json").read_text())) == 8
     assert main(["eval", str(run), "retrieval", "--root", str(run / "held_out.json")]) == 0
     assert (run / "model").is_dir()
+
+
+def tabled(folder: Path, photos: int) -> Path:
+    """A table of so many photos, none of which is there."""
+    file = folder / "many.csv"
+    rows = [f"{number}.png,{'train' if number else 'val'},a ball" for number in range(photos)]
+    file.write_text("\n".join(["image,split,caption", *rows]))
+    for number in range(photos):
+        (folder / f"{number}.png").touch()
+    return file
+
+
+@pytest.mark.parametrize(("photos", "held"), [(399, 0), (400, 20), (4400, 200)])
+def test_some_are_held_out_where_nobody_says_how_many(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, photos: int, held: int
+) -> None:
+    caplog.set_level("INFO")
+    trained, apart = CaptionData(path=str(tabled(tmp_path, photos))).parts()
+    assert (len(trained), len(apart)) == (photos - held, held)
+    assert (f"{held} of the {photos} photos" in caplog.text) == bool(held)
+    assert "with data.held_out 0 all are trained on" in caplog.text or not held
+
+
+def test_of_a_part_of_a_file_none_are_held_out(tmp_path: Path) -> None:
+    path = str(tabled(tmp_path, 401))
+    assert CaptionData(path=path, split="train").parts()[1] == []
+    assert CaptionData(path=path, held_out=0).parts()[1] == []
+
+
+def test_shipped_recipes_train_on_all_of_their_own_file_and_hold_out_of_others() -> None:
+    for name, file in shipped_recipes().items():
+        data = load_recipe(file).data
+        if isinstance(data, CaptionData) and "coco" in data.path:
+            assert data.held_out == 0, name
+    held = {
+        words: _recipe(Namespace(recipe="fsc_clip-coco-ViT-B-32", overrides=words.split())).data
+        for words in ("", "--data.path mine.csv", "--data.path mine.csv --data.held_out 0")
+    }
+    assert [data.held_out for data in held.values()] == [0, None, 0]
+
+
+def test_a_run_goes_on_with_what_it_held_out(captions: Path, tmp_path: Path) -> None:
+    old = load_recipe(None, ["--data.source", "captions", "--data.path", str(captions)])
+    old = replace(old, output=str(tmp_path), name="old")
+    folder = tmp_path / "old" / "checkpoints" / "step-00000001"
+    folder.mkdir(parents=True)
+    kept = config.plain(old)
+    for before in (7, None, "absent"):
+        kept["data"] = {**kept["data"], "held_out": before}
+        if before == "absent":
+            del kept["data"]["held_out"]
+        (folder / "trainer.json").write_text(json.dumps({"format": FORMAT, "recipe": kept}))
+        wanted = 0 if before == "absent" else before
+        assert as_begun(old).data.held_out == wanted
+    assert as_begun(replace(old, name="new")).data.held_out is None

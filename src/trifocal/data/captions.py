@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DRAW = 0  # which photos are held out: the same for every seed of training
+# How many where nobody says: so many, but no more than this share of the photos, and none of fewer.
+_HELD_OUT, _SHARE, _FEWEST = 200, 0.05, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,8 @@ class CaptionData(CaptionedSection):
             make each a sample of its own.
         missing: Refuse a file whose pictures are not all there, or leave those out.
         held_out: How many of its photos training never sees; they are measured on while it trains,
-            and after it.
+            and after it. By default 200, but at most one photo in twenty, and 0 of fewer than 400
+            photos or where `split` names a part of the file, whose others are there to measure on.
         draft: Let JPEG decode at a reduced scale that still covers the model's image size. It is
             faster and changes pixels slightly.
     """
@@ -314,7 +317,7 @@ class CaptionData(CaptionedSection):
     encoding: str | None = None
     captions: Literal["random", "first", "each"] = "random"
     missing: Literal["error", "skip"] = "error"
-    held_out: int = 0
+    held_out: int | None = None
     draft: bool = False
 
     def __post_init__(self) -> None:
@@ -344,19 +347,33 @@ class CaptionData(CaptionedSection):
             tally=self.tally(self.path),
         )
         found = present(items, self.missing)
-        if not self.held_out:
+        if self.held_out == 0 or (self.held_out is None and self.split is not None):
             return found, []
         photos = [*dict.fromkeys(os.path.realpath(item.image) for item in found)]
-        if 2 * self.held_out > len(photos):
+        count = self._count(len(photos))
+        if 2 * count > len(photos):
             raise UserError(
-                f"data.held_out is {self.held_out}, more than half of the {len(photos)} photos of "
+                f"data.held_out is {count}, more than half of the {len(photos)} photos of "
                 f"{self.path}; hold fewer out."
             )
-        held = {*random.Random(_DRAW).sample(photos, self.held_out)}
+        held = {*random.Random(_DRAW).sample(photos, count)}
         apart: tuple[list[CaptionItem], list[CaptionItem]] = ([], [])
         for item in found:
             apart[os.path.realpath(item.image) in held].append(item)
         return apart
+
+    def _count(self, photos: int) -> int:
+        """Return how many of so many photos are held out."""
+        if self.held_out is not None:
+            return self.held_out
+        count = min(_HELD_OUT, int(_SHARE * photos)) if photos >= _FEWEST else 0
+        if count:
+            logger.info(
+                "%d of the %d photos of %s are held out to measure on; with data.held_out 0 all are "
+                "trained on",
+                *(count, photos, self.path),
+            )
+        return count
 
 
 class _Texts:

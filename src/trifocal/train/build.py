@@ -33,8 +33,9 @@ from trifocal.processes import is_first
 from trifocal.progress import Progress
 from trifocal.regions.region_tuned import RegionTuned
 from trifocal.regions.registry import METHODS as REGIONS
+from trifocal.train.begun import as_begun
 from trifocal.train.engine import Evaluator, Outcome, train
-from trifocal.train.held_out import HeldOut
+from trifocal.train.held_out import HELD_OUT, HeldOut
 from trifocal.train.idle import listed, stated_in_vain
 from trifocal.train.recipe import Recipe, completed, recipe_parts, resolve_method
 from trifocal.train.run_folder import Resume, check_run_folder
@@ -217,6 +218,8 @@ def run(
             f"the method {recipe.method['name']!r} learns from {wanted}, but data.source "
             f"{recipe.data.source!r} has {given}."
         )
+    if resume == "auto":
+        recipe = as_begun(recipe)
     clip = build_model(recipe)
     source = recipe.data.open(clip.image_size) if source is None else source
     method = build_method(recipe, clip, getattr(source, "classnames", ()))
@@ -231,7 +234,7 @@ def run(
     held_out = None
     if isinstance(source, CaptionDataset) and source.held_out:
         held_out = HeldOut(source.held_out, most_left_out=recipe.data.bad_image_share)
-        evaluators = {"held_out": held_out, **evaluators}
+        evaluators = {HELD_OUT: held_out, **evaluators}
     outcome = train(
         method,
         source,

@@ -33,6 +33,7 @@ from trifocal.progress import Progress, Quiet
 from trifocal.train.checkpoints import Checkpoints, frozen_digest, optimizer_state, trained_state
 from trifocal.train.embeddings import use_embeddings
 from trifocal.train.environment import describe
+from trifocal.train.held_out import HELD_OUT
 from trifocal.train.launch import compile_blocks, make_accelerator
 from trifocal.train.logs import RunLog, read_lines, write_json
 from trifocal.train.meters import BadSamples, CutTexts, Window
@@ -48,6 +49,7 @@ from trifocal.tuning.method import Method
 from trifocal.tuning.tuned_clip import TunedClip
 
 logger = logging.getLogger(__name__)
+_MEASURED = 10  # times in a run, where photos are held out and nobody says how often
 
 LOCK_SECONDS = 10.0  # the data workers of a run that was killed hold its folder for some seconds
 
@@ -343,7 +345,7 @@ class _Run:
             self._steps(loader, signals)
 
     def _steps(self, loader: Iterator[Batch], signals: StopSignals) -> None:
-        if self.step == 0 and self.evaluators and self.recipe.eval_every:
+        if self.step == 0 and self.evaluators and self.eval_every:
             self._measure()  # what there is to gain from, and to lose
         pieces, window = self.recipe.accumulation, Window()
         while self.step < self.total and not self._waited_enough():
@@ -427,7 +429,7 @@ class _Run:
         """Evaluate and save where it is time to."""
         recipe, end = self.recipe, self.step == self.total
         improved = False
-        if self.evaluators and (end or self._due(recipe.eval_every)):
+        if self.evaluators and (end or self._due(self.eval_every)):
             improved = self._evaluate()
         due = self._due(recipe.checkpoint_every) or self._waited_enough()
         if end or stop or improved or due:
@@ -438,7 +440,14 @@ class _Run:
         if self.recipe.patience is None or self.best is None:
             return False
         since = self.step - int(self.best["step"])
-        return since // self.recipe.eval_every >= self.recipe.patience
+        return since // self.eval_every >= self.recipe.patience
+
+    @property
+    def eval_every(self) -> int:
+        """Steps between two evaluations."""
+        if self.recipe.eval_every is not None:
+            return self.recipe.eval_every
+        return max(1, self.total // _MEASURED) if HELD_OUT in self.evaluators else 0
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0

@@ -13,6 +13,7 @@ from trifocal.tuning.method import Method
 if TYPE_CHECKING:
     from trifocal.evaluate.benchmarks.retrieval import RetrievalItems
 
+HELD_OUT = "held_out"  # the name of the evaluation
 FILE = "held_out.json"  # in the run folder, as `trifocal eval RUN retrieval --root` reads it
 
 

@@ -199,7 +199,7 @@ def _of_schedule(recipe: Recipe) -> Idle:
 
 
 def _of_evaluation(recipe: Recipe) -> Idle:
-    if not recipe.evaluation and not getattr(recipe.data, "held_out", 0):
+    if not recipe.evaluation and getattr(recipe.data, "held_out", 0) == 0:
         for field in ("eval_every", "monitor", "monitor_mode"):
             yield field, "evaluation names none"
     elif recipe.monitor is None:

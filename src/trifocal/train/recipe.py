@@ -144,7 +144,9 @@ class Recipe:
     trackers: tuple[Tracker, ...] = ("tensorboard",)  # what draws curves: tensorboard, wandb
     checkpoint_every: int = 500  # steps between two checkpoints, 0 for one at the end only
     keep: int = 1  # how many of the latest checkpoints stay (the best one stays beside them)
-    eval_every: int = 0  # steps between two evaluations, 0 for one at the end only
+    # Steps between two evaluations, 0 for one at the end only; by default a tenth of the run where
+    # photos are held out (`data.held_out`), else 0.
+    eval_every: int | None = None
     evaluation: tuple[str, ...] = ()  # the evaluations to make
     monitor: str | None = None  # the metric that chooses the best checkpoint, `evaluation/metric`
     monitor_mode: Literal["max", "min"] = "max"  # whether more or less of it is better
@@ -238,7 +240,11 @@ def saved_recipe(mapping: Mapping[str, Any], methods: Methods | None = None) -> 
     Raises:
         UserError: it is of a later version.
     """
-    return completed(sorted_out(mapping, _SECTIONS)[0], methods)
+    sorted_, _ = sorted_out(mapping, _SECTIONS)
+    data = sorted_.get("data")
+    if isinstance(data, Mapping) and data.get("source") == "captions":
+        sorted_ = {**sorted_, "data": {"held_out": 0, **data}}  # before 0.2 nothing was held out
+    return completed(sorted_, methods)
 
 
 def completed(mapping: Mapping[str, Any], methods: Methods | None) -> Recipe:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from trifocal.apps.stated import tell_idle
 from trifocal.bars import ProgressBars
 from trifocal.config import to_yaml
+from trifocal.data.captions import CaptionData
 from trifocal.devices import pick_device
 from trifocal.errors import UnknownKey, UserError, closest
-from trifocal.recipes import find_recipe
+from trifocal.recipes import find_recipe, shipped_recipes
 from trifocal.train import build
 from trifocal.train.held_out import FILE
 from trifocal.train.recipe import Recipe
@@ -57,7 +59,8 @@ def _test_of(data: Data, folder: Path) -> str:
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe; a field that was typed is called an option."""
     try:
-        return build.read_recipe(find_recipe(arguments.recipe), arguments.overrides)
+        file = find_recipe(arguments.recipe)
+        recipe = build.read_recipe(file, arguments.overrides)
     except UnknownKey as error:
         typed = (word for word in _typed(arguments) if f"{word}.".startswith(f"{error.key}."))
         option = next(typed, None)
@@ -68,6 +71,20 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         near = own or (error.near and error.near + below)
         told = UnknownKey(option, near, error.known, error.owner).told("unknown option", "--")
         raise UserError(told) from None
+    return _on_own_photos(recipe, file, {*_typed(arguments)})
+
+
+def _on_own_photos(recipe: Recipe, file: Path, typed: Collection[str]) -> Recipe:
+    """Return a recipe that ships with us and is to train on a file of one's own.
+
+    What it says of its own file, that no photo of it is held out, is of that file alone.
+    """
+    shipped = file in shipped_recipes().values()
+    if not shipped or "data.path" not in typed or "data.held_out" in typed:
+        return recipe
+    if not isinstance(recipe.data, CaptionData) or recipe.data.held_out != 0:
+        return recipe
+    return replace(recipe, data=replace(recipe.data, held_out=None))
 
 
 def _typed(arguments: argparse.Namespace) -> Iterator[str]:
