@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -40,6 +40,7 @@ from trifocal.report.terminal import terminal_table
 
 SHOTS, SEED, VIEWS = 16, 1, 10
 SPLIT = "coop/split_zhou_Caltech101.json"
+METRICS: tuple[tuple[Literal["concepts", "parts"], int], ...] = (("concepts", 0), ("parts", VIEWS))
 LEASTS = (0.1, 0.2, LEAST, 0.5)  # probabilities from which on words are named
 
 
@@ -78,7 +79,7 @@ def on_the_world() -> Iterator[tuple[str, Trust]]:
     base = load_clip("builtin").eval()
     with tempfile.TemporaryDirectory() as folder:
         cache, known = Path(folder) / "features", world_evidence(base)
-        for metric, views in (("concepts", 0), ("parts", VIEWS)):
+        for metric, views in METRICS:
             drawn = world_source(base, cache, SHOTS, [], {"cache": cache, "views": views})
             task = worded(drawn, base)[0].task(SHOTS, SEED, "few")
             assert task.concept_text is not None

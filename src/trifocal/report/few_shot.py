@@ -11,6 +11,7 @@ from trifocal.evaluate.few_shot.rows import BASE, NEW, TEST, protocol_parts
 from trifocal.evaluate.few_shot.summary import Summary
 from trifocal.evaluate.names import WORLD, WORLD_NOTE
 from trifocal.report import few_shot_figures
+from trifocal.report.concept_curves import concept_blocks
 from trifocal.report.few_shot_found import ZERO_SHOT, found
 from trifocal.report.few_shot_tables import (
     accuracy,
@@ -95,6 +96,7 @@ def few_shot_chapter(
         blocks += curve_blocks(summary, own, reference)
         blocks += gain_blocks(summary, own, reference)
         blocks += [differences_table(summary, answers, own, reference)]
+        blocks += concept_blocks(summary, own, reference)
     blocks += [domains_table(summary, name) for name in summary.datasets if summary.domains(name)]
     halves = summary.having(BASE, NEW)
     blocks += [base_to_new_table(summary, halves)] if halves else []

@@ -23,11 +23,12 @@ from trifocal.concepts.head_registry import HEADS
 from trifocal.errors import Stopped, UserError
 from trifocal.evaluate.few_shot.methods import few_shot_methods
 from trifocal.evaluate.few_shot.pairs import Answers
-from trifocal.evaluate.few_shot.rows import FIT, told_apart
+from trifocal.evaluate.few_shot.rows import FIT, TEST, told_apart
 from trifocal.evaluate.few_shot.run import run_few_shot
 from trifocal.evaluate.few_shot.summary import Summary, reference_of
 from trifocal.evaluate.records import check_results, read_results
 from trifocal.metrics.result import Result
+from trifocal.report.concept_curves import concept_tables
 from trifocal.report.few_shot import few_shot_report
 from trifocal.report.few_shot_tables import few_shot_tables
 from trifocal.report.page import check_report, write_report
@@ -105,7 +106,8 @@ def _show(
     summary, answers = Summary(measured), Answers(measured, files)
     reference = reference_of(summary.methods, arguments.baseline)
     console = Console()
-    for table in few_shot_tables(summary, answers, reference):
+    tables = few_shot_tables(summary, answers, reference)
+    for table in [*tables, *concept_tables(summary, summary.having(TEST))]:
         console.print(terminal_table(table))
         console.print()
     if arguments.report:

@@ -24,6 +24,7 @@ from trifocal.concepts.calibration import chances
 from trifocal.concepts.head import Head
 from trifocal.concepts.tasks.task import FewShotTask, TaskSource, TestSet, ValMode
 from trifocal.errors import UserError
+from trifocal.evaluate.few_shot import concept_rows
 from trifocal.evaluate.few_shot.methods import FewShotMethod
 from trifocal.evaluate.few_shot.pairs import keep_answers
 from trifocal.evaluate.few_shot.rows import (
@@ -48,6 +49,7 @@ from trifocal.progress import Progress, Quiet
 
 SHOTS = (1, 2, 4, 8, 16)
 SEEDS = (1, 2, 3)
+_LATER = (ECE, ECE_BEFORE, *concept_rows.METRICS)
 _ROWS = 1024  # test rows at a time: heads compare each with all support pictures
 
 
@@ -90,7 +92,7 @@ def run_few_shot(
     for source in sources:
         for count in shots:
             for drawn, seed in enumerate(seeds):
-                tasks = _Tasks(source, count, seed, val_mode)
+                tasks = _Tasks(source, count, seed, val_mode, count == max(shots))
                 for method in methods:
                     rows += _done(tasks, method, known, kept)
                     progress.advance(1)
@@ -103,8 +105,11 @@ def run_few_shot(
 class _Tasks:
     """One task of a source, made when a head first asks for it: most ask for the same features."""
 
-    def __init__(self, source: TaskSource, shots: int, seed: int, val_mode: ValMode) -> None:
+    def __init__(
+        self, source: TaskSource, shots: int, seed: int, val_mode: ValMode, most: bool
+    ) -> None:
         self.source = source
+        self.most = most  # whether there is none of more shots
         self._asked = (shots, seed, val_mode)
         self._made: dict[bool, FewShotTask] = {}
 
@@ -128,14 +133,17 @@ def _done(
 ) -> list[Result]:
     task = tasks.of(method.head())
     head = method.head(task.scale, task.seed or 0)
-    planned = _planned(task, head, method.label, tasks.source)
+    planned = _planned(task, head, method.label, tasks.source, tasks.most)
     told = [known.get(identity(row)) for row in planned.values()]
-    # Files of before it was measured lack calibration, which is no reason to fit again.
-    if all(row or metric in (ECE, ECE_BEFORE) for row, (_, metric) in zip(told, planned)):
+    # Files of before they were measured lack these, which is no reason to fit again.
+    if all(row or metric in _LATER for row, (_, metric) in zip(told, planned)):
         return [row for row in told if row]
     try:
         fit_seconds = _fit(head, task)
         answers, scores, predict_seconds = _test(head, task.tests)
+        if (_home(task), concept_rows.NAMED_SHARE) in planned:
+            found = concept_rows.concept_scores(head, task, task.tests[_home(task)])
+            scores |= {(_home(task), metric): value for metric, value in found.items()}
     except UserError as error:
         raise UserError(f"{method.label} on {task.dataset}, {task.shots} shots: {error}") from error
     scores |= {
@@ -148,6 +156,7 @@ def _done(
         what: known.get(identity(row))
         or replace(row, value=float(scores[what]), seconds=seconds, ties=_ties(answers, *what))
         for what, row in planned.items()
+        if what in scores
     }
     if results is not None:
         for test, right in answers.items():  # before the rows: those in the file have theirs
@@ -229,7 +238,7 @@ def _home(task: FewShotTask) -> str:
 
 
 def _planned(
-    task: FewShotTask, head: Head, label: str, source: TaskSource
+    task: FewShotTask, head: Head, label: str, source: TaskSource, most: bool
 ) -> dict[tuple[str, str], Result]:
     """Return the rows of a fit by test and metric, still without values."""
     protocol = protocol_text(
@@ -265,6 +274,11 @@ def _planned(
             plan(name, metric, len(test.labels), 1 / _competing(task, test))
         for metric in (ECE_BEFORE, ECE) if test.new_text is None else ():
             plan(name, metric, len(test.labels))
+    home = task.tests[_home(task)]
+    if most and concept_rows.can_ask(head, task, home):
+        n, chance = len(concept_rows.asked(home)[1]), 1 / _competing(task, home)
+        for metric in concept_rows.METRICS:
+            plan(_home(task), metric, n, chance if concept_rows.is_accuracy(metric) else None)
     plan(_home(task), PARAMETERS, len(task.labels))
     plan(_home(task), FIT, len(task.labels))
     plan(_home(task), PREDICT, sum(len(test.labels) for test in task.tests.values()))
