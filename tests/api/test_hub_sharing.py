@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalTokenNotFoundError
 from PIL import Image
 
 import trifocal
 from trifocal.cli import main
-from trifocal.clip import Clip
+from trifocal.clip import Clip, save_pretrained
 from trifocal.composition import FscClip, FscClipConfig
 from trifocal.errors import UserError
 from trifocal.evaluate.records import add_results
 from trifocal.metrics.benchmark import Sheet
+from trifocal.regions import Rca, RcaConfig
 
 
 class FakeHub:
@@ -48,6 +49,25 @@ class FakeHub:
 @pytest.fixture
 def hub(tmp_path: Path) -> FakeHub:
     return FakeHub(tmp_path / "hub")
+
+
+@pytest.fixture
+def online(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    """The same Hub for what loads by name."""
+
+    def snapshot(repo: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        if not (hub.root / repo).is_dir():
+            raise ConnectionError(f"nothing is called {repo}")
+        return str(hub.root / repo)
+
+    def download(repo: str, file: str, *, revision: str | None) -> str:
+        if not (hub.root / repo / file).is_file():
+            raise EntryNotFoundError(f"no {file}")
+        return str(hub.root / repo / file)
+
+    monkeypatch.setattr("trifocal.clip.hub.snapshot_download", snapshot)
+    monkeypatch.setattr("trifocal.clip.hub.hf_hub_download", download)
+    return hub
 
 
 @pytest.fixture
@@ -92,7 +112,29 @@ def test_an_adaptation_goes_and_comes(
     assert trifocal.pull("me/mine", api=hub) == hub.root / "me/mine"
 
 
-def test_a_classifier_keeps_its_pictures_at_home(hub: FakeHub, tmp_path: Path) -> None:
+def test_an_adaptation_is_loaded_by_its_name(
+    online: FakeHub, tiny_clip: Clip, tmp_path: Path
+) -> None:
+    method = Rca(copy.deepcopy(tiny_clip), RcaConfig())
+    method.save(tmp_path / "rca")
+    trifocal.push(tmp_path / "rca", "me/rca", license="mit", api=online)
+    found = trifocal.load("me/rca", "cpu", base=copy.deepcopy(tiny_clip))
+    assert found.name == "me/rca"
+    near = trifocal.load(tmp_path / "rca", "cpu", base=copy.deepcopy(tiny_clip))
+    picture = Image.new("RGB", (40, 30), "red")
+    assert torch.equal(found.encode_image(picture), near.encode_image(picture))
+    with pytest.raises(UserError, match=r"the base of me/rca cannot be had .*'tiny-0'"):
+        trifocal.load("me/rca", "cpu")
+    save_pretrained(tiny_clip, tmp_path / "whole")
+    trifocal.push(tmp_path / "whole", "me/whole", license="mit", api=online)
+    whole = trifocal.load("hf-hub:me/whole", "cpu")
+    assert torch.equal(whole.encode_text("a dog"), trifocal.load(tiny_clip).encode_text("a dog"))
+    with pytest.raises(UserError, match="could not be had from the Hub"):
+        trifocal.load("me/nothing", "cpu")
+
+
+def test_a_classifier_keeps_its_pictures_at_home(online: FakeHub, tmp_path: Path) -> None:
+    hub = online
     rng = np.random.default_rng(0)
     for name, shade in (("dark", 10), ("light", 200)):
         for number in range(4):
@@ -115,16 +157,24 @@ def test_a_classifier_keeps_its_pictures_at_home(hub: FakeHub, tmp_path: Path) -
         tmp_path / "photos" / "dark" / "0.png", trifocal.pull("me/birds", api=hub)
     )
     assert found[0].label == "dark"
+    shown = str(tmp_path / "photos" / "light" / "0.png")
+    assert trifocal.classify(shown, "me/birds")[0].label == "light"
+    assert main(["classify", "predict", "me/birds", shown]) == 0
+    for name in ("me/birds", fitted):
+        with pytest.raises(UserError, match="is a few-shot classifier, not a model"):
+            trifocal.load(name, "cpu")
     trifocal.push(fitted, "me/birds", license="apache-2.0", pictures=True, api=hub)
     assert list((hub.root / "me/birds").rglob("*.webp"))
 
 
-def test_what_was_not_measured_is_said(hub: FakeHub, tmp_path: Path) -> None:
+def test_what_was_not_measured_is_said(online: FakeHub, tmp_path: Path) -> None:
+    hub = online
     trifocal.HeadClassifier("gda").fit(np.eye(2), ["a", "b"]).save(tmp_path / "head")
     trifocal.push(tmp_path / "head", "me/head", license="mit", api=hub)
     assert "Nothing was measured" in (hub.root / "me/head" / "README.md").read_text()
     again = trifocal.HeadClassifier.load(trifocal.pull("me/head", api=hub))
     assert list(again.predict(np.eye(2))) == ["a", "b"]
+    assert list(trifocal.HeadClassifier.load("me/head").predict(np.eye(2))) == ["a", "b"]
 
 
 def test_the_commands(

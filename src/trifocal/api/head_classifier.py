@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from trifocal import config
 from trifocal.api.arrays import as_labels, as_rows, check_comparable
+from trifocal.clip.hub import folder_of
 from trifocal.concepts.head import Head
 from trifocal.concepts.head_files import make_head
 from trifocal.concepts.head_registry import DEFAULT_HEAD, HEADS
@@ -343,12 +343,12 @@ class HeadClassifier:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; its logits are the same bit for bit.
+        """Read what `save` wrote, here or pushed to the Hub; its logits are the same bit for bit.
 
         Raises:
             UserError: the folder holds no such classifier, or a damaged one.
         """
-        path = Path(folder)
+        path = folder_of(folder, (_FACTS, _TENSORS))
         if not (path / _FACTS).is_file():
             raise UserError(f"{path} holds no {_FACTS}; give what HeadClassifier.save wrote.")
         try:

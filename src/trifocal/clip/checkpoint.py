@@ -73,6 +73,31 @@ def load_clip(
     return clip.to(device)
 
 
+def hub_id(text: str) -> str | None:
+    """Return the Hub id that a name is, or None if it is another kind of name."""
+    if text.startswith("hf-hub:"):
+        return text.removeprefix("hf-hub:")
+    other = ":" in text or Path(text).exists() or parse_architecture(text) is not None
+    if other or Path(text).suffix in SUFFIXES or not hub.looks_like_id(text):
+        return None
+    return text
+
+
+def load_fetched(
+    repo: str,
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    tokenizer: Tokenizer | str | Path | None = None,
+    activation: str | None = None,
+) -> Clip:
+    """Load a model of the Hub whose files are in a folder already; see `load_clip`."""
+    stated = parse_activation(activation) if activation else None
+    clip = load_folder(folder, Request(source=repo, tokenizer=tokenizer, activation=stated))
+    clip.name = canonical_name(repo)
+    return clip.to(device)
+
+
 def _resolve(text: str, request: Request) -> Clip:
     """Find out which kind of name `text` is, and load it."""
     if text == "builtin":
@@ -96,7 +121,7 @@ def _resolve(text: str, request: Request) -> Clip:
     if ":" in text and "/" not in text:
         left = text.partition(":")[0]
         raise UserError(f"{left!r} is not a known architecture; known are {', '.join(SHAPES)}.")
-    if hub.looks_like_id(text) and Path(text).suffix not in SUFFIXES:
+    if hub_id(text) is not None:
         return _load_hub(text, request)
     raise UserError(f"there is no checkpoint at {text!r}: no such file or folder.")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, snapshot_download
@@ -33,12 +35,8 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
     Raises:
         UserError: the model cannot be had; the sentence says why.
     """
-    if not looks_like_id(repo):
-        raise UserError(
-            f"{repo!r} is not a Hub id; it should look like 'openai/clip-vit-base-patch32'."
-        )
-    name, _, revision = repo.partition("@")
-    try:
+    with _told(repo):
+        name, _, revision = _checked(repo).partition("@")
         folder = Path(
             snapshot_download(name, revision=revision or None, allow_patterns=_SMALL_FILES)
         )
@@ -55,6 +53,41 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
                 break
             except EntryNotFoundError:  # also: offline, and not in the cache
                 continue
+    return folder
+
+
+def folder_of(name: str | os.PathLike[str], files: tuple[str, ...]) -> Path:
+    """Return a folder on this disk: one that is here, or some files of a Hub id.
+
+    Args:
+        name: A folder, or `ORGANIZATION/NAME`, with `@REVISION` to pin a commit. What is neither
+            is returned as it is, for the caller to refuse.
+        files: Patterns of the files that are wanted.
+
+    Raises:
+        UserError: it is not here, and cannot be had from the Hub.
+    """
+    path, text = Path(name), str(name)
+    if path.exists() or not looks_like_id(text):
+        return path
+    with _told(text):
+        repo, _, revision = text.partition("@")
+        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=[*files]))
+
+
+def _checked(repo: str) -> str:
+    if not looks_like_id(repo):
+        raise UserError(
+            f"{repo!r} is not a Hub id; it should look like 'openai/clip-vit-base-patch32'."
+        )
+    return repo
+
+
+@contextmanager
+def _told(repo: str) -> Iterator[None]:
+    """Say in one sentence what the Hub says in many classes of errors."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # offline, proxy, gated, misspelled: each has its own class
@@ -63,4 +96,3 @@ def fetch(repo: str, weights_names: Callable[[Path], tuple[str, ...]]) -> Path:
             f"there is no file or folder {repo!r} here, and it could not be had from the Hub "
             f"({reason}); check the name and the connection, or give a local path."
         ) from error
-    return folder

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trifocal import config
+from trifocal.clip.hub import folder_of
 from trifocal.clip.trained_on import TrainedOn
 from trifocal.concepts.evidence import Evidence
 from trifocal.concepts.head import Head
@@ -38,6 +39,7 @@ _KEYS = (
 )  # fmt: skip
 FACTS, TENSORS, SUPPORT = "head.json", "head.safetensors", "support"
 _KIND, _FILES = "classifier", (FACTS, TENSORS, f"{SUPPORT}/*.webp")
+_HUB_FILES = (*_FILES, "*.safetensors")
 # What a file of another form makes its parts raise.
 _ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 _INNER = "inference."  # before the names of what a head of version 0.1.0 had inside
@@ -171,13 +173,13 @@ def load_head(folder: str | os.PathLike[str], heads: Heads) -> SavedHead:
     """Read what `save_head` wrote; the logits are the same bit for bit.
 
     Args:
-        folder: Where from.
+        folder: Where from: a folder, or the id of one that was pushed to the Hub.
         heads: The known heads by name.
 
     Raises:
         UserError: the folder holds no fitted head, a damaged one, or one of another version.
     """
-    path = Path(folder)
+    path = folder_of(folder, _HUB_FILES)
     if not (path / FACTS).is_file():
         what = "holds no fitted head" if path.is_dir() else "is no folder"
         raise UserError(

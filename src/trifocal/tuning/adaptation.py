@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors.torch import save_file
 
 from trifocal import config
-from trifocal.clip import Clip, load_clip
+from trifocal.clip import Clip, hub, load_clip
+from trifocal.clip.checkpoint import hub_id, load_fetched
 from trifocal.clip.names import OPEN_CLIP_PREFIX
+from trifocal.clip.reading import weights_names
 from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.weights import as_floats, read_json, read_tensors
 from trifocal.data.keys import check_facts
@@ -76,8 +78,9 @@ def load_model(
     """Load anything that holds a model, ready for inference.
 
     Args:
-        name: A run folder, an adaptation, whatever `trifocal.clip.load_clip` takes, or a model of
-            open_clip, such as `open_clip:RN50:openai`.
+        name: A run folder, an adaptation (here, or on the Hub by its id), whatever
+            `trifocal.clip.load_clip` takes, or a model of open_clip, such as
+            `open_clip:RN50:openai`.
         base: The backbone for an adaptation, where the recorded name cannot be found.
         force: Accept a base whose weights differ from the recorded ones.
         device: Where to put it.
@@ -102,6 +105,13 @@ def load_model(
         from trifocal.clip.open_clip_backbone import load_open_clip
 
         return cast(Clip, load_open_clip(str(name), device=device))
+    repo = hub_id(str(name).strip())
+    if repo is not None:
+        fetched = hub.fetch(repo, _weights_names)
+        if (fetched / _FILES[0]).is_file():
+            return _load_adaptation(fetched, base, force, device, options, name=repo)
+        _refuse_classifier(fetched, repo)
+        return load_fetched(repo, fetched, device=device, **options)
     folder = Path(name)
     if (folder / "model").is_dir() and not (folder / "config.json").exists():
         folder = folder / "model"  # a run folder keeps its result there
@@ -110,14 +120,35 @@ def load_model(
             f"The run {folder} has not finished, so it holds no model/ yet; "
             "run the same `trifocal train` command again to resume it."
         )
-    if not (folder / "adapter.json").is_file():
+    if not (folder / _FILES[0]).is_file():
+        _refuse_classifier(folder, str(name))
         chosen = folder if folder.is_dir() else name
         return load_clip(str(chosen), device=device, **options)
-    return _load_adaptation(folder, base, force, device, options)
+    return _load_adaptation(folder, base, force, device, options, name=str(folder))
+
+
+def _weights_names(folder: Path) -> tuple[str, ...]:
+    """Return the names that the weights may have in a folder of the Hub; see `hub.fetch`."""
+    return (_FILES[1],) if (folder / _FILES[0]).is_file() else weights_names(folder)
+
+
+def _refuse_classifier(folder: Path, name: str) -> None:
+    """Refuse what is fitted to features of a model, and no model itself."""
+    if (folder / "head.json").is_file():
+        raise UserError(
+            f"{name} is a few-shot classifier, not a model; use it with trifocal.classify(PICTURES, "
+            f"{name!r}) or `trifocal classify predict`."
+        )
 
 
 def _load_adaptation(
-    folder: Path, base: Clip | str | None, force: bool, device: str, options: dict[str, Any]
+    folder: Path,
+    base: Clip | str | None,
+    force: bool,
+    device: str,
+    options: dict[str, Any],
+    *,
+    name: str,
 ) -> Clip:
     from trifocal.tuning.surgery import Surgery, merge, operate  # most models have none
 
@@ -135,13 +166,10 @@ def _load_adaptation(
         ) from None
     if facts["format"] == 2 and surgery.adapters is not None:
         surgery = replace(surgery, adapters=replace(surgery.adapters, msha_scale="own"))
-    if isinstance(base, Clip):
-        clip = base
-    else:
-        clip = load_clip(base or base_name, device=device, **options)
+    clip = base if isinstance(base, Clip) else _load_base(base or base_name, name, device, options)
     if clip.fingerprint() != fingerprint and not force:
         raise UserError(
-            f"The adaptation in {folder} was trained on other weights than {clip.name!r} has "
+            f"The adaptation {name} was trained on other weights than {clip.name!r} has "
             f"(its base was {base_name!r}); give that base, or force it."
         )
     operate(clip.network, surgery)
@@ -150,11 +178,11 @@ def _load_adaptation(
     trained = {n: p for n, p in clip.network.named_parameters() if p.requires_grad}
     if tensors.keys() != trained.keys():
         odd = sorted(tensors.keys() ^ trained.keys())[0]
-        raise UserError(f"The adaptation in {folder} does not fit {clip.name!r}: {odd!r} differs.")
+        raise UserError(f"The adaptation {name} does not fit {clip.name!r}: {odd!r} differs.")
     for key, parameter in trained.items():
         if parameter.shape != tensors[key].shape:
             raise UserError(
-                f"The adaptation in {folder} does not fit {clip.name!r}: {key!r} is of another "
+                f"The adaptation {name} does not fit {clip.name!r}: {key!r} is of another "
                 "shape; give the base it was trained on."
             )
         parameter.data.copy_(tensors[key])
@@ -162,5 +190,16 @@ def _load_adaptation(
     clip.network.requires_grad_(True)
     clip.conventions = conventions
     clip.trained_on |= TrainedOn.read(folder)
-    clip.name = str(folder)
+    clip.name = name
     return clip.eval()
+
+
+def _load_base(base: str, name: str, device: str, options: dict[str, Any]) -> Clip:
+    """Load what an adaptation belongs to."""
+    try:
+        return load_clip(base, device=device, **options)
+    except UserError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(
+            f"the base of {name} cannot be had (say where it is as base): {reason}."
+        ) from None
