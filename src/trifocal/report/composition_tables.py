@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from trifocal.composition.benchmarks.sugarcrepe import GROUPS
 from trifocal.evaluate.names import RETRIEVAL, WORLD, ZERO_SHOT
+from trifocal.evaluate.summary import part_of
 from trifocal.metrics.result import Result
 from trifocal.report.comparison import chance_row, compare, entry_of, seeds_note
 from trifocal.report.contender import SUMMARY_NAMES, Contender
@@ -65,14 +66,21 @@ def main_table(rows: Sequence[Result], models: Sequence[str]) -> Table:
 
 
 def _measures(rows: Sequence[Result]) -> list[Measure]:
-    """Choose the columns: groups of composition, then zero-shot accuracy, then recall@1."""
+    """Choose the columns: composition, then zero-shot accuracy, then recall@1.
+
+    Of several benchmarks of composition each has its headline, of one its groups are shown.
+    """
     keys = list(dict.fromkeys(row.key for row in rows))
-    several = len({key[0] for key in keys if key[2] == "acc" and key[1] == "mean"}) > 1
+    headlines = list(dict.fromkeys(row.key for row in rows if part_of(row) == "composition"))
     found: list[Measure] = []
-    for benchmark, task, metric in keys:
-        if metric == "acc" and (task in GROUPS or task == "mean"):
-            label = f"{benchmark} {task}" if several else task
-            found.append(Measure(label, GAINED, (benchmark, task, metric)))
+    if len({key[0] for key in headlines}) > 1:
+        found = [Measure(key[0].removeprefix(f"{WORLD}/"), GAINED, key) for key in headlines]
+    else:
+        found = [
+            Measure(key[1], GAINED, key)
+            for key in keys
+            if key[2] == "acc" and (key[1] in GROUPS or key[1] == "mean")
+        ]
     if not found:  # too few items for groups, or another benchmark of choices
         found = [Measure(f"{k[0]} {k[1]}", GAINED, k) for k in keys if k[2] == "acc"]
     for key in keys:

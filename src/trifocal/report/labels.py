@@ -9,19 +9,19 @@ from pathlib import PurePath
 from trifocal.metrics.result import Result
 
 BASE = "base"
-_LONGEST = 24  # characters of a path that is told as it is
+_LONGEST = 24  # characters of a relative path that is told as it is
 _ON_THE_WAY = re.compile(r"(@[\d.]+)?$")  # what interpolation adds to a name
 
 
 def labels(models: Iterable[str], base: str | None = None) -> dict[str, str]:
-    """Return what each model is called, no two alike.
+    """Return what each model is called, no two alike; of absolute and of long paths, the end.
 
     Args:
         models: Their full names.
         base: The one among them that training started from, if that is known.
     """
     names = list(dict.fromkeys(models))
-    found = {name: name if len(name) <= _LONGEST else "" for name in names}
+    found = {name: "" if len(name) > _LONGEST or name.startswith("/") else name for name in names}
     if base in found and BASE not in names:
         found[base] = BASE
     for name in [name for name in names if not found[name]]:

@@ -445,9 +445,8 @@ class _Run:
     @property
     def eval_every(self) -> int:
         """Steps between two evaluations."""
-        if self.recipe.eval_every is not None:
-            return self.recipe.eval_every
-        return max(1, self.total // _MEASURED) if HELD_OUT in self.evaluators else 0
+        unasked = HELD_OUT in self.evaluators and getattr(self.recipe.data, HELD_OUT) is None
+        return self.recipe.eval_every or (max(1, self.total // _MEASURED) if unasked else 0)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0

@@ -144,9 +144,9 @@ class Recipe:
     trackers: tuple[Tracker, ...] = ("tensorboard",)  # what draws curves: tensorboard, wandb
     checkpoint_every: int = 500  # steps between two checkpoints, 0 for one at the end only
     keep: int = 1  # how many of the latest checkpoints stay (the best one stays beside them)
-    # Steps between two evaluations, 0 for one at the end only; by default a tenth of the run where
-    # photos are held out (`data.held_out`), else 0.
-    eval_every: int | None = None
+    # Steps between two evaluations, 0 for one at the end only; where `data.held_out` is left open and
+    # holds photos out, 0 is a tenth of the run.
+    eval_every: int = 0
     evaluation: tuple[str, ...] = ()  # the evaluations to make
     monitor: str | None = None  # the metric that chooses the best checkpoint, `evaluation/metric`
     monitor_mode: Literal["max", "min"] = "max"  # whether more or less of it is better
