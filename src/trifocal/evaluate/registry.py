@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trifocal.composition.registry import BENCHMARKS as COMPOSITION
+from trifocal.evaluate.benchmarks.hard_negatives import CaptionNegatives
 from trifocal.evaluate.benchmarks.negbench_retrieval import NegBenchRetrieval
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
 from trifocal.evaluate.benchmarks.world import World
@@ -18,6 +19,7 @@ _OWN: dict[str, type[Any]] = {
     WorldRegions.name: WorldRegions,
     ZeroShot.name: ZeroShot,
     Retrieval.name: Retrieval,
+    CaptionNegatives.name: CaptionNegatives,
     NegBenchRetrieval.name: NegBenchRetrieval,
     **COMPOSITION,
     **REGIONS,

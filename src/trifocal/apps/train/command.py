@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trifocal.apps.stated import tell_idle
 from trifocal.bars import ProgressBars
+from trifocal.composition.negatives import KINDS
 from trifocal.config import to_yaml
 from trifocal.data.captions import CaptionData
 from trifocal.devices import pick_device
@@ -18,7 +19,6 @@ from trifocal.recipes import find_recipe, shipped_recipes
 from trifocal.train import build
 from trifocal.train.held_out import FILE
 from trifocal.train.recipe import Recipe
-from trifocal.train.sources import Data
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,20 +39,23 @@ def run(arguments: argparse.Namespace) -> int:
     _keep_to(arguments.device)
     with ProgressBars(quiet=arguments.quiet) as bars:
         outcome = build.run(recipe, resume=resume, progress=bars)
-    test = _test_of(recipe.data, outcome.folder)
+    test = _test_of(recipe, outcome.folder)
     print(
         f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
     )
     return 0
 
 
-def _test_of(data: Data, folder: Path) -> str:
-    """Return what `trifocal eval` measures a model by that was trained on some data."""
+def _test_of(recipe: Recipe, folder: Path) -> str:
+    """Return what `trifocal eval` measures a model by: more of what it was trained on."""
+    data = recipe.data
     if data.source.startswith("world"):
         return "world_regions" if data.samples == "regions" else "world"
     held_out, root = folder / FILE, getattr(data, "path", "FOLDER")
     if data.samples == "captions":
-        return f"retrieval --root {held_out if held_out.exists() else 'HELD_OUT.csv'}"
+        learned = getattr(recipe.method, "negatives", ())
+        tests = "retrieval hard_negatives" if set(learned) == set(KINDS) else "retrieval"
+        return f"{tests} --root {held_out if held_out.exists() else 'HELD_OUT.csv'}"
     return f"{'zero_shot' if data.samples == 'classes' else data.source} --root {root}"
 
 

@@ -80,6 +80,30 @@ def grouped(
     return RetrievalItems(dataset, [same[0].image for same in by_file.values()], texts, owner)
 
 
+def caption_file(root: str | Path, captions: str | Path | None = None) -> Path:
+    """Return the caption file of a folder, there or not.
+
+    Args:
+        root: The folder, or the file itself.
+        captions: The file, relative to the folder; by default the first of the usual names that is
+            there.
+    """
+    root = Path(root).expanduser()
+    if root.is_file():
+        return root
+    if captions is not None:
+        return root / Path(captions).expanduser()
+    there = (root / name for name in _CAPTION_FILES if (root / name).is_file())
+    return next(there, root / "captions.jsonl (or dataset_coco.json, ...)")
+
+
+def no_caption_file(path: Path) -> Missing:
+    """Return the sentence of a caption file that is not there."""
+    return Missing(
+        str(path), "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
+    )
+
+
 @dataclass
 class Retrieval:
     """The benchmark over any caption file that `read_captions` knows."""
@@ -101,8 +125,8 @@ class Retrieval:
 
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the caption file, or pictures (one entry with their count)."""
-        path = self._file(Path(root))
-        return self._no_file(Path(root)) if path is None else self._missing(self._read(path)[0])
+        path = caption_file(root, self.captions)
+        return self._missing(self._read(path)[0]) if path.exists() else [no_caption_file(path)]
 
     def items(self, root: str | Path) -> RetrievalItems:
         """Read the caption file.
@@ -110,9 +134,9 @@ class Retrieval:
         Raises:
             UserError: Files are missing or cannot be read.
         """
-        path = self._file(Path(root))
-        if path is None:
-            raise UserError(f"{self.name} cannot run; {self._no_file(Path(root))[0]}")
+        path = caption_file(root, self.captions)
+        if not path.exists():
+            raise UserError(f"{self.name} cannot run; {no_caption_file(path)}")
         found, account = self._read(path)
         require(self._missing(found), self.name)
         items = grouped(found, self.dataset or path.stem, self.captions_per_image)
@@ -130,20 +154,6 @@ class Retrieval:
         return score_retrieval(
             model, items, batch_size=self.batch_size, most_left_out=most, progress=progress
         )
-
-    def _file(self, root: Path) -> Path | None:
-        root = root.expanduser()
-        if root.is_file():
-            return root
-        if self.captions is not None:
-            file = root / Path(self.captions).expanduser()
-            return file if file.exists() else None
-        return next((root / name for name in _CAPTION_FILES if (root / name).is_file()), None)
-
-    def _no_file(self, root: Path) -> list[Missing]:
-        wanted = self.captions or "captions.jsonl (or dataset_coco.json, ...)"
-        remedy = "put a caption file there (JSON lines, CSV, TSV, Karpathy or COCO JSON)"
-        return [Missing(str(root / str(wanted)), remedy)]
 
     @staticmethod
     def _missing(items: Sequence[CaptionItem]) -> list[Missing]:
