@@ -56,3 +56,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert "captions.jsonl" in swaps().check(tmp_path)[0].path
     with pytest.raises(UserError, match="put a caption file there"):
         swaps().items(tmp_path)
+
+
+def test_kinds_may_be_typed_with_commas():
+    assert CaptionNegatives(kinds="swap, shuffle").kinds == ("swap", "shuffle")

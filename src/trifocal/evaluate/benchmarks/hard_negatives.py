@@ -32,7 +32,8 @@ class CaptionNegatives(Suite):
             root may also be the file itself.
         split: Part of a file that has parts; by default "test", if there is one.
         captions_per_image: How many captions of each picture are asked about.
-        kinds: Which hard negatives are made: swap, replace, shuffle; replace needs WordNet.
+        kinds: Which hard negatives are made, a list or with commas: swap, replace, shuffle; replace
+            needs WordNet.
         parser: What parses captions, see `HardNegatives`.
         encoding: Of the caption file; UTF-8 by default.
     """
@@ -40,7 +41,7 @@ class CaptionNegatives(Suite):
     captions: str | Path | None = None
     split: str | None = None
     captions_per_image: int = 1
-    kinds: Sequence[str] = KINDS
+    kinds: Sequence[str] | str = KINDS
     parser: str = "auto"
     encoding: str | None = None
 
@@ -51,6 +52,11 @@ class CaptionNegatives(Suite):
     )
     headline: ClassVar[tuple[str, str]] = ("mean", "acc")
     photos_from: ClassVar[str] = "put the pictures there"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.kinds, str):
+            self.kinds = tuple(kind.strip() for kind in self.kinds.split(","))
 
     def files(self, root: Path) -> list[Missing]:
         """Return the caption file."""
