@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from trifocal.clip.dense import dense_features
-from trifocal.report.word_maps import EVERYDAY, maps_of, word_maps, word_similarities
+from trifocal.features.word_maps import EVERYDAY
+from trifocal.report.word_maps import maps_of, word_maps
 
 CAPTION = 'There is a "large" umbrella, right of two cats.'
 
@@ -35,11 +36,6 @@ def test_maps_are_what_patches_show_of_a_word_more_than_of_others(tiny_clip, pic
         more = scores[:, every.index(prompt)] - scores.mean(1)
         expected = (more - more.min()) / (more - more.min()).sum()
         np.testing.assert_allclose(entry.weights.ravel(), expected, atol=1e-4)
-
-
-def test_a_finer_grid_for_a_larger_picture(tiny_clip):
-    pixels = torch.zeros(2, 3, 48, 64, dtype=torch.uint8)
-    assert word_similarities(tiny_clip, pixels, ["cup", "sky", "cup"]).shape == (2, 3, 6, 8)
 
 
 def test_the_model_stays_in_its_mode(tiny_clip, picture):

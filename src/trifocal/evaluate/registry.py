@@ -8,6 +8,7 @@ from trifocal.composition.registry import BENCHMARKS as COMPOSITION
 from trifocal.evaluate.benchmarks.hard_negatives import CaptionNegatives
 from trifocal.evaluate.benchmarks.negbench_retrieval import NegBenchRetrieval
 from trifocal.evaluate.benchmarks.retrieval import Retrieval
+from trifocal.evaluate.benchmarks.word_maps import WordMaps
 from trifocal.evaluate.benchmarks.world import World
 from trifocal.evaluate.benchmarks.world_regions import WorldRegions
 from trifocal.evaluate.benchmarks.zero_shot import ZeroShot
@@ -21,6 +22,7 @@ _OWN: dict[str, type[Any]] = {
     Retrieval.name: Retrieval,
     CaptionNegatives.name: CaptionNegatives,
     NegBenchRetrieval.name: NegBenchRetrieval,
+    WordMaps.name: WordMaps,
     **COMPOSITION,
     **REGIONS,
 }

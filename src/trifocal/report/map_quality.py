@@ -1,8 +1,7 @@
 """What a model's word maps are worth: do words look at the things that they name?
 
-Two measures of the field against boxes: the *pointing game* (Zhang et al., IJCV 2018, arXiv 1608.00507),
-whether the brightest patch lies inside, and the area under the ROC curve of patches inside against
-those outside, 50 % by chance.
+On drawn scenes, whose boxes are known, by the measures of `metrics.maps`; on photos the benchmark
+`word_maps` asks.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from trifocal.clip import Clip
-from trifocal.metrics.average_precision import roc_auc
+from trifocal.features.word_maps import word_similarities
 from trifocal.metrics.intervals import Interval, bootstrap
-from trifocal.report.word_maps import word_similarities
+from trifocal.metrics.maps import MapScore, UnitBox, map_score
 from trifocal.world import draw, make_scene, to_tensor
 
 THINGS, COLORS = "things", "colors"
-UnitBox = tuple[float, float, float, float]  # left, top, right, bottom as shares of a picture
 Placed = tuple[str, Sequence[UnitBox]]  # a word, and where in the picture what it names is
 
 _SCENES, _SEED = 60, 7
@@ -57,24 +54,19 @@ def map_quality(clip: Clip, pictures: Iterable[tuple[Tensor, Sequence[Placed]]])
         pictures: Pixels (3, H, W) as the model takes them, and the words that have a place in each;
             words that cover no patch's center, or all, are left out.
     """
-    areas: list[float] = []
-    hits: list[bool] = []
-    shares: list[float] = []
+    scores: list[MapScore] = []
     for pixels, placed in pictures:
         if not placed:
             continue
         found = word_similarities(clip, pixels[None], [word for word, _ in placed])[0]
         for similarity, (_, boxes) in zip(found, placed, strict=True):
-            inside = _inside(boxes, *similarity.shape)
-            if not inside.any() or inside.all():
-                continue
-            areas.append(roc_auc(similarity.flatten(), inside.flatten()))
-            hits.append(bool(inside.flatten()[int(similarity.argmax())]))
-            shares.append(float(inside.float().mean()))
-    if not areas:
+            score = map_score(similarity, boxes)
+            scores += [] if score is None else [score]
+    if not scores:
         raise ValueError("no word has a place in any picture")
-    auc = bootstrap(np.array(areas))
-    return MapQuality(auc, float(np.mean(hits)), float(np.mean(shares)), len(areas))
+    hits, shares = ([getattr(one, name) for one in scores] for name in ("hit", "share"))
+    auc = bootstrap(np.array([one.auc for one in scores]))
+    return MapQuality(auc, float(np.mean(hits)), float(np.mean(shares)), len(scores))
 
 
 def world_map_quality(clip: Clip, scenes: int = _SCENES) -> dict[str, MapQuality]:
@@ -91,12 +83,3 @@ def world_map_quality(clip: Clip, scenes: int = _SCENES) -> dict[str, MapQuality
     return {
         name: map_quality(clip, zip(pixels, placed, strict=True)) for name, placed in words.items()
     }
-
-
-def _inside(boxes: Sequence[UnitBox], rows: int, columns: int) -> Tensor:
-    """Return (rows, columns) bools: whose patches' centers are in a box."""
-    y, x = ((torch.arange(count) + 0.5) / count for count in (rows, columns))
-    inside = torch.zeros(rows, columns, dtype=torch.bool)
-    for left, top, right, bottom in boxes:
-        inside |= ((y >= top) & (y <= bottom))[:, None] & ((x >= left) & (x <= right))
-    return inside

@@ -128,7 +128,7 @@ class CocoRegions:
 
     def check(self, root: str | Path) -> list[Missing]:
         """Return what is missing: the annotation file."""
-        file = self._file(Path(root))
+        file = self.file(Path(root))
         return [] if file.is_file() else [Missing(str(file), _REMEDY)]
 
     def items(self, root: str | Path) -> CocoRegionItems:
@@ -138,7 +138,7 @@ class CocoRegions:
             UserError: files are missing or malformed, or nothing can be asked.
         """
         require(self.check(root), self.name)
-        file = self._file(Path(root))
+        file = self.file(Path(root))
         missing = "skip" if self.available_only else "error"
         read = read_coco(file, self.images, missing=missing)
         pool = Pool()
@@ -197,7 +197,8 @@ class CocoRegions:
         sheet.add("classification", "mean_per_class_recall", recall, len(items), 1 / count)
         return sheet.done()
 
-    def _file(self, root: Path) -> Path:
+    def file(self, root: Path) -> Path:
+        """Return the annotation file, whether it is there or not."""
         if self.annotations is not None:
             return root / self.annotations
         for pattern in ("instances_val*.json", "instances*.json"):
