@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn.functional import normalize
+from hypothesis.extra.numpy import arrays
 
-from trifocal.search.boxes import pooled_windows, windows
+from trifocal.search.boxes import best_window, windows
 
 
 @given(st.integers(1, 24), st.integers(1, 24))
@@ -21,9 +23,19 @@ def test_windows_stay_in_their_grid(rows: int, columns: int) -> None:
     assert [0, 0, rows, columns] in found.tolist()
 
 
-def test_a_window_is_the_mean_of_its_patches() -> None:
-    patches = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
-    places = windows((5, 4))
-    for (top, left, bottom, right), made in zip(places, pooled_windows(patches, places)):
-        plain = normalize(patches[top:bottom, left:right].mean(dim=(0, 1)), dim=0)
-        assert torch.allclose(made, plain, atol=1e-5)
+@given(arrays(np.float64, (6, 5), elements=st.floats(-1, 1)))
+def test_the_best_window_stands_out_most(values: np.ndarray) -> None:
+    fits = torch.from_numpy(values)
+    (top, left, bottom, right), score = best_window(fits)
+    assert score == pytest.approx(fits[top:bottom, left:right].mean().item(), abs=1e-9)
+    above = fits - fits.mean()
+    best = above[top:bottom, left:right].sum()
+    assert all(above[a:c, b:d].sum() <= best + 1e-9 for a, b, c, d in windows((6, 5)))
+
+
+def test_a_bright_place_is_framed() -> None:
+    fits = torch.zeros(10, 10)
+    fits[2:6, 4:8] = 1
+    (top, left, bottom, right), score = best_window(fits)
+    assert (top, left, bottom, right) == (2, 4, 6, 8)
+    assert score == 1

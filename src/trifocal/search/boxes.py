@@ -1,8 +1,13 @@
-"""Where in a picture a question is answered best: windows of several sizes, from one pass of the tower.
+"""Where in a picture a question is answered best: a window on what each of its patches says.
 
-A window is the mean of the patches under it (`features/dense.py`). What a window says of any text at
-all (its cosine with the mean of a background) is taken away, since small windows on textured ground
-would be like everything.
+Patches are dense features of one pass of the tower (`features/dense.py`). What they say of any text at
+all (their cosine with the mean of a background) is taken away. The window is the one whose patches
+stand out most from the picture together,
+
+    Σ_p in window (s_p − mean of s over the picture),
+
+which grows as long as it takes in patches that fit better than the picture does: the window of the
+highest mean is a small one on whichever patch is highest (benchmarks/search_quality.py compares them).
 """
 
 from __future__ import annotations
@@ -13,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from trifocal.clip import Clip
 from trifocal.data.images import BadImage, open_image
@@ -22,7 +26,10 @@ from trifocal.data.regions import Box
 from trifocal.features.dense import patch_features
 from trifocal.search.local import check_patches
 
-_SIDES = (0.25, 0.4, 0.6, 1.0)  # of windows, as shares of the picture's sides
+WEIGHT = 0.25
+"""What a window's mean counts in a rank beside the whole picture's cosine; alone it ranks worse."""
+
+_SIDES = (0.25, 0.4, 0.6, 0.8, 1.0)  # of windows, as shares of the picture's sides
 _STEP = 4  # a window moves by a quarter of its side
 
 
@@ -32,7 +39,7 @@ class Window:
 
     Attributes:
         box: Left, top, width and height in the picture's pixels.
-        score: Its cosine with the question, above its cosine with the background.
+        score: Mean cosine of its patches with the question, above that with the background.
     """
 
     box: Box
@@ -58,13 +65,21 @@ def _starts(count: int, side: int) -> list[int]:
     return sorted({*range(0, count - side + 1, step), count - side})
 
 
-def pooled_windows(patches: Tensor, places: np.ndarray) -> Tensor:
-    """Return (W, D) unit means of patches (rows, columns, D) under windows (W, 4)."""
-    sums = torch.zeros(patches.shape[0] + 1, patches.shape[1] + 1, patches.shape[2])
-    sums[1:, 1:] = patches.cumsum(dim=0).cumsum(dim=1)
+def best_window(fits: Tensor) -> tuple[np.ndarray, float]:
+    """Return top, left, bottom and right of the window that stands out most, and its mean.
+
+    Args:
+        fits: (rows, columns) how well each patch fits.
+    """
+    rows, columns = fits.shape
+    places = windows((rows, columns))
+    sums = torch.zeros(rows + 1, columns + 1, dtype=torch.float64)
+    sums[1:, 1:] = fits.double().cumsum(dim=0).cumsum(dim=1)
     top, left, bottom, right = torch.from_numpy(places).T
-    means = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return normalize(means, dim=-1)
+    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    areas = (bottom - top) * (right - left)
+    best = int((inside - areas * sums[-1, -1] / fits.numel()).argmax())
+    return places[best], float(inside[best] / areas[best])
 
 
 def best_windows(
@@ -93,13 +108,9 @@ def best_windows(
         except (BadImage, OSError):
             made.append(None)
             continue
-        patches = patch_features(clip, [picture])[0]
-        rows, columns = patches.shape[:2]
-        places = windows((rows, columns))
-        scores = pooled_windows(patches, places) @ against
-        best = int(scores.argmax())
-        top, left, bottom, right = places[best].tolist()
-        x, y = picture.width / columns, picture.height / rows
+        fits = patch_features(clip, [picture])[0] @ against
+        (top, left, bottom, right), score = best_window(fits)
+        x, y = picture.width / fits.shape[1], picture.height / fits.shape[0]
         box = (left * x, top * y, (right - left) * x, (bottom - top) * y)
-        made.append(Window(box, float(scores[best])))
+        made.append(Window(tuple(map(float, box)), score))
     return made

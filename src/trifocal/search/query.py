@@ -23,7 +23,7 @@ from trifocal.data.regions import Box
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.search.background import CUT
-from trifocal.search.boxes import best_windows
+from trifocal.search.boxes import WEIGHT, best_windows
 from trifocal.search.index import PictureIndex
 from trifocal.search.local import local_scores
 from trifocal.search.nearest import exact_scores
@@ -45,7 +45,7 @@ class Query:
         image: A picture, or where it is.
         without: What is not wanted, in words.
         local: Whether the first hits are looked at again, word by word; see `local.py`.
-        boxes: Whether the best place in each hit is looked for, and decides; see `boxes.py`.
+        boxes: Whether the best place in each hit is looked for, and counts; see `boxes.py`.
     """
 
     text: str = ""
@@ -224,7 +224,7 @@ def _looked_twice(
         asked = _asked(model, query)[0] if words is None else words
         places = best_windows(cast(Clip, model), pictures, asked, ground)
         hits = [
-            replace(hit, score=place.score, box=place.box)
+            replace(hit, score=hit.score + WEIGHT * place.score, box=place.box)
             for hit, place in zip(hits, places)
             if place is not None
         ]
