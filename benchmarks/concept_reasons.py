@@ -58,7 +58,7 @@ def main() -> None:
             console.print(f"accuracy {what} 0 to 8 named concepts: {told}")
     for name, one in world_map_quality(load_clip("builtin").eval()).items():
         console.print(
-            f"maps of {name}: AUC {100 * one.auc.value:.1f} ({100 * one.auc.low:.1f} to "
+            f"maps of {name}: area {100 * one.auc.value:.1f} ({100 * one.auc.low:.1f} to "
             f"{100 * one.auc.high:.1f}), pointing {100 * one.pointing:.1f} (chance "
             f"{100 * one.chance:.1f}), {one.n} words"
         )

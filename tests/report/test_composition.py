@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from trifocal.metrics.result import Result
 from trifocal.report import pictures
 from trifocal.report.composition import composition_chapter, results_report
 from trifocal.report.contender import Contender
-from trifocal.report.map_quality import MapQuality
+from trifocal.report.map_quality import COLORS, THINGS, MapQuality
 from trifocal.report.page import (
     Examples,
     HeatMaps,
@@ -32,7 +33,7 @@ from trifocal.report.page import (
     write_report,
 )
 from trifocal.report.pictures import read_log
-from trifocal.report.shown import photos_shown, shown_of, telling_words, world_shown
+from trifocal.report.shown import Shown, photos_shown, shown_of, telling_words, world_shown
 from trifocal.report.table import Table
 from trifocal.world.vocabulary import KINDS
 
@@ -43,15 +44,33 @@ SMALL = {"classification": 30, "retrieval": 20, "composition": 4}
 def maps_above_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the maps of models with random weights pass for good ones."""
     good = MapQuality(Interval(0.8, 0.75, 0.85), 0.7, 0.1, 99)
-    monkeypatch.setattr(pictures, "world_map_quality", lambda _: {"things": good, "colors": good})
+    monkeypatch.setattr(pictures, "world_map_quality", lambda _: {THINGS: good, COLORS: good})
 
 
 def test_maps_at_chance_are_not_shown(monkeypatch: pytest.MonkeyPatch, tiny_clips) -> None:
     bad = MapQuality(Interval(0.52, 0.49, 0.55), 0.2, 0.1, 99)
-    monkeypatch.setattr(pictures, "world_map_quality", lambda _: {"things": bad, "colors": bad})
+    monkeypatch.setattr(pictures, "world_map_quality", lambda _: {THINGS: bad, COLORS: bad})
     shown = [question for question in shown_of(World(), ".", 32) if len(question.words) > 1]
     contenders = [Contender(clip.name, [], clip) for clip in tiny_clips]
     assert pictures.heat_maps(contenders, shown[:1]) is None
+
+
+def test_maps_on_photos_are_shown_where_they_were_measured_above_chance(tiny_clips) -> None:
+    photo = Image.new("RGB", (40, 30))
+    asked = Shown(photo, photo, "s", "Two dogs run to a cup.", "No.", ("dogs", "run", "cup"))
+
+    def contender(area: float | None) -> Contender:
+        row = partial(Result, "word_maps", "dense", n=100, chance=0.2)
+        rows = [row("box_auc", area), row("pointing", 0.5)] if area else []
+        return Contender("m", [rows], tiny_clips[0])
+
+    assert pictures.heat_maps([contender(None)], [asked]) is None
+    assert pictures.heat_maps([contender(0.55)], [asked]) is None
+    maps = pictures.heat_maps([contender(0.7)], [asked])
+    assert maps is not None
+    assert list(maps.items[0].words) == ["dogs", "cup"]
+    assert "things on photos: area under the ROC curve 70 % (chance 50)" in maps.caption
+    assert "inside 50 % (chance 20)" in maps.caption
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,15 @@ import numpy as np
 from torch import Tensor
 
 from trifocal.clip import Clip
+from trifocal.evaluate.benchmarks.word_maps import BOX_AUC, DENSE, POINTING, WordMaps
 from trifocal.features.word_maps import word_similarities
-from trifocal.metrics.intervals import Interval, bootstrap
+from trifocal.metrics.intervals import Interval, bootstrap, wilson
 from trifocal.metrics.maps import MapScore, UnitBox, map_score
+from trifocal.metrics.result import Result
 from trifocal.world import draw, make_scene, to_tensor
 
-THINGS, COLORS = "things", "colors"
+THINGS, COLORS = "things on drawn scenes", "colors on drawn scenes"
+PHOTOS = "things on photos"
 Placed = tuple[str, Sequence[UnitBox]]  # a word, and where in the picture what it names is
 
 _SCENES, _SEED = 60, 7
@@ -32,7 +35,7 @@ class MapQuality:
         auc: Area under the ROC curve over patches, mean over words, with its 95 % interval.
         pointing: Share of words whose brightest patch is inside a box.
         chance: The share of patches that are.
-        n: How many words in pictures.
+        n: How many words in pictures, or how many photos.
     """
 
     auc: Interval
@@ -44,6 +47,16 @@ class MapQuality:
     def above_chance(self) -> bool:
         """Whether the maps say anything."""
         return self.auc.low > 0.5
+
+
+def photo_map_quality(rows: Iterable[Result]) -> dict[str, MapQuality]:
+    """Return what a model's maps are worth on photos, by its rows of `word_maps`; empty without any."""
+    own = {(row.task, row.metric): row for row in rows if row.benchmark == WordMaps.name}
+    area, hits = own.get((DENSE, BOX_AUC)), own.get((DENSE, POINTING))
+    if area is None or hits is None or hits.chance is None:
+        return {}
+    # The spread of shares within [0, 1] is largest where each is 0 or 1, as Wilson's interval has it.
+    return {PHOTOS: MapQuality(wilson(area.value, area.n), hits.value, hits.chance, area.n)}
 
 
 def map_quality(clip: Clip, pictures: Iterable[tuple[Tensor, Sequence[Placed]]]) -> MapQuality:

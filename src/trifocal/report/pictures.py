@@ -16,9 +16,17 @@ from torch import Tensor
 from trifocal.clip.encoder import Encoder
 from trifocal.evaluate.summary import part_of, summarize
 from trifocal.features.embed import encode_images, encode_texts
+from trifocal.features.word_maps import EVERYDAY
 from trifocal.report import figures
 from trifocal.report.contender import SUMMARY_NAMES, Contender
-from trifocal.report.map_quality import COLORS, THINGS, MapQuality, world_map_quality
+from trifocal.report.map_quality import (
+    COLORS,
+    PHOTOS,
+    THINGS,
+    MapQuality,
+    photo_map_quality,
+    world_map_quality,
+)
 from trifocal.report.page import Block, Example, Examples, HeatMap, HeatMaps, Plot, Plots, Verdict
 from trifocal.report.shown import Shown
 from trifocal.report.word_maps import maps_of, word_maps
@@ -152,18 +160,25 @@ def examples(contenders: Sequence[Contender], shown: Sequence[Shown]) -> Example
 def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMaps | None:
     """Return where words look, or None where no map is known to be better than chance.
 
-    Maps are measured on drawn scenes, so they are shown on these alone: of photos nobody knows here
-    where things are. Words of relations have no place, and get no map.
+    Maps on drawn scenes are measured here, on others; maps on photos are shown of models that were scored
+    on the benchmark `word_maps`, for names of things, which it asks about. Words of relations have no
+    place, and get no map.
     """
-    drawn = [question for question in shown if isinstance(question.picture, Tensor)]
-    measured = {one.label: world_map_quality(one.model) for one in contenders} if drawn else {}
-    told = {label: _above_chance(quality) for label, quality in measured.items()}
+    on = {isinstance(question.picture, Tensor) for question in shown}
+    measured = {
+        (one.label, drawn): world_map_quality(one.model) if drawn else photo_map_quality(one.rows)
+        for one in contenders
+        for drawn in on
+    }
+    told = {key: _above_chance(quality) for key, quality in measured.items()}
     items = []
-    for question in drawn:
+    for question in shown:
+        drawn = isinstance(question.picture, Tensor)
+        known = {one.label: told[one.label, drawn] for one in contenders}
         overlays: list[tuple[str, list[Image.Image]]] = []
-        words = [w for w in question.words if any(w in known for known in told.values())][:_WORDS]
+        words = [w for w in question.words if any(w in names for names in known.values())][:_WORDS]
         for one in contenders:
-            if not words or not told[one.label].issuperset(words):
+            if not words or not known[one.label].issuperset(words):
                 continue
             maps = maps_of(word_maps(one.model, question.picture, question.caption), words)
             seen = _seen(one.model, question)
@@ -177,21 +192,22 @@ def heat_maps(contenders: Sequence[Contender], shown: Sequence[Shown]) -> HeatMa
     text = (
         "How much more each patch shows a word than other words, from the least (dark) to the most "
         "(bright); patches are read without training (query-key attention in the last block). "
-        "Measured on boxes of other drawn scenes: "
+        "Measured on boxes: "
     )
     figures_of = [
         f"{label}, {name}: area under the ROC curve {100 * one.auc.value:.0f} % (chance 50), "
         f"brightest patch inside {100 * one.pointing:.0f} % (chance {100 * one.chance:.0f})"
-        for label, quality in measured.items()
+        for (label, drawn), quality in measured.items()
         for name, one in quality.items()
-        if told[label]
+        if told[label, drawn]
     ]
     return HeatMaps("Where words look", items, text + "; ".join(figures_of) + ".")
 
 
 def _above_chance(quality: Mapping[str, MapQuality]) -> frozenset[str]:
-    """Return the words of the world whose maps say something."""
-    known = {THINGS: KINDS, COLORS: COLOR_NAMES}
+    """Return the words whose maps say something: of the world, and of things on photos."""
+    things = (*EVERYDAY, *(f"{word}s" for word in EVERYDAY))
+    known = {THINGS: KINDS, COLORS: COLOR_NAMES, PHOTOS: things}
     return frozenset(
         word for name, one in quality.items() if one.above_chance for word in known[name]
     )
