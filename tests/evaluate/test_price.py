@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.names import RETRIEVAL, ZERO_SHOT
-from trifocal.evaluate.price import at_price, difference_at_price
+from trifocal.evaluate.price import at_price, difference_at_price, lost
 from trifocal.metrics.result import Result
 
 
@@ -50,6 +52,17 @@ def test_between_two_points_the_curve_is_straight() -> None:
 def test_a_curve_is_read_where_it_first_loses_as_much() -> None:
     made = curve((0.5, 0.9), (0.55, 0.95), (0.6, 0.85), (0.65, 0.95), (0.7, 0.5))
     assert at_price(made, 0.0) == pytest.approx(0.575)
+
+
+def test_the_worse_of_what_is_kept_can_be_the_price() -> None:
+    """Naming falls by 10 points while recall grows by as much: the mean hides it."""
+    base, end = point(0, share(0.5), share(0.9)), point(1, share(0.7), share(0.8))
+    rows = [replace(r, marks=None, value=1.0) if r.task == RETRIEVAL else r for r in end.rows]
+    made = [base, CurvePoint(1, tuple(rows))]
+    assert at_price(made, 0.05) == pytest.approx(0.7)
+    assert at_price(made, 0.05, "worst") == pytest.approx(0.6)
+    assert lost(made) == pytest.approx(0)
+    assert lost(made, "worst") == pytest.approx(0.1)
 
 
 def test_equal_methods_do_not_differ() -> None:

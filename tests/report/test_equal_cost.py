@@ -84,8 +84,8 @@ def test_a_curve_that_does_not_begin_at_the_base_is_no_method(contenders) -> Non
 def test_what_was_found_names_who_is_ahead(contenders) -> None:
     first, second = equal_cost_found(EqualCost(contenders), 0.04)
     assert "lost 4 points" in first
-    assert "weak 51.2" in first
-    assert "strong 56.0" in first
+    assert "weak: 51.2" in first
+    assert "strong: 56.0" in first
     assert second.startswith("There strong is ahead of weak (+4.8 points, 95 % interval ")
     base, weak, strong = contenders
     assert (

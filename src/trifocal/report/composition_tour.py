@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trifocal.evaluate.price import Cost
 from trifocal.report.composition import composition_chapter
 from trifocal.report.composition_tables import summary_table
 from trifocal.report.contender import Contender
@@ -18,7 +19,8 @@ from trifocal.report.page import Chapter
 from trifocal.report.shown import Shown
 from trifocal.report.table import Table
 
-PRICE = 0.02  # of zero-shot accuracy and recall, on average; fixed before anything was tested
+PRICE = 0.02  # of zero-shot accuracy or recall; fixed before anything was tested
+COST: Cost = "worst"  # recall on captions of this world grows, and would hide what naming loses
 
 _LEAD = (
     "Fine-tuning on something narrower than what a model knows costs some of what it knows. Here "
@@ -28,10 +30,10 @@ _LEAD = (
     "tell the true one. All train on the same batches in the same order, with settings of which each "
     "method had equally many to choose from, on other scenes than these. Every method has a curve "
     "from the base to its end (WiSE-FT), and methods are compared where their curves have lost as "
-    "much of naming and of retrieval."
+    "much of naming or of retrieval."
 )
 _REMARK = (
-    "A method that ends higher may only have paid more; differences at equal cost are what counts. "
+    "A method that ends higher may only have paid more; differences at equal cost are what counts."
 )
 
 
@@ -42,7 +44,7 @@ def overview(contenders: Sequence[Contender], equal: EqualCost) -> list[Table]:
 
 
 def tour_chapter(
-    contenders: Sequence[Contender], equal: EqualCost, shown: Sequence[Shown]
+    contenders: Sequence[Contender], equal: EqualCost, shown: Sequence[Shown], why: str = ""
 ) -> Chapter:
     """Return the tour's chapter.
 
@@ -50,12 +52,13 @@ def tour_chapter(
         contenders: The base first, the method to compare with others last.
         equal: The same at equal cost.
         shown: Questions with pictures.
+        why: What the captions that were trained on can teach.
     """
     return composition_chapter(
         contenders,
         lead=_LEAD,
         shown=shown,
-        remark=_REMARK + resolution(equal, PRICE),
+        remark=" ".join(part for part in (_REMARK, resolution(equal, PRICE), why) if part),
         numbers=equal_cost_highlights(equal, PRICE),
         findings=equal_cost_found(equal, PRICE),
         equal=equal,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trifocal.evaluate.price import GAINED, Curve, at_price, difference_at_price
+from trifocal.evaluate.price import GAINED, Cost, Curve, at_price, difference_at_price, lost
 from trifocal.evaluate.summary import part_of, questions, summarize
 from trifocal.metrics.intervals import Difference
 from trifocal.report.contender import Contender
@@ -15,7 +15,11 @@ from trifocal.report.numbers import percent, percentage, signed
 from trifocal.report.page import Block, Highlight, Highlights
 from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
-PRICES = (0.01, 0.02, 0.04)  # shares of zero-shot accuracy and recall, on average
+PRICES = (0.01, 0.02, 0.04)  # shares of zero-shot accuracy and recall
+_MEANT: dict[Cost, str] = {
+    "mean": "zero-shot accuracy and retrieval, on average, have lost",
+    "worst": "zero-shot accuracy or retrieval, whichever does first, has lost",
+}
 
 
 class EqualCost:
@@ -23,9 +27,11 @@ class EqualCost:
 
     Attributes:
         methods: The contenders with a whole curve; the last one is compared with the others.
+        cost: Of what the loss is meant.
     """
 
-    def __init__(self, contenders: Sequence[Contender]) -> None:
+    def __init__(self, contenders: Sequence[Contender], cost: Cost = "mean") -> None:
+        self.cost: Cost = cost
         found = [one for one in contenders if one.curves and _whole(one.curves[0])]
         self.methods = [one for one in found if len(one.curves) == len(found[-1].curves)]
         self._known: dict[tuple[str, float], Difference] = {}
@@ -47,7 +53,11 @@ class EqualCost:
 
     def value(self, one: Contender, price: float) -> float:
         """Return the composition of a method at a price, a fraction, the mean of its runs."""
-        return float(np.mean([at_price(curve, price) for curve in one.curves]))
+        return float(np.mean([at_price(curve, price, self.cost) for curve in one.curves]))
+
+    def reaches(self, one: Contender, price: float) -> bool:
+        """Return whether all curves of a method lose as much by their end."""
+        return all(lost(curve, self.cost) > price for curve in one.curves)
 
     def ahead(self, other: Contender, price: float) -> Difference:
         """Return how much more composition the chosen method has than another.
@@ -63,7 +73,7 @@ class EqualCost:
         pair = (self.chosen, other)
         points = [point for one in pair for curve in one.curves for point in curve]
         if all(row.marks is not None for point in points for row in point.rows if part_of(row)):
-            return difference_at_price(self.chosen.curves, other.curves, price)
+            return difference_at_price(self.chosen.curves, other.curves, price, self.cost)
         value = self.value(self.chosen, price) - self.value(other, price)
         return Difference(value, value, value)
 
@@ -81,11 +91,10 @@ def equal_cost_blocks(equal: EqualCost) -> list[Block]:
         ]
         rows.append(Row(one.label, entries, "strong" if chosen else ""))
     caption = (
-        "Composition, percent right, read off each curve where zero-shot accuracy and retrieval, "
-        f"on average, have lost so many points; below it the difference to {equal.chosen.label} "
-        "with its 95 % interval (questions drawn anew, the same for both; seeds, too, where there "
-        "are several), colored where it does not reach zero. A curve that never loses as much is "
-        "read at its end."
+        f"Composition, percent right, read off each curve where {_MEANT[equal.cost]} so many "
+        f"points; below it the difference to {equal.chosen.label} with its 95 % interval (questions "
+        "drawn anew, the same for both; seeds, too, where there are several), colored where it does "
+        "not reach zero. A curve that never loses as much is read at its end."
     )
     columns = [Column(f"at −{100 * price:g} points") for price in PRICES]
     return [Table("At equal cost", "method", columns, rows, caption)]
@@ -105,10 +114,13 @@ def equal_cost_highlights(equal: EqualCost, price: float) -> Highlights:
 
 def equal_cost_found(equal: EqualCost, price: float) -> list[str]:
     """Return in sentences how much composition each method has at a price, and who is ahead."""
-    told = joined([f"{one.label} {percentage(equal.value(one, price))}" for one in equal.methods])
+    values = {one.label: percentage(equal.value(one, price)) for one in equal.methods}
+    short = {one.label for one in equal.methods if not equal.reaches(one, price)}
+    told = joined(
+        [f"{at}: {value}{' (at its end)' if at in short else ''}" for at, value in values.items()]
+    )
     sentences = [
-        f"Where zero-shot accuracy and retrieval have lost {100 * price:g} points, on average, "
-        f"composition stands at: {told}."
+        f"Composition where {_MEANT[equal.cost]} {100 * price:g} points against the base: {told}."
     ]
     for one in equal.others:
         found = equal.ahead(one, price)

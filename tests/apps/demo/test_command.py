@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -44,6 +45,7 @@ def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "short.yaml"
     path.write_text(yaml.safe_dump(recipe))
     monkeypatch.setattr(composition, "RECIPE", path)
+    monkeypatch.setattr(composition, "ALPHAS", (0.5, 1.0))
     few = partial(world_suite, classification=32, retrieval=32, composition=10)
     monkeypatch.setattr(composition, "world_suite", few)
     return path
@@ -56,11 +58,16 @@ def test_an_unknown_chapter_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked")
-def test_the_tour_ends_in_a_report(short: Path, tmp_path: Path) -> None:
+def test_the_tour_ends_in_a_report(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = run_demo(["composition"], str(tmp_path / "tour"))
     page = report.read_text(encoding="utf-8")
-    for said in (*composition.RUNS, "trifocal demo composition", "<svg"):
+    for said in (*composition.RUNS, "trifocal demo composition", "At equal cost", "<svg"):
         assert said in page
+    printed = capsys.readouterr().out
+    assert [f"Step {n} of 3, composition" in printed for n in (1, 2, 3)] == [True] * 3
+    assert len(re.findall(r"done in \d+ s", printed)) == 3
     rows = [json.loads(line) for line in (tmp_path / "tour/composition.jsonl").open()]
     assert {row["model"] for row in rows} == {"base", *composition.RUNS}
     changed = (tmp_path / "tour/composition.jsonl").stat().st_mtime_ns

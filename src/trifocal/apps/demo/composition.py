@@ -6,18 +6,22 @@ from pathlib import Path
 
 from trifocal.apps.demo.side_by_side import SideBySide
 from trifocal.apps.demo.steps import Steps
+from trifocal.apps.demo.swaps import Swaps, count_swaps
 from trifocal.clip import Clip, load_clip
 from trifocal.evaluate.benchmarks.world import world_suite
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.records import write_results
 from trifocal.metrics.result import Result
-from trifocal.report.composition_tour import overview, tour_chapter
+from trifocal.report.composition_tour import COST, overview, tour_chapter
 from trifocal.report.contender import Contender
 from trifocal.report.equal_cost import EqualCost
 from trifocal.report.page import Chapter
 from trifocal.report.shown import world_shown
 from trifocal.report.terminal import terminal_table
+from trifocal.train.build import METHODS
+from trifocal.train.recipe import load_recipe
 from trifocal.tuning import interpolate, load_model
+from trifocal.world.source import WorldData
 
 _TITLE = "composition"
 RECIPE = Path(__file__).with_name("composition.yaml")
@@ -26,7 +30,7 @@ RUNS = {
     "NegCLIP": ["--method", "negclip"],
     "FSC-CLIP": ["--method", "fsc_clip"],
 }
-_ON_THE_WAY = (0.5,)
+ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)  # points of each way from the base to a model
 
 
 def step_count(seeds: int) -> int:
@@ -54,12 +58,20 @@ def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
     rows = [row for contender in contenders for row in contender.rows]
     write_results(folder / "composition.jsonl", rows)
     with steps.step(_TITLE, "comparing them at equal cost, and asking them questions to show"):
-        equal = EqualCost(contenders)
-        chapter = tour_chapter(contenders, equal, world_shown(base.image_size))
+        equal = EqualCost(contenders, COST)
+        why = _swaps().told()
+        chapter = tour_chapter(contenders, equal, world_shown(base.image_size), why)
     for table in overview(contenders, equal):
         steps.console.print(terminal_table(table))
         steps.console.print()
     return chapter
+
+
+def _swaps() -> Swaps:
+    """Return what swaps of the captions that are trained on say."""
+    recipe = load_recipe(RECIPE, [], METHODS)
+    assert isinstance(recipe.data, WorldData)
+    return count_swaps(recipe.data.open((64, 64)), recipe.negatives.parser)
 
 
 def _folder(label: str, seed: int) -> str:
@@ -76,8 +88,8 @@ def _contender(label: str, base: Clip, start: list[Result], folder: Path, seeds:
 
 def _curve(base: Clip, start: list[Result], tuned: Clip, label: str) -> list[CurvePoint]:
     """Measure a model, and those between the base and it."""
-    models = {alpha: interpolate(base, tuned, alpha) for alpha in _ON_THE_WAY} | {1.0: tuned}
     points = [
-        CurvePoint(alpha, tuple(world_suite(model, name=label))) for alpha, model in models.items()
+        CurvePoint(alpha, tuple(world_suite(interpolate(base, tuned, alpha), name=label)))
+        for alpha in ALPHAS
     ]
     return [CurvePoint(0.0, tuple(start)), *points]
