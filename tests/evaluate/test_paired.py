@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,12 @@ def test_the_command(tmp_path, capsys):
     assert main(["compare", one, other, "--table", str(tmp_path / "t.tex")]) == 0
     assert "+50.0" in capsys.readouterr().out
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
+    page = tmp_path / "page.html"
+    assert main(["compare", one, other, "--json", "--html", str(page)]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["difference"]["value"] == pytest.approx(0.5)
+    assert found["more_than_noise"]
+    assert "What was found" in page.read_text()
     for words, said in ((["--models", "m"], "two names"), (["--table", "t.csv"], ".md or .tex")):
         assert main(["compare", one, other, *words]) == 2
         assert said in capsys.readouterr().err

@@ -64,6 +64,8 @@ def test_other_methods_are_ahead_behind_or_neither():
 def test_other_measures_are_counted():
     text = said(model("base", other=0.3), model("a", other=0.5))
     assert text == "Of 1 measure a is better than base on 1 and worse on 0, by more than noise."
+    text = said(model("base", other=0.3), model("a", other=0.31))
+    assert text == "a does not differ from base on the one measure by more than noise."
     assert "no measure in common" in said(model("base", other=0.3), model("a", zero_shot=0.5))
 
 
@@ -95,7 +97,7 @@ def test_two_models_question_by_question():
         *(Result("b", "x", "acc", 0.5, 10, model=n) for n in "mn"), why="other questions"
     )
     assert "question by question: other questions" in compared.found([none], "m", "n")[0]
-    assert compared.found([*pairs, none], "m", "n")[-1] == "1 of them could not be paired."
+    assert compared.found([*pairs, none], "m", "n")[-1] == "1 other could not be paired."
 
 
 def test_few_shot_methods_are_ahead_behind_or_neither():

@@ -143,6 +143,11 @@ def add_box_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser, what: str = "words") -> None:
+    """Add what makes a command print its result as JSON, and its remarks on the other stream."""
+    parser.add_argument("--json", action="store_true", help=f"print JSON instead of {what}")
+
+
 def add_bare_weights(parser: Parser) -> None:
     """Add what a file of weights alone does not say of its model."""
     parser.add_argument("--activation", choices=("gelu", "quick_gelu"), help="of bare weights")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -48,6 +49,15 @@ class Compared:
     def real(self) -> bool:
         """Whether the difference is more than noise."""
         return self.difference is not None and self.p <= MOST_P
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON output holds it."""
+        told = {"before": self.before.as_dict(), "after": self.after.as_dict()}
+        if self.difference is None:
+            return {**told, "difference": None, "why": self.why}
+        one = self.difference
+        told |= {"difference": {"value": one.value, "low": one.low, "high": one.high, "p": one.p}}
+        return {**told, "corrected_p": self.p, "more_than_noise": self.real}
 
     @property
     def gain(self) -> float:

@@ -81,8 +81,9 @@ def found(compared: Sequence[Compared], before: str, after: str) -> list[str]:
     for name, one in words.items():
         if one is not None:
             told.append(f"{name}: {_measured(one)}.")
-    if len(known) < len(compared):
-        told.append(f"{len(compared) - len(known)} of them could not be paired.")
+    others = len(compared) - len(known)
+    if others:
+        told.append(f"{others} other{'s' if others > 1 else ''} could not be paired.")
     return told
 
 

@@ -145,6 +145,9 @@ def _counted(contenders: Sequence[Contender], chosen: Contender) -> str:
 def counted_text(after: str, before: str, count: int, better: int, worse: int) -> str:
     """Return in a sentence on how many of so many measures one is better or worse than another."""
     rest = count - better - worse
+    if rest == count:
+        them = f"any of the {count} measures" if count > 1 else "the one measure"
+        return f"{after} does not differ from {before} on {them} by more than noise."
     ending = f" On {rest} the difference is within noise." if rest else ""
     measures = f"{count} measure{'s' if count > 1 else ''}"
     return (

@@ -325,7 +325,7 @@ def render(report: Report) -> str:
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["score"] = score
-    environment.filters["breakable"] = lambda text: text.replace("/", "/\N{ZERO WIDTH SPACE}")
+    environment.filters["breakable"] = breakable
     files = resources.files("trifocal.report")
     text, script = (files.joinpath(name).read_text("utf-8") for name in ("report.html", "page.js"))
     return environment.from_string(text).render(
@@ -343,6 +343,11 @@ def _unbroken(value: object) -> object:
 def _digest(script: str) -> str:
     """Return what a page's policy calls a script that it lets run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def breakable(text: str) -> str:
+    """Return a label that may go on in the next line after a slash, if more than "…" is before it."""
+    return re.sub(r"(?<!…)/", "/\N{ZERO WIDTH SPACE}", text)
 
 
 def score(value: float) -> str:

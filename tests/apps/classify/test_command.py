@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -461,3 +462,33 @@ def test_photos(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert command("explain", tmp_path / "pacs", photo, "--out", tmp_path / "why.jpg") == 0
     assert command("evaluate", tmp_path / "pacs", source.parent / "sketch", "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["n"] == 42
+
+
+def test_a_table_has_a_row_a_picture(
+    classifier: Classifier, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = work / "answers.csv"
+    assert command("evaluate", work / "model", work / "others", "--csv", out, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == found["n"] == 8
+    assert [row["label"] for row in rows] == [Path(row["path"]).parent.name for row in rows]
+    right = [row["label"] == row["prediction"] for row in rows]
+    assert np.mean(right) == pytest.approx(found["acc1"])
+    for row in rows:
+        shares = {name[2:]: float(share) for name, share in row.items() if name.startswith("p:")}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+        assert max(shares, key=shares.__getitem__) == row["prediction"]
+        assert float(row["probability"]) == max(shares.values())
+    assert command("evaluate", work / "model", work / "others", "--csv", "answers.txt") == 2
+    assert "end its name in .csv" in said(capsys)
+
+
+def test_a_fit_is_told_as_json(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--out", work / "new", "--method", "zero-shot", "--json"]
+    assert command("fit", work / "photos", *words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["method"] == "zero-shot"
+    assert told["support"] == dict.fromkeys(PLACES, EACH)
+    assert 0 <= told["held_out"]["acc1"] <= 1

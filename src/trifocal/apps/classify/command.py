@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from trifocal.apps.answer_files import check_answers
+from trifocal.apps.classify.answer_table import check_answer_table, write_answer_table
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
@@ -21,6 +22,7 @@ from trifocal.apps.classify.known import check_rate, known_line
 from trifocal.apps.classify.tables import (
     evaluation_lines,
     evaluation_tables,
+    fit_facts,
     fit_lines,
     prediction_table,
 )
@@ -36,6 +38,7 @@ from trifocal.apps.region_lists import (
     stated_boxes,
     write_answers,
 )
+from trifocal.apps.said import say
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle, tell_idle
 from trifocal.bars import ProgressBars
@@ -95,12 +98,9 @@ def _fit(arguments: argparse.Namespace) -> None:
             progress=bars,
         )
         fitted.save(arguments.out, force=arguments.force)
-    for line in fit_lines(fitted):
-        print(line)
-    print(
-        f"The classifier is in {arguments.out}; next: trifocal classify predict {arguments.out} "
-        "PICTURES"
-    )
+    following = f"trifocal classify predict {arguments.out} PICTURES"
+    lines = [*fit_lines(fitted), f"The classifier is in {arguments.out}; next: {following}"]
+    say(arguments, "\n".join(lines), {"out": arguments.out, **fit_facts(fitted)})
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -156,6 +156,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from trifocal.report.page import check_report  # which a page alone needs
 
         check_report(arguments.html)
+    if arguments.csv is not None:
+        check_answer_table(arguments.csv)
     most = {"most_left_out": arguments.most_left_out}
     examples = read_examples(arguments.folder, **most)
     with ProgressBars(quiet=arguments.quiet) as bars:
@@ -167,6 +169,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             from trifocal.apps.classify.explaining import write_page
 
             write_page(arguments.html, classifier, labeled)
+    if arguments.csv:
+        write_answer_table(arguments.csv, classifier, labeled)
     if arguments.json:
         print(json.dumps(found.as_dict()))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device
+from trifocal.apps.parser import Parser, add_bare_weights, add_box_format, add_device, add_json
 
 ABOUT = """\
 A few-shot classifier of your own: ten photos a class, seconds on a CPU, and an answer to "because
@@ -127,6 +127,9 @@ def add_options(parser: Parser) -> None:
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     evaluate.add_argument("--out", metavar="FILE", help="results file (JSON lines) to add rows to")
     evaluate.add_argument(
+        "--csv", metavar="FILE", help="write a row a picture: its label, the answer, probabilities"
+    )
+    evaluate.add_argument(
         "--html", metavar="FILE", help="write a page: confusions, classes, the worst mistakes"
     )
     _most_left_out(evaluate)
@@ -169,6 +172,7 @@ def _add_fit(actions: Any) -> None:
         help="share of each class to measure on (default: %(default)s); with --shots, all others, "
         "100 a class at most",
     )
+    add_json(fit)
     fit.add_argument("--seed", type=int, default=1, help="of all draws (default: %(default)s)")
     _most_left_out(fit)
     _backbone(fit, chosen=True)

@@ -7,7 +7,7 @@ import math
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trifocal.apps.classify.answers import Because, Evaluation, Reason
@@ -15,7 +15,6 @@ from trifocal.apps.classify.fit import Fitted
 from trifocal.apps.classify.known import shown_class
 from trifocal.concepts.ccli import CCLI
 from trifocal.concepts.concept_map import ConceptMap
-from trifocal.concepts.discovery import describe
 from trifocal.metrics.intervals import Interval
 from trifocal.report.numbers import minus, percentage, signed
 from trifocal.report.table import Column, Entry, Row, Table
@@ -52,9 +51,34 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
     if saved.note:
         yield f"note: {saved.note}"
     if isinstance(saved.head, CCLI | ConceptMap):
-        yield f"visual concepts: {describe(saved.head.diagnostics_)}"
+        yield concepts_line(saved.head.diagnostics_)
     if saved.backbone.name == "builtin":
         yield _DRAWINGS
+
+
+def fit_facts(fitted: Fitted) -> dict[str, Any]:
+    """Return the same as JSON output holds it."""
+    saved = fitted.saved
+    counts = Counter(saved.classes[label] for label in saved.labels)
+    return {
+        "method": saved.method,
+        "backbone": saved.backbone.name,
+        "support": {name: counts[name] for name in saved.classes},
+        "text_concepts": len(saved.concepts),
+        "held_out": saved.metrics or None,
+        "note": saved.note,
+    }
+
+
+def concepts_line(diagnostics: Mapping[str, float]) -> str:
+    """Return in plain words what a head's concepts (`discovery.diagnose`) have to do with its pictures."""
+    without = int(diagnostics["empty_classes"])
+    kinds = f"; {without:,} of the classes have no picture that fits one" if without else ""
+    return (
+        f"reasons: {diagnostics['concepts']:,.0f} concepts to explain answers by, which the support "
+        f"pictures that fit each best stand for ({percentage(diagnostics['used_share'])} of them "
+        f"fit some){kinds}"
+    )
 
 
 def prediction_table(records: Sequence[dict[str, Any]]) -> Table:

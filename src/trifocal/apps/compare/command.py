@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from trifocal.apps.said import remark
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle
 from trifocal.errors import UserError
@@ -36,8 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_idle(arguments, "root images limit option", plain, "--html is not given")
     compared = compare_files(arguments.before, arguments.after, _models(arguments))
     table = paired_table(compared)
-    Console().print(terminal_table(table))
-    print(table.caption)
+    if arguments.json:
+        print(json.dumps([one.as_dict() for one in compared]))
+    else:
+        Console().print(terminal_table(table))
+        print(table.caption)
     if arguments.table:
         write_export(arguments.table, [table], [])
     if arguments.html:
@@ -61,7 +66,7 @@ def _write_page(arguments: argparse.Namespace, compared: Sequence[Compared], tab
     write_report(
         arguments.html, compared_report(compared, table, before, after, arguments.root, settings)
     )
-    print(f"The page is in {arguments.html}")
+    remark(arguments, f"The page is in {arguments.html}")
 
 
 def _models(arguments: argparse.Namespace) -> tuple[str | None, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_settings
+from trifocal.apps.parser import Parser, add_json, add_settings
 
 ABOUT = """\
 Set two models side by side that `trifocal eval --out` scored on the same questions: each difference
@@ -33,3 +33,4 @@ def add_options(parser: Parser) -> None:
         "--limit", type=int, metavar="N", help="the --limit that the questions were asked with"
     )
     add_settings(parser)
+    add_json(parser, "a table")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trifocal.apps.data.checking import check, few_shot_sets
+from trifocal.apps.data.checking import check, few_shot_sets, lines
+from trifocal.apps.said import say
 from trifocal.apps.stated import refuse_idle
 from trifocal.bars import ProgressBars
 from trifocal.composition.negatives import HardNegatives
@@ -32,10 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.action == "check":
         few_shot = few_shot_sets(arguments.benchmark)
-        refuse_idle(
-            arguments, "images option", bool(few_shot), "few-shot data sets have their own layout"
-        )
-        return check(arguments.benchmark, arguments.root, arguments.images, arguments.option)
+        own_layout = "few-shot data sets have their own layout"
+        refuse_idle(arguments, "images option available_only", bool(few_shot), own_layout)
+        given = (arguments.benchmark, arguments.root, arguments.images, arguments.option)
+        found = check(*given, available_only=arguments.available_only)
+        words = "\n".join(lines(found, arguments.benchmark))
+        say(arguments, words, [one.as_dict() for one in found])
+        return 0 if all(one.whole for one in found) else 1
     actions = {
         "negatives": negatives, "shards": shards, "teacher": teacher, "world": world,
     }  # fmt: skip

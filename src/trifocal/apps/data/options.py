@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_settings
+from trifocal.apps.parser import Parser, add_json, add_settings
 
 ABOUT = "Say what data a benchmark is missing, fetch data, write data in the field's formats."
 EXAMPLES = """\
@@ -29,7 +29,11 @@ def add_options(parser: Parser) -> None:
     )
     check.add_argument("--root", required=True, help="folder that holds the data")
     check.add_argument("--images", help="folder of the photos, where it is not in the root")
+    check.add_argument(
+        "--available-only", action="store_true", help="be content with the photos that are there"
+    )
     add_settings(check)
+    add_json(check)
     get = actions.add_parser("get", help="fetch what may be fetched of a benchmark's data")
     get.add_argument(
         "what", help="a benchmark, zero_shot:NAME, photos such as coco_val2017; wordnet"

@@ -13,6 +13,7 @@ import torch
 from trifocal.apps.embed.job import Job, by_model
 from trifocal.apps.loaded import load_stated
 from trifocal.apps.processes import first_of_all, join_processes, process_count
+from trifocal.apps.said import say
 from trifocal.apps.stated import refuse_idle
 from trifocal.bars import ProgressBars
 from trifocal.clip import Clip
@@ -61,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name, reason in left_out[:5]:
             print(f"left out: {name} ({reason})", file=sys.stderr)
         more = f", {len(left_out):,} left out" if left_out else ""
-        print(f"{count:,} pictures are embedded in {arguments.out}{more}")
+        facts = {"out": arguments.out, "pictures": count, "left_out": dict(left_out)}
+        say(arguments, f"{count:,} pictures are embedded in {arguments.out}{more}", facts)
     if processes > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

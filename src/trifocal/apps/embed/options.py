@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_device
+from trifocal.apps.parser import Parser, add_bare_weights, add_device, add_json
 
 ABOUT = """\
 Embed pictures, as unit vectors of the joint space, for other programs. `trifocal search` keeps an
@@ -48,5 +48,6 @@ def add_options(parser: Parser) -> None:
     add("--batch-size", type=int, default=64, help="pictures in one pass (default: %(default)s)")
     add("--ray", action="store_true", help="share the work over a Ray cluster, or this machine")
     add("--workers", type=int, help="of --ray, each with a model of its own (default: 2)")
+    add_json(parser)
     add_bare_weights(parser)
     add_device(parser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from rich.console import Console
 from trifocal.apps.eval.costs import costs_to_add
 from trifocal.apps.loaded import load_stated
 from trifocal.apps.processes import first_of_all, join_processes, process_count
+from trifocal.apps.said import remark
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import refuse_idle
 from trifocal.bars import ProgressBars
@@ -120,8 +122,11 @@ def run(arguments: argparse.Namespace) -> int:
     shown = labels((row.model for row in (*compared, *rows)), arguments.base)
     told = relabeled([*compared, *rows], shown)
     table = comparison_table(told)
-    Console().print(terminal_table(table))
-    beside = _print_beside(told, published) if published else []
+    if arguments.json:
+        print(json.dumps([row.as_dict() for row in (*compared, *rows)]))
+    else:
+        Console().print(terminal_table(table))
+    beside = _print_beside(told, published, quiet=arguments.json) if published else []
     if arguments.table:
         write_export(arguments.table, [table, *beside], [*compared, *rows], published)
     if arguments.clip_benchmark:
@@ -142,17 +147,19 @@ def _published(names: Sequence[str]) -> dict[str, dict[tuple[str, str, str], flo
 
 
 def _print_beside(
-    rows: Sequence[Result], published: dict[str, dict[tuple[str, str, str], float]]
+    rows: Sequence[Result],
+    published: dict[str, dict[tuple[str, str, str], float]],
+    quiet: bool,
 ) -> list[Table]:
     """Print the tables beside published models; return the one of all columns, if there are any."""
     from trifocal.report.beside import beside_tables, notes
 
     tables, told = beside_tables(rows, published), notes(rows)
-    for table in tables:
+    for table in () if quiet else tables:
         Console().print(terminal_table(table))
-    if not tables:
+    if not tables and not quiet:
         print("No published number is known of what was measured.")
-    for line in told:
+    for line in () if quiet else told:
         print(line)
     whole = beside_tables(rows, published, width=_PAGE)
     return [replace(table, caption=" ".join(told)) for table in whole]
@@ -233,7 +240,7 @@ def _write_report(
         costs_command=_costs_command(arguments),
     )
     write_report(arguments.report, report)
-    print(f"The report is in {arguments.report}")
+    remark(arguments, f"The report is in {arguments.report}")
 
 
 def _costs_command(arguments: argparse.Namespace) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_device, add_settings
+from trifocal.apps.parser import Parser, add_bare_weights, add_device, add_json, add_settings
 
 ABOUT = "Score models on benchmarks, side by side, with what they gained and what it cost."
 EXAMPLES = """\
@@ -56,5 +56,6 @@ def add_options(parser: Parser) -> None:
     add("--base", default=None, help="the model that training started from")
     add("--interpolate", metavar="ALPHAS", help="WiSE-FT: 0,0.1,...,1 between --base and MODEL")
     add("--clip-benchmark", metavar="DIR", help="also write its JSON records")
+    add_json(parser, "tables")
     add_bare_weights(parser)
     add_device(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from trifocal.api.exporting import export
+from trifocal.apps.said import say
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,5 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
         activation=arguments.activation,
         tokenizer=arguments.tokenizer,
     )
-    print(f"{arguments.model} is in {arguments.out}")
+    facts = {"model": arguments.model, "format": arguments.to, "out": arguments.out}
+    say(arguments, f"{arguments.model} is in {arguments.out}", facts)
     return 0

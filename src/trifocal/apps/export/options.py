@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_bare_weights
+from trifocal.apps.parser import Parser, add_bare_weights, add_json
 
 ABOUT = "Write a model, with what it was tuned to merged into it, in another library's format."
 EXAMPLES = """\
@@ -23,4 +23,5 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--to", required=True, choices=formats, help="whose format")
     parser.add_argument("--out", required=True, help="folder, or .pt/.safetensors file")
     parser.add_argument("--force", action="store_true", help="replace what an export wrote there")
+    add_json(parser)
     add_bare_weights(parser)

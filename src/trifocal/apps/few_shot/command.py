@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shlex
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from trifocal.apps.few_shot.sources import open_sources
+from trifocal.apps.said import remark
 from trifocal.apps.settings import parse_settings
 from trifocal.apps.stated import tell_idle
 from trifocal.bars import ProgressBars
@@ -102,18 +104,22 @@ def _show(
     rows: Iterable[Result], arguments: argparse.Namespace, files: Sequence[str | Path]
 ) -> None:
     """Print the tables and write the report; what was right is read from beside the files."""
+    rows = list(rows)
     measured = told_apart(rows)
     summary, answers = Summary(measured), Answers(measured, files)
     reference = reference_of(summary.methods, arguments.baseline)
     console = Console()
+    if arguments.json:
+        print(json.dumps([row.as_dict() for row in rows]))
     tables = few_shot_tables(summary, answers, reference)
-    for table in [*tables, *concept_tables(summary, summary.having(TEST))]:
+    tables += concept_tables(summary, summary.having(TEST))
+    for table in () if arguments.json else tables:
         console.print(terminal_table(table))
         console.print()
     if arguments.report:
         typed = f"trifocal {shlex.join(sys.argv[1:])}"
         write_report(arguments.report, few_shot_report(summary, answers, reference, [typed]))
-        print(f"The report is in {arguments.report}")
+        remark(arguments, f"The report is in {arguments.report}")
 
 
 def _fits(results: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_bare_weights, add_device
+from trifocal.apps.parser import Parser, add_bare_weights, add_device, add_json
 
 ABOUT = """\
 Fit few-shot methods to a few pictures of each class and test them, on every data set, number of
@@ -83,5 +83,6 @@ def add_options(parser: Parser) -> None:
     add("--baseline", metavar="METHOD", help="what others are compared with (default: concept-map)")
     add("--report", metavar="FILE", help="write a report.html here")
     add("--cache", metavar="DIR", help="where features are kept (default: a cache of the user's)")
+    add_json(parser, "tables")
     add_bare_weights(parser)
     add_device(parser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from trifocal.api.hub_sharing import pull
+from trifocal.apps.said import say
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -14,5 +15,6 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: there is no such thing on the Hub, or it cannot be written.
     """
     folder = pull(arguments.repo, arguments.out, revision=arguments.revision, force=arguments.force)
-    print(f"{arguments.repo} is in {folder}")
+    facts = {"repo": arguments.repo, "folder": str(folder)}
+    say(arguments, f"{arguments.repo} is in {folder}", facts)
     return 0

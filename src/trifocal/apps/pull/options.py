@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser
+from trifocal.apps.parser import Parser, add_json
 
 ABOUT = "Fetch what `trifocal push` put on the Hugging Face Hub."
 EXAMPLES = """\
@@ -17,3 +17,4 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="where to (default: the Hub's cache)")
     parser.add_argument("--revision", metavar="NAME", help="a branch, a tag or a commit")
     parser.add_argument("--force", action="store_true", help="replace what was pulled there")
+    add_json(parser)

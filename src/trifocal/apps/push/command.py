@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from trifocal.api.hub_sharing import push
+from trifocal.apps.said import say
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,5 +23,6 @@ def run(arguments: argparse.Namespace) -> int:
         private=not arguments.public,
         revision=arguments.revision,
     )
-    print(f"{arguments.folder} is at {address}; next: trifocal pull {arguments.repo}")
+    words = f"{arguments.folder} is at {address}; next: trifocal pull {arguments.repo}"
+    say(arguments, words, {"folder": arguments.folder, "address": str(address)})
     return 0

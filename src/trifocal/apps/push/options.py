@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser
+from trifocal.apps.parser import Parser, add_json
 
 ABOUT = (
     "Push a trained model, an adaptation or a few-shot classifier to the Hugging Face Hub, with a "
@@ -28,3 +28,4 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument("--public", action="store_true", help="let everybody see a new repository")
     parser.add_argument("--revision", metavar="NAME", help="a branch")
+    add_json(parser)

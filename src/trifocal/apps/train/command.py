@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from trifocal.apps.said import say
 from trifocal.apps.stated import tell_idle
 from trifocal.bars import ProgressBars
 from trifocal.composition.negatives import KINDS
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     recipe = _recipe(arguments)
     if arguments.show:
-        tell_idle(arguments, "fresh no_resume device", True, "--print trains nothing")
+        tell_idle(arguments, "fresh no_resume device json", True, "--print trains nothing")
         print(to_yaml(recipe), end="")
         return 0
     if arguments.fresh and arguments.no_resume:
@@ -40,9 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     with ProgressBars(quiet=arguments.quiet) as bars:
         outcome = build.run(recipe, resume=resume, progress=bars)
     test = _test_of(recipe, outcome.folder)
-    print(
-        f"The model is in {outcome.folder / 'model'}; next: trifocal eval {outcome.folder} {test}"
-    )
+    model, following = outcome.folder / "model", f"trifocal eval {outcome.folder} {test}"
+    facts = {"run": str(outcome.folder), "model": str(model), "step": outcome.step}
+    facts |= {"metrics": outcome.metrics, "best": outcome.best, "next": following}
+    say(arguments, f"The model is in {model}; next: {following}", facts)
     return 0
 
 

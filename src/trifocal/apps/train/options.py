@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trifocal.apps.parser import Parser, add_device
+from trifocal.apps.parser import Parser, add_device, add_json
 
 ABOUT = """\
 Train a recipe. Every field of it is an option: --optimizer.lr 1e-5, --batch_size 64,
@@ -31,6 +31,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--no-resume", action="store_true", help="refuse to go on with an earlier run"
     )
+    add_json(parser)
     add_device(parser)
 
 
