@@ -137,7 +137,7 @@ def test_fit_writes_a_model_and_says_how_good_it_is(
     assert f"4 classes, {4 * EACH} support images (5 a class), 10 text concepts" in out
     assert "accuracy on 4 held-out pictures: " in out
     assert "zero-shot" in out
-    assert "visual concepts: 10 concepts, " in out
+    assert "concepts to explain with: 10; " in out
     assert f"next: trifocal classify predict {work / 'new'}" in out
     facts = json.loads((work / "new" / "head.json").read_text())
     assert facts["metrics"]["n"] == 4

@@ -56,28 +56,13 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
         yield _DRAWINGS
 
 
-def fit_facts(fitted: Fitted) -> dict[str, Any]:
-    """Return the same as JSON output holds it."""
-    saved = fitted.saved
-    counts = Counter(saved.classes[label] for label in saved.labels)
-    return {
-        "method": saved.method,
-        "backbone": saved.backbone.name,
-        "support": {name: counts[name] for name in saved.classes},
-        "text_concepts": len(saved.concepts),
-        "held_out": saved.metrics or None,
-        "note": saved.note,
-    }
-
-
 def concepts_line(diagnostics: Mapping[str, float]) -> str:
-    """Return in plain words what a head's concepts (`discovery.diagnose`) have to do with its pictures."""
+    """Return in plain words how a head's concepts lie on its pictures (see `discovery.diagnose`)."""
     without = int(diagnostics["empty_classes"])
-    kinds = f"; {without:,} of the classes have no picture that fits one" if without else ""
+    lacking = f"; {without:,} of the classes have no example of any" if without else ""
     return (
-        f"reasons: {diagnostics['concepts']:,.0f} concepts to explain answers by, which the support "
-        f"pictures that fit each best stand for ({percentage(diagnostics['used_share'])} of them "
-        f"fit some){kinds}"
+        f"concepts to explain with: {diagnostics['concepts']:,.0f}; "
+        f"{percentage(diagnostics['used_share'])} of the support pictures are examples of one{lacking}"
     )
 
 
