@@ -56,6 +56,20 @@ def fit_lines(fitted: Fitted) -> Iterator[str]:
         yield _DRAWINGS
 
 
+def fit_facts(fitted: Fitted) -> dict[str, Any]:
+    """Return the same as JSON output holds it."""
+    saved = fitted.saved
+    counts = Counter(saved.classes[label] for label in saved.labels)
+    return {
+        "method": saved.method,
+        "backbone": saved.backbone.name,
+        "support": {name: counts[name] for name in saved.classes},
+        "text_concepts": len(saved.concepts),
+        "held_out": saved.metrics or None,
+        "note": saved.note,
+    }
+
+
 def concepts_line(diagnostics: Mapping[str, float]) -> str:
     """Return in plain words how a head's concepts lie on its pictures (see `discovery.diagnose`)."""
     without = int(diagnostics["empty_classes"])
