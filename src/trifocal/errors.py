@@ -75,6 +75,14 @@ class Stopped(Exception):  # noqa: N818 - not an error: the run was asked to sto
         )
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an optional part of this package, in backquotes.
+
+    It works wherever the package came from: pip takes the part from what is installed.
+    """
+    return f"`pip install 'trifocal[{extra}]'`"
+
+
 def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """Return the one of `known` that is most like `name`, or "" where nothing is close."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), "")

@@ -187,3 +187,34 @@ def test_a_score_of_texts_beside_numbers_is_refused() -> None:
         HeadClassifier("gda").fit(rows, [0, 1]).score(rows, ["0", "1"])
     with pytest.raises(UserError, match="give labels of the same kind"):
         HeadClassifier("gda").fit(rows, ["0", "1"]).score(rows, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        (np.nan, "shape"),
+        ([np.nan] + [1] * 17, "finite"),
+        ([-1] + [1] * 17, "below 0"),
+        (np.zeros(18), "one is above"),
+        ([1, 2], "18 numbers"),
+        (["heavy"] * 18, "no number"),
+    ],
+)
+def test_weights_of_a_score_are_checked(weights: Any, named: str) -> None:
+    X, y = sample()
+    found = made("gda").fit(X, y)
+    with pytest.raises(UserError, match=named):
+        found.score(X, y, sample_weight=weights)
+    assert found.score(X, y, sample_weight=[1] * 9 + [0] * 9) == found.score(X[:9], y[:9])
+
+
+@pytest.mark.parametrize("val", [(sample()[0],), sample()[0], "rows", ()])
+def test_validation_rows_are_a_pair(val: Any) -> None:
+    with pytest.raises(UserError, match="features and labels"):
+        made("gda").fit(*sample(), val=val)
+
+
+def test_class_texts_are_as_wide_as_each_other() -> None:
+    text = {name: np.ones(WIDTH + (name == "ibis")) for name in CLASSES}
+    with pytest.raises(UserError, match=r"shape \(12,\) for one label and \(13,\)"):
+        HeadClassifier("zero-shot", class_text=text).fit(*sample())

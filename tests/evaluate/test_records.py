@@ -83,7 +83,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_value_that_is_no_number_never_reaches_the_file(tmp_path):
     path = tmp_path / "results.jsonl"
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(UserError, match="the row b t acc holds a number that is not finite"):
         append_results(path, [Result("b", "t", "acc", float("nan"), 1)])
     assert not path.exists() or not path.read_text()
 

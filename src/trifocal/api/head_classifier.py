@@ -126,7 +126,9 @@ class HeadClassifier:
             raise TypeError(f"head is of type {type(self.head).__name__}; give a name.")
         return make_head(HEADS, self.head, {**defaults, **self.settings})
 
-    def _coded(self, val: tuple[Any, Any], classes: np.ndarray, width: int) -> Any:
+    def _coded(self, val: Any, classes: np.ndarray, width: int) -> Any:
+        if not isinstance(val, tuple | list) or len(val) != 2:
+            raise UserError("val is not a pair; give features and labels: val=(X, y).")
         rows = as_rows(val[0], "val", width)
         labels = as_labels(val[1], len(rows), "val")
         known = {label: code for code, label in enumerate(classes.tolist())}
@@ -178,10 +180,15 @@ class HeadClassifier:
         missing = [label for label in classes.tolist() if label not in self.class_text]
         if missing:
             raise UserError(f"class_text has nothing for the label {missing[0]!r}; add it.")
-        return as_rows(
-            np.stack([np.asarray(self.class_text[label]) for label in classes.tolist()]),
-            "class_text",
-        )
+        texts = [np.asarray(self.class_text[label]) for label in classes.tolist()]
+        shapes = {text.shape for text in texts}
+        if len(shapes) > 1:
+            first, second = sorted(shapes)[:2]
+            raise UserError(
+                f"class_text has features of shape {first} for one label and {second} for another; "
+                "give every label a vector of the same width."
+            )
+        return as_rows(np.stack(texts), "class_text")
 
     # --- use ------------------------------------------------------------------------------
 
@@ -213,13 +220,14 @@ class HeadClassifier:
             sample_weight: (n,) how much each counts.
 
         Raises:
-            UserError: the labels are texts where numbers were fitted, or the other way round.
+            UserError: the labels are texts where numbers were fitted, or the other way round; or
+                the weights are not one finite number each, none negative, some above 0.
         """
         found = self.predict(X)
         labels = as_labels(y, len(found), type(self).__name__)
         check_comparable(labels, self.classes_)
         right = found == labels
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=_weights(sample_weight, len(right))))
 
     def explain(self, X: Any, y: Any = None, top: int = 10) -> list[Explanation]:
         """Return, for each row, terms that add up to the logit of a label.
@@ -368,6 +376,28 @@ class HeadClassifier:
         except (SafetensorError, OSError, *_ODD) as error:
             raise UserError(f"{path} is damaged ({error}); fit the classifier again.") from None
         return found
+
+
+def _weights(weights: Any, count: int) -> np.ndarray | None:
+    """Return (n,) weights of so many rows, None for none.
+
+    Raises:
+        UserError: they are not one finite number each, none negative, some above 0.
+    """
+    if weights is None:
+        return None
+    try:
+        found = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        raise UserError("sample_weight holds something that is no number; give numbers.") from None
+    if found.shape != (count,):
+        raise UserError(f"sample_weight has shape {found.shape}; give {count} numbers, one a row.")
+    if not np.isfinite(found).all() or (found < 0).any() or not found.any():
+        raise UserError(
+            "sample_weight must be finite numbers of which none is below 0 and one is above; leave "
+            "rows that do not count at 0."
+        )
+    return found
 
 
 def _like(values: Tensor | None, rows: Tensor) -> Tensor | None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trifocal.clip import Clip, towers
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 from trifocal.files import atomic_folder, check_folder
 
 if TYPE_CHECKING:
@@ -178,9 +178,7 @@ def _check_towers(clip: Clip) -> None:
         import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise UserError(
-            f"ONNX needs {error.name}; install it with: pip install 'trifocal[onnx]'."
-        ) from error
+        raise UserError(f"ONNX needs {error.name}; install it with {install('onnx')}.") from error
 
 
 def _beside(clip: Clip, folder: Path, facts: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from trifocal.clip.names import OPEN_CLIP_PREFIX
 from trifocal.clip.preprocess import OPENAI_MEAN, OPENAI_STD, Preprocess
 from trifocal.clip.trained_on import TrainedOn
 from trifocal.clip.weights import hash_weights
-from trifocal.errors import UserError, nearest
+from trifocal.errors import UserError, install, nearest
 
 _FOLDER = "local-dir:"
 _WHOLE = ("hf-hub:", _FOLDER)  # open_clip's own names for architecture and weights together
@@ -221,7 +221,8 @@ def _package() -> Any:
         return importlib.import_module("open_clip")
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{OPEN_CLIP_PREFIX} models need open_clip ({error}); pip install 'trifocal[open-clip]'."
+            f"{OPEN_CLIP_PREFIX} models need open_clip ({error}); install it with "
+            f"{install('open-clip')}."
         ) from None
     except Exception as error:  # a torchvision that does not fit torch raises anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]

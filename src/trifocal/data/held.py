@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from trifocal.data.images import MAX_PIXELS, BadImage, open_image, read_image_file
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -186,6 +186,6 @@ def _pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise UserError(
-            "reading parquet files needs pyarrow; install it with pip install 'trifocal[parquet]'."
+            f"reading parquet files needs pyarrow; install it with {install('parquet')}."
         ) from None
     return pyarrow.parquet

@@ -139,16 +139,28 @@ def append_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None
     readable; whole lines are never touched.
 
     Raises:
-        UserError: see `check_results`; or the disk is full, and the file is as it was.
+        UserError: see `check_results`; a number is not finite; or the disk is full. The file is as
+            it was.
     """
     check_results(path)
+    added = _lines(rows)
     with growing(path) as lines:
         _mend(lines)
-        lines.add(_lines(rows))
+        lines.add(added)
 
 
 def _lines(rows: Iterable[Result]) -> bytes:
-    return "".join(json.dumps(row.as_dict(), allow_nan=False) + "\n" for row in rows).encode()
+    lines = []
+    for row in rows:
+        try:
+            lines.append(json.dumps(row.as_dict(), allow_nan=False) + "\n")
+        except ValueError:
+            name = " ".join(filter(None, (row.model, *row.key)))
+            raise UserError(
+                f"the row {name} holds a number that is not finite (value {row.value}), which a "
+                "results file cannot keep; leave the row out, or mend what made it."
+            ) from None
+    return "".join(lines).encode()
 
 
 def _mend(lines: Lines) -> None:
@@ -168,7 +180,7 @@ def write_results(path: str | os.PathLike[str], rows: Iterable[Result]) -> None:
     """Write a results file anew; it is wholly there or unchanged.
 
     Raises:
-        UserError: see `check_results`.
+        UserError: see `check_results`, or a number is not finite.
     """
     check_results(path)
     with atomic_write(path) as aside:

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 from trifocal.files import atomic_write, check_file, marker
 
 KIND = "set of embeddings"
@@ -105,7 +105,7 @@ def _pyarrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError:
         raise UserError(
-            "a parquet file wants pyarrow; install it with `pip install 'trifocal[parquet]'`, or end "
-            "the name in .safetensors."
+            f"a parquet file wants pyarrow; install it with {install('parquet')}, or end the name in "
+            ".safetensors."
         ) from None
     return pyarrow, parquet

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from trifocal.clip.encoder import Encoder
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 from trifocal.features.embed import embed_pictures
 from trifocal.features.identity import Picture
 from trifocal.features.shared import Embedded, interleaved
@@ -29,7 +29,7 @@ def import_ray() -> Any:
         import ray
     except ImportError:
         raise UserError(
-            "--ray wants Ray; install it with `pip install 'trifocal[ray]'`, or leave it out."
+            f"--ray wants Ray; install it with {install('ray')}, or leave it out."
         ) from None
     return ray
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 
 Tracker = Literal["tensorboard", "wandb"]
 
@@ -68,7 +68,7 @@ class WeightsAndBiases:
             import wandb  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError(
-                "trackers names wandb, which is not installed; pip install 'trifocal[wandb]'."
+                f"trackers names wandb, which is missing; install it with {install('wandb')}."
             ) from None
         name = folder.name
         self._run = wandb.init(

@@ -8,7 +8,7 @@ from pathlib import Path
 from trifocal.apps.loaded import load_stated
 from trifocal.apps.serve.limits import Limits
 from trifocal.devices import usable_device
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 
 _ANYWHERE = ("0.0.0.0", "::")
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise UserError(
             f"the page wants libraries that are not installed ({error.name}); install them with "
-            "`pip install 'trifocal[web]'`."
+            f"{install('web')}."
         ) from None
     from trifocal.apps.serve.served import serve_model
 

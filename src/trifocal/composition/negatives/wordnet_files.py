@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trifocal.errors import UserError
+from trifocal.errors import UserError, install
 
 SYSTEM_FOLDERS = ("/usr/share/wordnet", "/usr/local/share/wordnet", "/usr/local/WordNet-3.0/dict")
 REMEDY = (
-    "`pip install 'trifocal[text]'`, then `trifocal data get wordnet` (or Debian's package "
+    f"{install('text')}, then `trifocal data get wordnet` (or Debian's package "
     "wordnet-base, or TRIFOCAL_WORDNET set to the folder with its data.* and index.* files)"
 )
 _FILES = ("noun", "verb", "adj", "adv")
@@ -82,7 +82,7 @@ def get_wordnet() -> tuple[str, bool]:
         return str(found), False
     if importlib.util.find_spec("nltk") is None:
         raise UserError(
-            "WordNet is read by NLTK, which is missing: `pip install 'trifocal[text]'`."
+            f"WordNet is read by NLTK, which is missing; install it with {install('text')}."
         )
     from nltk.downloader import Downloader
 
