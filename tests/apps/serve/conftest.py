@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +37,23 @@ def served() -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def client(served: Served) -> TestClient:
     return TestClient(make_app(served, LIMITS), base_url="http://localhost")
+
+
+@pytest.fixture
+def address(served: Served) -> Iterator[str]:
+    """The address of a server in this process."""
+    uvicorn = pytest.importorskip("uvicorn", reason="the page wants trifocal[web]")
+    app = make_app(served, replace(LIMITS, seconds=120))
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
 
 
 def as_file(picture: Image.Image, form: str = "PNG", **settings: Any) -> bytes:

@@ -123,6 +123,7 @@ def test_no_file_of_the_server_is_readable(client: TestClient) -> None:
         "/api/examples/-1",
         "/api/examples/99",
         "/gradio_api/file=/etc/passwd",
+        "/api/",
     ):
         sentence(client.get(path), 404)
 
@@ -132,6 +133,10 @@ def test_other_pages_and_names_are_turned_away(client: TestClient) -> None:
     evil = {"origin": "https://evil.example"}
     sentence(client.post("/api/explain", data=form, headers=evil), 403)
     sentence(client.get("/api", headers={"host": "evil.example"}), 403)
+    for name in ("[", "[::1", "]", "", "localhost:99999999x@evil.example"):
+        sentence(client.get("/api", headers={"host": name}), 403)
+        odd = {"origin": f"http://{name}"}
+        sentence(client.post("/api/explain", data=form, headers=odd), 403)
     own = {"origin": "http://localhost"}
     assert client.post("/api/explain", data=form, headers=own).status_code == 200
 

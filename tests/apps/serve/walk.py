@@ -1,4 +1,4 @@
-"""Walk through every tab of a running page in a headless Chromium: at two widths, light and dark.
+"""Walk through every tab of a running page in a headless Chromium: at two widths, each light and dark.
 
     python -m tests.apps.serve.walk http://127.0.0.1:7860 ZIP [--pictures FOLDER]
 
@@ -42,28 +42,71 @@ def browser() -> Iterator[Any]:
 
 
 def walk(address: str, classes: Path, pictures: Path | None = None) -> list[str]:
-    """Return what is wrong with the page at an address."""
+    """Return what is wrong with the page at an address.
+
+    Each tab is used once at each width, and what it then shows is looked at light and dark.
+    """
     wrong: list[str] = []
     with browser() as started:
-        for scheme, width in (("light", WIDTHS[0]), ("dark", WIDTHS[1])):
-            page = started.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        for width in WIDTHS:
+            page = started.new_page(viewport={"width": width, "height": 900}, color_scheme="light")
             page.set_default_timeout(_PATIENCE)
             _watch(page, address, wrong)
             start = time.perf_counter()
             page.goto(address)
             page.wait_for_selector("#explain .examples img")
-            print(f"{scheme}, {width} px: there in {time.perf_counter() - start:.2f} s")
+            print(f"{width} px: there in {time.perf_counter() - start:.2f} s")
             page.wait_for_selector("body[data-ready]")
             for name, tab in TABS.items():
                 page.click(f"#tab-{name}")
-                wrong += [f"{name}, {scheme}, {width}: {each}" for each in tab(page, classes)]
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                if wide > width:
-                    wrong.append(f"{name}, {width} px: the page is {wide} px wide")
-                if pictures:
-                    page.screenshot(path=pictures / f"{name}-{scheme}-{width}.png", full_page=True)
+                wrong += [f"{name}, {width} px: {each}" for each in tab(page, classes)]
+                for scheme in ("light", "dark"):
+                    page.emulate_media(color_scheme=scheme)
+                    wrong += [f"{name}, {scheme}, {width} px: {each}" for each in look(page)]
+                    if pictures:
+                        file = pictures / f"{name}-{scheme}-{width}.png"
+                        page.screenshot(path=file, full_page=True)
             page.close()
     return wrong
+
+
+def look(page: Any) -> Iterator[str]:
+    """Yield what cannot be read in what a page shows now, or reaches beyond its side."""
+    wide, width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    if wide > width:
+        yield f"the page is {wide} px wide"
+    for said in page.evaluate(_FAINT):
+        yield f"hard to read (contrast below 4.5): {said}"
+    nameless = "img:not([alt]), button:empty:not([aria-label]):not([title])"
+    if page.locator(nameless).count():
+        yield "a picture or a button says nothing to who cannot see it"
+
+
+# WCAG 2.2, 1.4.3: contrast of each text that is shown with the nearest ground that is painted.
+_FAINT = r"""() => {
+  const parsed = (color) => (color.match(/[\d.]+/g) || []).map(Number);
+  const light = (color) => {
+    const [r, g, b] = parsed(color).slice(0, 3).map((v) => v / 255)
+      .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (parsed(color)[3] !== 0) return color;
+    }
+    return matchMedia("(prefers-color-scheme: dark)").matches ? "rgb(0,0,0)" : "rgb(255,255,255)";
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
+    if (!own || !element.checkVisibility() || element.disabled) continue;
+    const [low, high] = [light(getComputedStyle(element).color), light(ground(element))]
+      .sort((a, b) => a - b);
+    if ((high + 0.05) / (low + 0.05) < 4.5) found.push(element.textContent.trim().slice(0, 60));
+  }
+  return found;
+}"""
 
 
 def _watch(page: Any, address: str, wrong: list[str]) -> None:

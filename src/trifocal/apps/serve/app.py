@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, UploadFile
@@ -174,20 +174,25 @@ class _Guard:
         await self._app(scope, counted, _with_headers(send))
 
     def _refusal(self, headers: Headers, most: int) -> Refused | None:
-        host = urlsplit(f"//{headers.get('host', '')}")
-        try:
-            name = host.hostname or ""
-        except ValueError:
-            name = ""
+        host = headers.get("host", "")
+        name = _split(f"//{host}").hostname or ""
         if "*" not in self._hosts and name not in self._hosts:
             return Refused(403, f"this server is not called {name!r}; say so with --host.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and _split(origin).netloc != host:
             return Refused(403, "another page may not ask this server; open its own.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:
             return Refused(413, _too_long(most))
         return None
+
+
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address; of what is none, empty ones."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _too_long(most: int) -> str:
