@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from trifocal.errors import UserError
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.price import at_price, difference_at_price
-from trifocal.evaluate.summary import questions, summarize
+from trifocal.evaluate.summary import part_of, questions, summarize
 from trifocal.files import atomic_write
-from trifocal.metrics.intervals import over_seeds, wilson
+from trifocal.metrics.intervals import Difference, over_seeds, wilson
 from trifocal.report import figures
 from trifocal.report.markdown import markdown
 from trifocal.report.numbers import p_text, percent, signed
@@ -44,9 +44,16 @@ PAIRS = [
     ("FSC-CLIP", "LABCLIP"),
     ("FSC-CLIP, distilled", "FSC-CLIP"),
 ]
+ENDS = [
+    *((name, "base") for name in ("fine-tuning", "NegCLIP", "FSC-CLIP", "LABCLIP")),
+    ("FSC-CLIP", "NegCLIP"),
+    ("local", "global"),
+]
+_SAMPLES = 2000
 _PAPER = "#ffffff"
 
-Curves = dict[str, list[list[CurvePoint]]]  # by method, one for each seed
+Curve = list[CurvePoint]
+Curves = dict[str, list[Curve]]  # by method, one for each seed
 
 
 def write_page(study: Study, page: Path | None) -> None:
@@ -95,6 +102,7 @@ def _part(study: Study, setting: str, tuning: str, page: Path | None) -> str:
     shown = "images/" + name if page is not None else name
     parts += [_about(study, setting, tuning)]
     parts += [markdown(_scores(study, main))]
+    parts += [markdown(_ends({"base": _still(study, main), **main, **ablation}))]
     parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
     parts += [markdown(_differences({**main, **ablation}))]
     if ablation:
@@ -182,6 +190,61 @@ def _line(base: Sequence, runs: Sequence[Sequence], best: dict[str, float] | Non
         first = best is not None and one.value == best[name]
         entries.append(Entry(percent(one.value), spread=percent(one.half), best=first))
     return [*entries, Entry(f"{len(runs)}" if best is not None else "–")]
+
+
+def _still(study: Study, curves: Curves) -> list[Curve]:
+    """Return the base as a method that changes nothing, once for each seed."""
+    return [[study.start("test")] for _ in max(curves.values(), key=len)]
+
+
+def _ends(curves: Curves) -> Table:
+    """Return the differences between methods at the ends of their curves."""
+    rows = []
+    for one, other in ENDS:
+        if one in curves and other in curves:
+            found = [_difference(curves[one], curves[other], name) for name in NUMBERS]
+            rows.append(Row(f"{one} − {other}", [Entry(_spanned(each)) for each in found]))
+    caption = (
+        "Points, on the same questions; intervals of 95 % by the bootstrap over questions and seeds. "
+        "Bold: zero is outside."
+    )
+    return Table("Ends", "", [Column(name) for name in NUMBERS.values()], rows, caption)
+
+
+def _spanned(one: Difference) -> str:
+    low, high = signed(100 * one.low), signed(100 * one.high)
+    text = f"{signed(100 * one.value)} [{low}, {high}]"
+    return f"**{text}**" if one.low > 0 or one.high < 0 else text
+
+
+def _difference(one: Sequence[Curve], other: Sequence[Curve], name: str) -> Difference:
+    """Return the paired difference of a number of the summary at the ends of curves."""
+    rng = np.random.default_rng(0)
+    runs = min(len(one), len(other))
+    seeds = rng.multinomial(runs, np.full(runs, 1 / runs), _SAMPLES) / runs
+    values, drawn = [], []
+    for row in range(len(one[0][-1].rows)):
+        if part_of(one[0][-1].rows[row]) != name:
+            continue
+        gained = np.stack([_marks(one[k], row) - _marks(other[k], row) for k in range(runs)])
+        n = gained.shape[1]
+        weights = rng.multinomial(n, np.full(n, 1 / n), _SAMPLES) / n
+        values.append(gained.mean())
+        drawn.append(np.einsum("sr,rn,sn->s", seeds, gained, weights, optimize=True))
+    found = np.mean(drawn, axis=0)
+    low, high = np.quantile(found, [0.025, 0.975])
+    below, above = ((1 + int(side.sum())) / (_SAMPLES + 1) for side in (found <= 0, found >= 0))
+    p = min(1.0, 2 * min(below, above))
+    return Difference(float(np.mean(values)), float(low), float(high), p)
+
+
+def _marks(curve: Curve, row: int) -> np.ndarray:
+    marks = curve[-1].rows[row].marks
+    if marks is None:
+        raise ValueError(
+            f"{curve[-1].rows[row].key} has no marks, so its questions cannot be drawn"
+        )
+    return marks.numpy()
 
 
 def _differences(curves: Curves) -> Table:
