@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from trifocal.evaluate.paired import Compared
 from trifocal.metrics.intervals import Difference
 from trifocal.metrics.result import Result
-from trifocal.report import compared
+from trifocal.report import compared, numbers
+from trifocal.report.composition import results_report
 from trifocal.report.contender import Contender
-from trifocal.report.few_shot_found import apart
+from trifocal.report.few_shot_found import _otherwise, apart
 from trifocal.report.found import found, joined
+from trifocal.report.page import render
 
 
 def model(label: str, **values: float) -> Contender:
@@ -107,7 +112,36 @@ def test_few_shot_methods_are_ahead_behind_or_neither():
         "c": Difference(0.001, -0.01, 0.012, 0.8),
     }
     assert apart(differences) == [
-        "On the same pictures it is ahead of a (+5.0 ± 2.0); behind b (−2.0 ± 1.0); not told apart "
-        "from c (+0.1 ± 1.1) points."
+        "On the same pictures it is ahead of a (+5.0 ± 2.0 points); behind b (−2.0 ± 1.0 points); "
+        "not told apart from c (+0.1 ± 1.1 points)."
     ]
     assert apart({}) == []
+
+
+def test_where_the_order_turns_is_said():
+    assert _otherwise({"a": [1], "b": [2, 4]}) == [
+        "It is the other way round against a at 1 shot and b at 2 and 4 shots."
+    ]
+    assert _otherwise({}) == []
+
+
+def test_signs_of_all_numbers_are_alike():
+    """Only `numbers.py` writes signs, and figures leave them to matplotlib, which has the same."""
+    folder = Path(numbers.__file__).parent
+    others = [file for file in folder.glob("*.py") if file.name != "numbers.py"]
+    assert not [file.name for file in others if re.search(r":\+[.\d}]", file.read_text("utf-8"))]
+    report = results_report(
+        [
+            row
+            for one in (
+                model("base", composition=0.6, zero_shot=0.7),
+                model("a", composition=0.5, zero_shot=0.6),
+            )
+            for row in one.rows
+        ]
+    )
+    text = re.sub(
+        r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", render(report), flags=re.DOTALL
+    )
+    assert "−10.0" in text
+    assert not re.findall(r"(?<![\w.])-[\d.]+", text)

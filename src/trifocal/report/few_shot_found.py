@@ -44,7 +44,12 @@ def found(summary: Summary, answers: Answers, datasets: Sequence[str], reference
         for name in others
         if (found := answers.difference(reference, name, datasets, summary.shots, TEST)) is not None
     }
-    return told + apart(differences)
+    turned = {
+        name: shots
+        for name, one in differences.items()
+        if (shots := _turned(one, answers, reference, name, datasets, summary.shots))
+    }
+    return [*told, *apart(differences), *_otherwise(turned)]
 
 
 def apart(differences: dict[str, Difference]) -> list[str]:
@@ -60,11 +65,37 @@ def apart(differences: dict[str, Difference]) -> list[str]:
         for words, names in groups.items()
         if names
     ]
-    return [f"On the same pictures it is {'; '.join(parts)} points."] if parts else []
+    return [f"On the same pictures it is {'; '.join(parts)}."] if parts else []
 
 
 def _with(name: str, one: Difference) -> str:
-    return f"{name} ({signed(100 * one.value)} ± {100 * one.half:.1f})"
+    return f"{name} ({signed(100 * one.value)} ± {100 * one.half:.1f} points)"
+
+
+def _turned(
+    whole: Difference,
+    answers: Answers,
+    reference: str,
+    other: str,
+    datasets: Sequence[str],
+    shots: Sequence[int],
+) -> list[int]:
+    """Return at which numbers of shots the other is ahead where it is not over all, or behind."""
+    found = {one: answers.difference(reference, other, datasets, [one], TEST) for one in shots}
+    return [
+        count
+        for count, one in found.items()
+        if one is not None and is_sure(one) and one.value * whole.value < 0
+    ]
+
+
+def _otherwise(turned: dict[str, list[int]]) -> list[str]:
+    """Return for which methods the order is the other way round at some numbers of shots."""
+    told = [
+        f"{name} at {joined([*map(str, shots)])} shot{'s' if shots != [1] else ''}"
+        for name, shots in turned.items()
+    ]
+    return [f"It is the other way round against {joined(told)}."] if told else []
 
 
 def _over_zero_shot(gain: Difference) -> str:
