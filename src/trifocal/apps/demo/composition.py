@@ -47,7 +47,7 @@ def run(folder: Path, seeds: int, steps: Steps) -> Chapter:
             _folder(label, seed): [*options, "--seed", str(seed)] for label, options in RUNS.items()
         }
         with (
-            steps.step(_TITLE, f"training {', '.join(RUNS)} side by side"),
+            steps.step(_TITLE, f"training {', '.join(RUNS)} side by side, seed {seed}"),
             SideBySide(RECIPE, runs, folder) as training,
         ):
             start = start or world_suite(base, name="base")  # while they warm up
