@@ -175,12 +175,22 @@ class Because:
     @property
     def remarks(self) -> tuple[str, ...]:
         """How much is explained, and what to beware of, in sentences."""
-        found = [] if self.decision is None else [self.decision.told(self.about.label)]
+        found = [] if self.decision is None else [self._decided(self.decision)]
         if self.decision is not None and self.decision.rest_decides:
             found.append("what has no name decides here: without it the answer would be another")
         if self.names:
             found.append(self.names)
         return tuple(found)
+
+    def _decided(self, one: Decision) -> str:
+        """Return what decides, and that the reasons above add up to something else, if they do."""
+        told = one.told(self.about.label)
+        if self.against is not None or not one.named or one.share is None:
+            return told
+        return (
+            f"{told}: of the difference of their logits, while the reasons above add up to the "
+            f"{self.what} alone"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON output holds it."""
