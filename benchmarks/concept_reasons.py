@@ -33,7 +33,9 @@ from trifocal.clip import load_clip
 from trifocal.concepts.concept_map import ConceptMap
 from trifocal.concepts.evidence import LEAST, Evidence
 from trifocal.data.coco_files import read_coco
+from trifocal.evaluate.benchmarks.word_maps import DENSE, WordMaps
 from trifocal.features.embed import encode_images, encode_texts
+from trifocal.metrics.intervals import paired_bootstrap
 from trifocal.report.concept_trust import Trust, trust_tables
 from trifocal.report.map_quality import world_map_quality
 from trifocal.report.terminal import terminal_table
@@ -63,6 +65,8 @@ def main() -> None:
             f"{100 * one.chance:.1f}), {one.n} words"
         )
     for folder in sys.argv[1:]:
+        for told in photo_maps(Path(folder)):
+            console.print(told)
         for name, words, asked, truth in (coco(Path(folder)), caltech(Path(folder))):
             console.print(f"\n[bold]{name}[/bold]: {len(asked)} photos, {words} words")
             for least in LEASTS:
@@ -89,6 +93,23 @@ def on_the_world() -> Iterator[tuple[str, Trust]]:
             for name, evidence in (("known pictures", known), ("words alone", words)):
                 found = trust_in(head, evidence, drawn, base, task.tests["test"])
                 yield f"metric={metric}, evidence from {name}", found
+
+
+def photo_maps(data: Path) -> Iterator[str]:
+    """Yield how maps of words find COCO's objects, and what dense maps are ahead, paired over photos."""
+    clip, benchmark = load_clip(str(data / "photo_clip")).eval(), WordMaps(annotations="coco.json")
+    rows = benchmark.score(clip, benchmark.items(data / "images"))
+    dense = {row.metric: row for row in rows if row.task == DENSE}
+    for row in rows:
+        told = f"maps on photos, {row.task}, {row.metric}: {row.shown()}, {row.n} photos"
+        if row.task != DENSE:
+            ours, theirs = dense[row.metric].marks, row.marks
+            assert ours is not None
+            assert theirs is not None
+            found = paired_bootstrap(ours.numpy(), theirs.numpy())
+            low, value, high = (100 * one for one in (found.low, found.value, found.high))
+            told += f"; dense ahead by {value:+.1f} ({low:+.1f} to {high:+.1f})"
+        yield told
 
 
 def coco(data: Path) -> tuple[str, int, Tensor, Tensor]:

@@ -37,7 +37,7 @@ _SHOWN = (*_ACCURACIES, *_AREAS, NAMED_SHARE)
 _RIGHT = (
     "A decision may use class texts, biases and the k concepts that do most for it; everything: the "
     "head as it is, on the same pictures. In the last column a concept must also be one that "
-    f"`trifocal classify explain` would name. On {MOST} test pictures at most, at the most shots."
+    f"trifocal classify explain would name. On {MOST} test pictures at most, at the most shots."
 )
 _MARGINS = (
     "The margin is the logit of the decided class above the next; everything is 100. With concepts "

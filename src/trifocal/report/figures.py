@@ -18,6 +18,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 PALETTE = ("#868e96", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
@@ -107,6 +108,7 @@ def lines(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
             axes.plot(line.x, line.y, color=style(line.place)[0], lw=1.4, label=line.label)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.margins(x=0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # steps and counts
         add_legend(figure, axes)
         return to_svg(figure, f"lines {x_label} {y_label}")
 
