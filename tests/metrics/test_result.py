@@ -41,6 +41,7 @@ def test_version_names_task_and_toolkit():
 def test_fractions_are_shown_in_percent_and_ranks_as_they_are():
     assert row(value=0.6173).shown() == "61.7"
     assert row(metric="im2txt", value=12.345).shown() == "12.35"
+    assert row(value=-0.027).shown() == "−2.7"
 
 
 def test_gain_is_positive_when_better():

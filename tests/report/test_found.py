@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from trifocal.report.composition import results_report
 from trifocal.report.contender import Contender
 from trifocal.report.few_shot_found import _otherwise, apart
 from trifocal.report.found import found, joined
-from trifocal.report.page import render
+from trifocal.report.page import Chapter, render
+from trifocal.report.regions import measures_table
 
 
 def model(label: str, **values: float) -> Contender:
@@ -130,18 +132,17 @@ def test_signs_of_all_numbers_are_alike():
     folder = Path(numbers.__file__).parent
     others = [file for file in folder.glob("*.py") if file.name != "numbers.py"]
     assert not [file.name for file in others if re.search(r":\+[.\d}]", file.read_text("utf-8"))]
-    report = results_report(
-        [
-            row
-            for one in (
-                model("base", composition=0.6, zero_shot=0.7),
-                model("a", composition=0.5, zero_shot=0.6),
-            )
-            for row in one.rows
-        ]
-    )
+    before, after = model("base", composition=0.6, zero_shot=0.7), model("a", composition=0.5)
+    report = results_report([*before.rows, *after.rows])
+    agreement = [
+        Contender(name, [[Result("sherlock", "val", "Human Acc", value, 99, model=name)]])
+        for name, value in (("base", 0.1), ("a", -0.027))
+    ]
+    chapter = Chapter("Regions", "", [measures_table(agreement, {})])
+    report = replace(report, chapters=[*report.chapters, chapter])
     text = re.sub(
         r"<style.*?</style>|<script.*?</script>|<[^>]*>", " ", render(report), flags=re.DOTALL
     )
     assert "−10.0" in text
+    assert "−2.7" in text
     assert not re.findall(r"(?<![\w.])-[\d.]+", text)

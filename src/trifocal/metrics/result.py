@@ -85,8 +85,12 @@ class Result:
         return self.metric in RANK_METRICS or self.metric in COST_METRICS
 
     def shown(self) -> str:
-        """Return the value as tables print it: percent with one decimal, or the mean rank."""
-        return f"{self.value:.2f}" if self.is_rank else f"{100 * self.value:.1f}"
+        """Return the value as tables print it: percent with one decimal, or the mean rank.
+
+        A value below 0, as an agreement can have, has a minus sign.
+        """
+        shown = f"{self.value:.2f}" if self.is_rank else f"{100 * self.value:.1f}"
+        return shown.replace("-", "−")
 
     def gain_over(self, other: Result) -> float:
         """Return how much better than `other` this is: points, or places for mean ranks."""

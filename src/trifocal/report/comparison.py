@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from trifocal.metrics.intervals import Interval, over_seeds, wilson
 from trifocal.metrics.result import Result
-from trifocal.report.numbers import signed
+from trifocal.report.numbers import minus, signed
 from trifocal.report.table import Column, Entry, Row, Table, tone_of
 
 
@@ -80,7 +80,7 @@ def entry_of(cell: Cell | None) -> Entry:
         return Entry("–")
     scale = 1 if cell.row.is_rank else 100
     low, high = scale * cell.interval.low, scale * cell.interval.high
-    hint = f"95 % interval {low:.1f} to {high:.1f}, n = {cell.row.n}"
+    hint = minus(f"95 % interval {low:.1f} to {high:.1f}") + f", n = {cell.row.n}"
     if cell.gain is None:
         return Entry(cell.row.shown(), hint=hint)
     tone = tone_of(cell.gain, cell.beyond_noise)

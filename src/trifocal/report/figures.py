@@ -27,6 +27,7 @@ _TURNS = ("-", (0, (1.2, 1.2)), (0, (4, 1.2, 1.2, 1.2)))  # lines of the same co
 INK = "#010203"  # replaced by the page's text color
 LARGE = (5.2, 3.7)  # inches; narrow enough to be readable on a phone
 SMALL = (3.9, 3.0)
+_REM = 6.5  # of a page at most, an inch of a figure
 RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: small, searchable, in the page's font
     "text.parse_math": False,  # a "$" in a name is a "$"
@@ -170,11 +171,14 @@ def to_svg(figure: Figure, name: str) -> Markup:
     salt = hashlib.sha256(name.encode()).hexdigest()[:8]
     with mpl.rc_context({"svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    wide = figure.get_figwidth()
     figure.clear()
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    # As wide as there is room, but with letters no larger than those of the page.
+    limit = rf'\1 style="max-width: {_REM * wide:.1f}rem"'
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', limit, text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r"(font: [^;'\"]*?px) [^;\"]*", r"\1 system-ui, sans-serif", text)
     # Ids such as "figure_1" are the same in every file.
