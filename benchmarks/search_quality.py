@@ -8,8 +8,8 @@ into "test"), and told on the other.
 
 --boxes: "a {category}" is asked of every photo that shows one of at least 1 % of it. Told are how often
 the box's middle lies in an object of the category, and how much box and best object overlap; then how
-well the categories' photos are ranked. --local: the first caption of each Flickr8k photo, its 50 first
-hits in a new order. --not: pairs of categories, or of words that two captions of a photo have; "a dog"
+well the categories' photos are ranked. --local: first captions of Flickr8k's photos, the 50 first hits of each
+in a new order. --not: pairs of categories, or of words that two captions of a photo have; "a dog"
 without "people".
 """
 
@@ -189,41 +189,47 @@ def measure_ranks(coco: Coco, patches: Tensor, mean: Tensor, part: np.ndarray) -
 
 
 @torch.no_grad()
-def measure_local(root: Path, model) -> None:
+def measure_local(root: Path, model, most: int) -> None:
     scale = model.logit_scale.item()
     for part in ("dev", "test"):
         files, _ = captions_of(root / "photos" / "flickr8k", part)
         first: dict[str, str] = {}
         for name, caption in captions_by_photo(root, files):
             first.setdefault(name, caption)
-        texts = [first[file.name] for file in files]
-        pooled = encode_images(model, files)
-        cosines = encode_texts(model, texts) @ pooled.T
-        patches = torch.cat(
-            [patches_of(model, files[n : n + 50]) for n in range(0, len(files), 50)]
-        )
+        step = max(1, len(files) // most)
+        asked = range(0, step * most, step)
+        pooled, patches = embedded(model, files)
+        cosines = encode_texts(model, [first[files[place].name] for place in asked]) @ pooled.T
         ranks: dict[str, list[int]] = {}
-        for place, text in enumerate(texts):
-            best = cosines[place].topk(min(FIRST, len(files)))
-            said = model.encode_text(model.tokenize([text]), tokens=True)
-            count = len(best.indices)
-            local = local_alignment_scores(
-                patches[best.indices].float(),
-                said.tokens.expand(count, -1, -1),
-                said.mask.expand(count, -1),
-                scale,
-                length_normalized=True,
+        for row, place in zip(cosines, asked):
+            best = row.topk(FIRST)
+            said = model.encode_text(model.tokenize([first[files[place].name]]), tokens=True)
+            tokens = said.tokens.expand(FIRST, -1, -1)
+            mask = said.mask.expand(FIRST, -1)
+            seen = patches[best.indices].float()
+            local = (
+                local_alignment_scores(seen, tokens, mask, scale, length_normalized=True) / scale
             )
-            local = local / scale
             ways = {"cosine": best.values, "local": local}
             ways |= {f"cosine + {w:g} local": best.values + w * local for w in WEIGHTS}
             for label, scores in ways.items():
                 order = best.indices[scores.argsort(descending=True)].tolist()
                 ranks.setdefault(label, []).append(order.index(place) if place in order else FIRST)
-        print(f"\nlocal, Flickr8k {part}, {len(texts)} captions")
+        print(f"\nlocal, Flickr8k {part}, {len(asked)} captions among {len(files)} photos")
         for label, found in ranks.items():
             r1, r5 = (np.mean(np.array(found) < k) for k in (1, 5))
             print(f"{label:<20} R@1 {r1:.1%}  R@5 {r5:.1%}")
+
+
+def embedded(model, files: Sequence[Path]) -> tuple[Tensor, Tensor]:
+    """Return (N, D) vectors and (N, P, D) float16 patches as `--local` reads them."""
+    pooled, patches = [], []
+    for start in range(0, len(files), 50):
+        pixels = [model.preprocess(open_image(file)) for file in files[start : start + 50]]
+        made = model.encode_image(torch.stack(pixels), patches=True)
+        pooled.append(made.pooled)
+        patches.append(made.patches.half())
+    return torch.cat(pooled), torch.cat(patches)
 
 
 def captions_by_photo(root: Path, files: Sequence[Path]) -> list[tuple[str, str]]:
@@ -232,12 +238,6 @@ def captions_by_photo(root: Path, files: Sequence[Path]) -> list[tuple[str, str]
     lines = (root / "photos" / "flickr8k" / "captions.txt").read_text().splitlines()[1:]
     pairs = [(line.partition(",")[0], line.partition(",")[2].strip(' "')) for line in lines]
     return [(name, caption) for name, caption in pairs if name in names]
-
-
-def patches_of(model, files: Sequence[Path]) -> Tensor:
-    """Return (N, P, D) float16 patches as `--local` reads them."""
-    pixels = torch.stack([model.preprocess(open_image(file)) for file in files])
-    return model.encode_image(pixels, patches=True).patches.half()
 
 
 def measure_not(root: Path, model, coco: Coco) -> None:
@@ -297,18 +297,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--only", nargs="*", default=["boxes", "local", "not"])
+    parser.add_argument("--captions", type=int, default=250, help="that --local is asked with")
     options = parser.parse_args()
     if not options.data:
         print("give --data and --model; see the top of this file")
         return
     model = load_model(options.model).eval()
-    coco = Coco(options.data, model)
-    if "boxes" in options.only:
-        measure_boxes(coco, model)
-    if "not" in options.only:
-        measure_not(options.data, model, coco)
     if "local" in options.only:
-        measure_local(options.data, model)
+        measure_local(options.data, model, options.captions)
+    if {"boxes", "not"} & {*options.only}:
+        coco = Coco(options.data, model)
+        if "boxes" in options.only:
+            measure_boxes(coco, model)
+        if "not" in options.only:
+            measure_not(options.data, model, coco)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -46,6 +49,14 @@ def cases(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def open_clip() -> ModuleType:
+    """The open_clip package, for parity."""
+    if importlib.util.find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed (`make peers` brings it)")
+    return importlib.import_module("open_clip")
 
 
 SENTENCES = (

@@ -1,46 +1,14 @@
-"""Tiny CLIPs, the true vocabulary, and open_clip where it can be imported."""
+"""Tiny CLIPs and the true vocabulary."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
-import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import torch
 
-_KEPT = []  # torch.library forgets definitions when their owner goes away
-
-
-def _declare_torchvision_operators() -> None:
-    """Make torchvision importable beside a CPU-only torch that its extension does not fit.
-
-    Its Python side registers shapes for two operators that only the extension declares. Where
-    there is no torchvision, as in the default environment, nothing is done.
-    """
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.origin is None or "torchvision" in sys.modules:
-        return
-    extension = next(Path(spec.origin).parent.glob("_C*.so"), None)
-    try:
-        if extension is not None:
-            torch.ops.load_library(str(extension))
-            return
-    except OSError:
-        pass
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _KEPT.append(library)
-
-
-_declare_torchvision_operators()  # before transformers, which imports torchvision if it can
-
-from trifocal.clip import Clip, ClipShape, Tokenizer, build_clip, train_tokenizer  # noqa: E402
+from trifocal.clip import Clip, ClipShape, Tokenizer, build_clip, train_tokenizer
 
 CAPTIONS = [
     "a red cat sits on a blue sofa",
@@ -101,11 +69,3 @@ def coco_captions(real_data: Path) -> list[str]:
         pytest.skip(f"{file} not found")
     content = json.loads(file.read_text(encoding="utf-8"))
     return [caption for image in content["images"] for caption in image["captions"]]
-
-
-@pytest.fixture(scope="session")
-def open_clip() -> ModuleType:
-    """The open_clip package, for parity."""
-    if importlib.util.find_spec("open_clip") is None:
-        pytest.skip("open_clip is not installed (pip install open_clip_torch torchvision)")
-    return importlib.import_module("open_clip")

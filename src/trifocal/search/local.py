@@ -1,8 +1,9 @@
 """A second look at the first hits: whether each word of the question finds its place in the picture.
 
 The local score of FSC-CLIP (Oh et al., EMNLP 2024, arXiv 2410.05210; `losses/alignment.py`) compares
-words with patches, which one pooled vector cannot. It is worth most for a model that was tuned with
-that loss; a plain CLIP's patches were never trained to match words.
+words with patches, which one pooled vector cannot. It is for a model that was tuned with that loss; a
+plain CLIP's patches were never trained to match words, and alone they would order hits far worse than
+the pooled vectors do. So the local score counts beside the cosine (benchmarks/search_quality.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from trifocal.data.picture_lists import ListedPicture
 from trifocal.errors import UserError
 from trifocal.features.reading import read_ahead
 from trifocal.losses.alignment import local_alignment_scores
+
+WEIGHT = 0.25
+"""What the local score counts in a rank beside the whole picture's cosine."""
 
 
 @torch.no_grad()

@@ -23,8 +23,10 @@ from trifocal.data.regions import Box
 from trifocal.errors import UserError
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.search.background import CUT
-from trifocal.search.boxes import WEIGHT, best_windows
+from trifocal.search.boxes import WEIGHT as BOX_WEIGHT
+from trifocal.search.boxes import best_windows
 from trifocal.search.index import PictureIndex
+from trifocal.search.local import WEIGHT as LOCAL_WEIGHT
 from trifocal.search.local import local_scores
 from trifocal.search.nearest import exact_scores
 
@@ -44,7 +46,7 @@ class Query:
         text: In words.
         image: A picture, or where it is.
         without: What is not wanted, in words.
-        local: Whether the first hits are looked at again, word by word; see `local.py`.
+        local: Whether the first hits are looked at again, word by word, too; see `local.py`.
         boxes: Whether the best place in each hit is looked for, and counts; see `boxes.py`.
     """
 
@@ -224,13 +226,15 @@ def _looked_twice(
         asked = _asked(model, query)[0] if words is None else words
         places = best_windows(cast(Clip, model), pictures, asked, ground)
         hits = [
-            replace(hit, score=hit.score + WEIGHT * place.score, box=place.box)
+            replace(hit, score=hit.score + BOX_WEIGHT * place.score, box=place.box)
             for hit, place in zip(hits, places)
             if place is not None
         ]
     elif query.local:
         scores = local_scores(cast(Clip, model), pictures, query.text).tolist()
-        hits = [replace(hit, score=score) for hit, score in zip(hits, scores)]
+        hits = [
+            replace(hit, score=hit.score + LOCAL_WEIGHT * score) for hit, score in zip(hits, scores)
+        ]
     else:
         return hits
     return sorted(hits, key=lambda hit: -hit.score)

@@ -102,8 +102,16 @@ def _add_query(parser: Parser) -> None:
     )
     add("--top", type=int, default=10, help="how many (default: %(default)s)")
     add("--cut", type=float, help="deviations below which nothing fits (default: 3.8)")
-    add("--local", action="store_true", help="look at the first 50 again, word by word")
-    add("--boxes", action="store_true", help="find the best place in each of the first 50")
+    add(
+        "--local",
+        action="store_true",
+        help="look at the first 50 also word by word: for a model tuned with FSC-CLIP's local loss",
+    )
+    add(
+        "--boxes",
+        action="store_true",
+        help="mark the best place in each of the first 50, and let it count; of a small model a guess",
+    )
     add("--exact", action="store_true", help="look at all pictures, also of a large index")
     add("--html", metavar="FILE", help="also write a page with the pictures")
     add("--json", action="store_true", help="print JSON instead of a table")

@@ -221,7 +221,7 @@ function compose(section, stage) {
       });
       return word;
     }));
-    return told.words ? "Choose a word of the best caption to see where it looks: a guess, as good as `trifocal eval MODEL word_maps` finds it." : "";
+    return told.words ? "Choose a word of the best caption to see where it looks: a guess; “trifocal eval MODEL word_maps” measures how good." : "";
   }));
 }
 
