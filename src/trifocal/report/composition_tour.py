@@ -23,14 +23,12 @@ PRICE = 0.02  # of zero-shot accuracy or recall; fixed before anything was teste
 COST: Cost = "worst"  # recall on captions of this world grows, and would hide what naming loses
 
 _LEAD = (
-    "Fine-tuning on something narrower than what a model knows costs some of what it knows. Here "
-    "the base is trained on, both towers, with scenes of 10 of the world's 24 kinds of things, whose "
-    "captions say in one of five how things stand to each other. Plain fine-tuning sees these "
-    "captions. NegCLIP and FSC-CLIP also see each caption with its phrases swapped, and learn to "
-    "tell the true one. All train on the same batches in the same order, with settings of which each "
-    "method had equally many to choose from, on other scenes than these. Every method has a curve "
-    "from the base to its end (WiSE-FT), and methods are compared where their curves have lost as "
-    "much of naming or of retrieval."
+    "Fine-tuning that is narrower than what a model knows costs some of what it knows. Here the base "
+    "is trained on, both towers, with scenes of 10 of the world's 24 kinds of things, whose captions "
+    "say in one of five how things stand to each other. Plain fine-tuning sees these captions; "
+    "NegCLIP and FSC-CLIP also see each with its phrases swapped, and learn to tell the true one. "
+    "Settings were chosen on other scenes, of equally many for each method. Every method has a curve "
+    "from the base to its end (WiSE-FT); they are compared where their curves have lost as much."
 )
 _REMARK = (
     "A method that ends higher may only have paid more; differences at equal cost are what counts."

@@ -119,8 +119,10 @@ def equal_cost_found(equal: EqualCost, price: float) -> list[str]:
     told = joined(
         [f"{at}: {value}{' (at its end)' if at in short else ''}" for at, value in values.items()]
     )
+    start = percentage(summarize(equal.chosen.curves[0][0].rows)[GAINED])
     sentences = [
-        f"Composition where {_MEANT[equal.cost]} {100 * price:g} points against the base: {told}."
+        f"Composition where {_MEANT[equal.cost]} {100 * price:g} points against the base ({start}): "
+        f"{told}."
     ]
     for one in equal.others:
         found = equal.ahead(one, price)
@@ -161,7 +163,10 @@ def _entry(value: float, found: Difference | None) -> Entry:
     if found is None:
         return Entry(percent(value))
     tone = tone_of(found.value, _apart(found))
-    return Entry(percent(value), signed(100 * found.value), tone, _interval(found))
+    change = signed(100 * found.value)
+    if found.low < found.high:
+        change += f" ({signed(100 * found.low)} to {signed(100 * found.high)})"
+    return Entry(percent(value), change, tone)
 
 
 def _interval(found: Difference) -> str:

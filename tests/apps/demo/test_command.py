@@ -79,7 +79,9 @@ def test_the_tour_ends_in_a_report(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked")
-def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chapter_on_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = yaml.safe_load(regions.RECIPE.read_text())
     recipe["schedule"] = {"warmup_steps": 1, "steps": 3}
     recipe.update(batch_size=8, log_every=1)
@@ -99,13 +101,16 @@ def test_the_chapter_on_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "trifocal demo regions",
     ):
         assert said in page
+    assert "Step 3 of 3, regions" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "tour/regions.jsonl").open()]
     assert {row["model"] for row in rows} == {*regions.RUNS, *regions.FROZEN}
     assert {row["benchmark"] for row in rows} >= {"world/regions", "world/kinds", "world/retrieval"}
 
 
 @pytest.mark.slow
-def test_the_chapter_on_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chapter_on_concepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(few_shot_sources, "_PER_CLASS", 4)
     monkeypatch.setattr(concepts, "_DRAWS", 2)
     for module in (concepts, concepts_reasons):
@@ -114,6 +119,7 @@ def test_the_chapter_on_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     page = run_demo(["concepts"], str(tour)).read_text(encoding="utf-8")
     for said in (*concepts.METHODS, *TITLES.values(), "sketch", "48 test pictures", "logit of"):
         assert said in page
+    assert "Step 3 of 3, concepts" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tour / "concepts.jsonl").open()]
     assert {row["model"] for row in rows} == set(concepts.METHODS)
     assert {row["benchmark"] for row in rows} == {f"few_shot/{name}" for name in TITLES}
