@@ -250,6 +250,7 @@ def _costs_command(arguments: argparse.Namespace) -> str:
     for option in ("root", "images", "base", "out", "report"):
         value = getattr(arguments, option)
         words += [f"--{option}", value] if value else []
+    words += ["--available-only"] if arguments.available_only else []
     return shlex.join(words)
 
 
