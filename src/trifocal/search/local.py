@@ -20,8 +20,9 @@ from trifocal.errors import UserError
 from trifocal.features.reading import read_ahead
 from trifocal.losses.alignment import local_alignment_scores
 
-WEIGHT = 0.25
-"""What the local score counts in a rank beside the whole picture's cosine."""
+WEIGHT = 0.1
+"""What the local score counts in a rank beside the whole picture's cosine; chosen on Flickr8k's dev
+photos, where more of it costs a plain CLIP hits."""
 
 
 @torch.no_grad()
