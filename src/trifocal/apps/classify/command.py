@@ -14,7 +14,6 @@ from typing import Any
 from rich.console import Console
 
 from trifocal.apps.answer_files import check_answers
-from trifocal.apps.classify.answer_table import check_answer_table, write_answer_table
 from trifocal.apps.classify.classifier import Classifier, check_top, load_classifier
 from trifocal.apps.classify.examples import class_names, find_pictures, read_examples
 from trifocal.apps.classify.fit import fit_classifier
@@ -157,6 +156,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
         check_report(arguments.html)
     if arguments.csv is not None:
+        from trifocal.apps.classify.answer_table import check_answer_table
+
         check_answer_table(arguments.csv)
     most = {"most_left_out": arguments.most_left_out}
     examples = read_examples(arguments.folder, **most)
@@ -170,6 +171,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
             write_page(arguments.html, classifier, labeled)
     if arguments.csv:
+        from trifocal.apps.classify.answer_table import write_answer_table
+
         write_answer_table(arguments.csv, classifier, labeled)
     if arguments.json:
         print(json.dumps(found.as_dict()))
