@@ -16,8 +16,12 @@ ridge                  ridge regression instead, its penalty chosen by closed-fo
                        its evidence
 Gaussians              classes of one covariance, shrunken as GDA, by Ledoit-Wolf, by OAS, or as leave-one-out
                        likes best
+power P, length L      Gaussians where concepts count with the power P of their covariance, and points keep
+                       the power L of their length
+likeliest space        Gaussians where left-out pictures of the support are likeliest
 share S                both, Gaussians counting S, on scales learned from unseen support pictures
-concept-map            both, with the share's posterior mean: what the head does
+concept-map            both, with the share's posterior mean, and without class texts in the likeliest
+                       space: what the head does
 """
 
 from __future__ import annotations
@@ -41,9 +45,11 @@ from trifocal.concepts.datasets.split_files import read_split
 from trifocal.concepts.discovery import concept_features
 from trifocal.concepts.folds import fold_numbers
 from trifocal.concepts.gaussians import class_gaussians, leave_one_out
+from trifocal.concepts.likely_space import likeliest_space
+from trifocal.concepts.placed import Placed, Places, concept_frame
 from trifocal.concepts.regression import map_weights
 from trifocal.concepts.search import hold_out_one
-from trifocal.concepts.space import ConceptSpace, concept_space, whitened
+from trifocal.concepts.space import POWER, ConceptSpace
 from trifocal.concepts.support import Labeled, Support, checked_support, unit
 from trifocal.concepts.tasks.feature_source import named_classes
 from trifocal.features.files import read_feature_file, read_named_features
@@ -58,25 +64,37 @@ SHARES = (0.0, 0.4, 0.7, 1.0)
 
 @dataclass(frozen=True)
 class Trial:
-    """One support in its space, and validation rows."""
+    """One support in a space of its concepts, and validation rows.
+
+    Concepts stay those of the whole support, whatever part is fitted to.
+    """
 
     data: Support
-    space: ConceptSpace
+    concepts: Tensor
     val: Tensor
+    shrinkage: float = 1.0
+
+    @property
+    def places(self) -> Places:
+        """The support in all spaces."""
+        return Places(concept_frame(self.data.features, self.concepts), self.data, self.shrinkage)
+
+    @property
+    def space(self) -> ConceptSpace:
+        """The usual space."""
+        return self.places.at(POWER, 0.0).space
 
     def texts(self, x: Tensor) -> Tensor:
         return 100 * unit(x) @ self.data.class_text.T
 
     def at(self, shrinkage: float) -> Trial:
         """Return the same with another shrinkage of the scatter."""
-        data = self.data
-        space = whitened(self.space, data.features, unit(data.views), data.labels, shrinkage)
-        return replace(self, space=space)
+        return replace(self, shrinkage=shrinkage)
 
     def without(self, kept: Tensor) -> Trial:
         """Return the same fitted to a part of the support; `val` stays."""
         part = replace(self.data, views=self.data.views[kept], labels=self.data.labels[kept])
-        return replace(self, data=part).at(1.0)
+        return replace(self, data=part)
 
 
 Method = Callable[[Trial], Tensor]  # logits of the validation rows
@@ -84,9 +102,10 @@ Method = Callable[[Trial], Tensor]  # logits of the validation rows
 
 def regression(trial: Trial, penalty: float, x: Tensor | None = None) -> Tensor:
     data, asked = trial.data, trial.val if x is None else x
-    given = (trial.space(data.features), trial.texts(data.features), data.labels)
+    space = trial.space
+    given = (space(data.features), trial.texts(data.features), data.labels)
     weights = map_weights(*given, penalty)
-    return trial.texts(asked) + trial.space(unit(asked)) @ weights
+    return trial.texts(asked) + space(unit(asked)) @ weights
 
 
 def chosen_on(trial: Trial, held: list[Tensor], *, right: bool) -> Tensor:
@@ -122,7 +141,8 @@ def folds(trial: Trial, *, right: bool) -> Tensor:
 def ridge(trial: Trial, *, evidence: bool) -> Tensor:
     """Regress what the texts' chances miss on the points; the penalty is chosen in closed form."""
     data = trial.data
-    points, asked = trial.space(data.features), trial.space(unit(trial.val))
+    space = trial.space
+    points, asked = space(data.features), space(unit(trial.val))
     missing = data.onehot - trial.texts(data.features).softmax(1)
     left, singular, right = torch.linalg.svd(points, full_matrices=False)
     turned, energy = left.T @ missing, float(missing.square().sum())
@@ -144,8 +164,7 @@ def ridge(trial: Trial, *, evidence: bool) -> Tensor:
 def gaussian(trial: Trial, rule: str) -> Tensor:
     """Nearest class means (texts left out, whose scale would have to be chosen)."""
     data = trial.data
-    plain = replace(trial.space, whitening=torch.eye(trial.space.metric.shape[0]))
-    points = plain(data.features)
+    points = trial.space.bare(data.features)
     means = class_gaussians(points, data.labels, data.classes).means
     away = (points - means[data.labels]).double().numpy()
     chosen = 1.0
@@ -174,6 +193,21 @@ def gaussian(trial: Trial, rule: str) -> Tensor:
     return fitted(space(unit(trial.val)))
 
 
+def spaced(trial: Trial, where: Placed) -> Tensor:
+    """Return what Gaussians say in a space."""
+    return where.gaussians(where.space(unit(trial.val)))
+
+
+def likeliest(trial: Trial) -> Tensor:
+    """Return what Gaussians say in the space in which left-out pictures are likeliest."""
+    data, places = trial.data, trial.places
+    if data.shots < 2:
+        return spaced(trial, places.at(POWER, 0.0))
+    rows = torch.arange(len(data.labels))
+    found = likeliest_space(places, torch.zeros(len(rows), data.classes), rows)
+    return spaced(trial, found.placed)
+
+
 def head(made: ConceptMap | GDA | ProKeR) -> Method:
     def logits(trial: Trial) -> Tensor:
         data = trial.data
@@ -194,6 +228,12 @@ METHODS: dict[str, Method] = {
     "Gaussians, Ledoit-Wolf": lambda t: gaussian(t, "ledoit-wolf"),
     "Gaussians, OAS": lambda t: gaussian(t, "oas"),
     "Gaussians, leave-one-out": lambda t: gaussian(t, "leave-one-out"),
+    **{
+        f"Gaussians, power {p:g}, length {n:g}": (lambda t, p=p, n=n: spaced(t, t.places.at(p, n)))
+        for p in (0.0, 0.25, 0.5)
+        for n in (0.0, 0.5)
+    },
+    "Gaussians, likeliest space": likeliest,
     **{f"share {s:g}": head(ConceptMap(share=s)) for s in SHARES},
     "concept-map": head(ConceptMap()),
     "GDA": head(GDA()),
@@ -225,6 +265,7 @@ def main() -> None:
     parser.add_argument("features", type=Path, nargs="?")
     parser.add_argument("--class-names", type=Path, help="CoOp's split of Caltech")
     parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--methods", default="", help="those whose names begin so, by commas")
     parser.add_argument("--sets", default="flowers,pets,ucf,caltech,caltech+texts,imagenet+texts")
     arguments = parser.parse_args()
     if arguments.features is None or arguments.class_names is None:
@@ -245,7 +286,9 @@ def main() -> None:
         "caltech+texts": ("caltech101", kept, text.features.float()),
         "imagenet+texts": ("imagenet", None, names),
     }
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in METHODS}
+    starts = tuple(arguments.methods.split(","))
+    methods = {name: method for name, method in METHODS.items() if name.startswith(starts)}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in methods}
     for name in arguments.sets.split(","):
         file, classes, told = sets[name]
         parts = read_feature_file(folder / f"{file}.safetensors")
@@ -257,9 +300,9 @@ def main() -> None:
                 given = draw(support, shots, seed)
                 data = checked_support(*given, told, concepts, None)
                 seen = concept_features("reconstruct", data, 0.01)
-                space = concept_space(data.features, unit(data.views), data.labels, seen, 1.0)
-                trial = Trial(data, space, val[0])
-                for label, method in METHODS.items():
+                assert seen is not None
+                trial = Trial(data, seen, val[0])
+                for label, method in methods.items():
                     right = method(trial).argmax(1) == val[1]
                     place = found[label].setdefault(f"{name} {shots}", [])
                     place.append(100 * float(right.float().mean()))

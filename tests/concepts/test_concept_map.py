@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from trifocal.concepts.concept_map import ATOMS, ConceptMap
 from trifocal.concepts.explanation import Term
-from trifocal.concepts.space import concept_space
+from trifocal.concepts.likely_space import LENGTHS, POWERS
+from trifocal.concepts.placed import Places, concept_frame
+from trifocal.concepts.space import POWER, ConceptSpace
 from trifocal.concepts.support import Labeled, Support, unit
 from trifocal.errors import UserError
 
@@ -34,12 +36,19 @@ def fit(data: Support, judged: Labeled | None = None, **params: Any) -> ConceptM
     return head.fit(data.views, data.labels, data.text, data.concepts, judged)
 
 
+USUAL = {"power": POWER, "length": 0.0}
+
+
+def usual_space(data: Support) -> ConceptSpace:
+    return Places(concept_frame(data.features, data.concepts), data, 1.0).at(POWER, 0.0).space
+
+
 def test_a_strong_prior_is_zero_shot() -> None:
     data = support()
     head = fit(data, penalty=1e12)
     x = data.features
     torch.testing.assert_close(head.logits(x), 100 * x @ data.class_text.T)
-    assert head.chosen_ == {"share": 0.0, "text": 1.0}
+    assert head.chosen_ == {"share": 0.0, "text": 1.0, **USUAL}
 
 
 def test_a_weak_prior_fits_the_support() -> None:
@@ -52,7 +61,7 @@ def test_a_weak_prior_fits_the_support() -> None:
 def test_logits_are_the_mode_in_the_concept_space() -> None:
     data = support(views=3)
     head = fit(data, scale=10.0, penalty=0.1)
-    space = concept_space(data.features, unit(data.views), data.labels, data.concepts, 1.0)
+    space = usual_space(data)
     points = space(data.features)
     weights = torch.linalg.solve(space.whitening, head.weights_)
     logits = 10 * data.features @ data.class_text.T + points @ weights
@@ -74,6 +83,30 @@ def test_what_was_selected_can_be_given() -> None:
         assert again.temperature_ == pytest.approx(head.temperature_)
 
 
+def test_the_space_is_selected_without_class_texts_and_can_be_given() -> None:
+    data = replace(support(), text=None)
+    head = fit(data, select=True)
+    assert head.chosen_["power"] in POWERS
+    assert head.chosen_["length"] in LENGTHS
+    again = fit(data, None, **head.chosen_, select=True)
+    torch.testing.assert_close(again.logits(data.features), head.logits(data.features))
+    other = fit(data, power=0.5, length=1.0, select=True)
+    assert (other.chosen_["power"], other.chosen_["length"]) == (0.5, 1.0)
+    assert fit(support(), select=True).chosen_["power"] == POWER
+
+
+@pytest.mark.parametrize("length", [0.0, 0.5])
+def test_terms_add_up_whatever_the_length(length: float) -> None:
+    data = replace(support(), text=None)
+    head = fit(data, length=length)
+    for one in head.explain(data.features):
+        assert sum(term.value for term in one.terms) == pytest.approx(one.logit)
+    assert (
+        not torch.equal(unit(head._points(data.features)), head._points(data.features))
+        or not length
+    )
+
+
 def test_names_that_mean_nothing_count_little() -> None:
     data = support()
     trusted = fit(data, scale=5.0, select=True)
@@ -88,7 +121,7 @@ def test_names_that_mean_nothing_count_little() -> None:
 def test_gaussians_alone_are_nearest_means_where_the_scatter_is_round() -> None:
     data = replace(support(), text=None)
     head = fit(data, share=1.0)
-    space = concept_space(data.features, unit(data.views), data.labels, data.concepts, 1.0)
+    space = usual_space(data)
     points = space(data.features)
     means = torch.stack([points[data.labels == label].mean(0) for label in range(3)])
     nearest = torch.cdist(points, means).argmin(1)
@@ -97,15 +130,15 @@ def test_gaussians_alone_are_nearest_means_where_the_scatter_is_round() -> None:
 
 def test_the_usual_shares_where_nothing_is_selected() -> None:
     data = support()
-    assert fit(data).chosen_ == {"share": 0.0, "text": 1.0}
-    assert fit(replace(data, text=None)).chosen_ == {"share": 0.7, "text": 1.0}
+    assert fit(data).chosen_ == {"share": 0.0, "text": 1.0, **USUAL}
+    assert fit(replace(data, text=None)).chosen_ == {"share": 0.7, "text": 1.0, **USUAL}
 
 
 def test_with_one_image_a_class_there_are_no_gaussians_and_it_is_not_calibrated() -> None:
     data = support()
     one = replace(data, views=data.views[::4], labels=data.labels[::4], text=None)
     head = fit(one, select=True)
-    assert head.chosen_ == {"share": 0.0, "text": 1.0}
+    assert head.chosen_ == {"share": 0.0, "text": 1.0, **USUAL}
     assert not hasattr(head, "known_")
     assert head.certainty == (1.0, 1 / 5)
     with pytest.raises(UserError, match="two pictures a class"):

@@ -50,6 +50,9 @@ def test_leaving_one_out_is_fitting_without_it(counts: list[int], seed: int) -> 
     ).T  # whitens: rootᵀ full root is the identity
     points = raw @ root
     found = leave_one_out(class_gaussians(points, labels, classes), points, labels, 1.0)
+    some = torch.tensor([len(raw) - 1, 0])
+    again = leave_one_out(class_gaussians(points, labels, classes), points[some], labels[some], 1.0)
+    torch.testing.assert_close(again, found[some])
     for row in range(len(raw)):
         rest = torch.arange(len(raw)) != row
         less = scatter_of(raw[rest], labels[rest], classes) + ridge * torch.eye(4).double()

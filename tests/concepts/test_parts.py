@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts import ConceptMap
-from trifocal.concepts.parts import parts_metric, parts_space
-from trifocal.concepts.space import concept_space
+from trifocal.concepts.parts import parts_metric
 from trifocal.concepts.support import unit
 from trifocal.errors import UserError
 
@@ -60,12 +59,6 @@ def test_views_that_differ_alike_in_all_directions_leave_raw_features() -> None:
     given = torch.stack([axes, -axes], 1).flatten(0, 1)[None]  # every axis, to both sides
     metric = parts_metric(given)
     torch.testing.assert_close(metric, metric[0, 0] * axes)
-    support, labels = unit(drawn(6, 4)), torch.tensor([0, 0, 0, 1, 1, 1])
-    pictures = support[:, None]
-    shown = given.expand(6, -1, -1)
-    ours = parts_space(support, shown, labels, 1.0)
-    raw = concept_space(support, shown, labels, None, 1.0)
-    torch.testing.assert_close(ours(pictures[:, 0]), raw(pictures[:, 0]))
 
 
 def test_a_nuisance_within_pictures_misleads_the_map_less_in_the_space_of_parts() -> None:

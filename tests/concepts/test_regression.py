@@ -43,7 +43,7 @@ def test_the_gradient_of_the_objective_is_zero(
     (gradient,) = torch.autograd.grad(
         objective(weights.requires_grad_(True), fitted, penalty), weights
     )
-    # It stops at gradients of 1e-5, or where a step gains less than 1e-7.
+    # It stops where a step is expected to gain less than 1e-8.
     assert float(gradient.abs().max()) < 2e-3
     # What there is left to gain, by Newton's step to the minimum.
     flat = weights.detach().flatten()

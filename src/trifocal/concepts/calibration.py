@@ -14,16 +14,16 @@ All three are learned from logits of pictures that the head was not fitted to:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
 SPREAD = 2.0  # a factor by which a scale is off its center as often as a standard deviation
 _REACH = 64.0  # scales are looked for up to so many times above and below the center
-_GOLDEN = (math.sqrt(5) - 1) / 2
-_STEPS = 14  # each leaves 0.618 of a range; the last is 1 % wide
+_NEAR = 0.01  # relative error of a scale
 
 
 def likeliest_scale(
@@ -46,24 +46,11 @@ def likeliest_scale(
         value = float(F.cross_entropy(offsets + scale * branch, labels, reduction="sum"))
         return value + (step / width) ** 2 / 2
 
-    return center * math.exp(_lowest(loss, math.log(_REACH)))
-
-
-def _lowest(loss: Callable[[float], float], reach: float) -> float:
-    """Return where a function with one minimum in [-reach, reach] has it (golden section)."""
-    low, high = -reach, reach
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    for _ in range(_STEPS):
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = loss(right)
-    return (low + high) / 2
+    reach = math.log(_REACH)
+    found: Any = minimize_scalar(
+        loss, bounds=(-reach, reach), method="bounded", options={"xatol": _NEAR}
+    )
+    return center * math.exp(found.x)
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float:

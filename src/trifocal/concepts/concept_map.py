@@ -3,7 +3,7 @@
 Ours, not a paper's. As in CCLI (`ccli`), text concepts find visual concepts among the support images;
 what is made of them is convex instead of a network:
 
-    z = K P (x - m) / |P (x - m)|            P: fourth root of the concepts' covariance
+    z = K P (x - m) / |P (x - m)|            P: a power of the concepts' covariance, 1/4 as a rule
                                              K: scatter within classes, whitened
     logits = text * scale * x Wᵀ + (1 - share) * a z B + share * g z M + bias
 
@@ -16,11 +16,12 @@ so there is one answer whatever the start; and since the sum grows with the numb
 texts count less the more pictures there are. M are the classes' means, which are Gaussian classes of one
 covariance since z is whitened. The scales a and g, the share, and how sure the head may be are learned
 from support pictures that each fit had not seen; what texts count, from how well they tell the
-support. "map" is both: a maximum a posteriori estimate, and a map of a picture by its concepts.
+support. Without class texts left-out pictures also choose the power in P, and whether points keep the root
+of their length. "map" is both: a maximum a posteriori estimate, and a map of a picture by its concepts.
 
-Reading order: `ConceptMap` from `_fit` down, `space` for z, `regression` for B, `gaussians` for M,
-`mixture` for what each counts, `crossed` for how that is learned, `sparse` for how an answer is
-explained; `discovery` has the visual concepts.
+Reading order: `ConceptMap` from `_fit` down, `space` for z, `likely_space` for which, `map_fit` for the
+parts together, `regression` for B, `gaussians` for M, `mixture` for what each counts, `crossed` for how
+that is learned, `sparse` for how an answer is explained; `discovery` has the visual concepts.
 
 When to use: by default, from one photo a class on.
 
@@ -39,14 +40,16 @@ import torch
 from torch import Tensor
 
 from trifocal.concepts.calibration import doubt
-from trifocal.concepts.crossed import fit_map, mix
 from trifocal.concepts.discovery import Visual, VisualConcepts, concept_features, describe, retrieve
 from trifocal.concepts.explanation import Term, concept_terms
 from trifocal.concepts.head import Head
+from trifocal.concepts.likely_space import LENGTHS, POWERS
+from trifocal.concepts.map_fit import fit_map
 from trifocal.concepts.mixture import text_weight
-from trifocal.concepts.parts import parts_space
+from trifocal.concepts.parts import parts_metric
+from trifocal.concepts.placed import Frame, Places, concept_frame
 from trifocal.concepts.rows import queries
-from trifocal.concepts.space import ConceptSpace, concept_space
+from trifocal.concepts.space import kept_length
 from trifocal.concepts.sparse import sparse_code
 from trifocal.concepts.support import Support, unit
 
@@ -60,8 +63,9 @@ class ConceptMap(Head):
     """Logistic regression and Gaussian classes in concept space, with zero-shot CLIP as their prior.
 
     What `fit` selects: how much Gaussians and class texts count, and how sure answers are; with
-    validation data on them, without on the support, each picture asked of a fit without it. Where no
-    class has two images nothing is but what the texts count.
+    validation data on them, without on the support, each picture asked of a fit without it. Without
+    class texts the space, too, always on the support. Where no class has two images nothing is but
+    what the texts count.
 
     Attributes:
         visual: What a concept is in image space; see `concept_features`.
@@ -72,10 +76,14 @@ class ConceptMap(Head):
             `parts`); that wants several views, and concepts then only name what is found.
         shrinkage: Isotropic part of the scatter within classes.
         penalty: Inverse prior variance of the weights.
+        power: Of the concepts' covariance, in P; None selects one of `likely_space.POWERS`.
+        length: The power of its length that a point keeps, 0 for unit points; None selects one of
+            `likely_space.LENGTHS`.
         share: What Gaussians count, in [0, 1]; None selects it.
         text: What class texts count; None selects it, 1 at most.
         select: Whether anything is selected; False keeps what is given, validation data or not, and
-            takes 0.7 for a share of None (0 beside class texts), 1 for a text of None.
+            takes for None a share of 0.7 (0 beside class texts), a text of 1, a power of 1/4 and
+            a length of 0.
 
     Example:
         >>> import torch, trifocal
@@ -92,11 +100,13 @@ class ConceptMap(Head):
     metric: Literal["concepts", "parts"] = "concepts"
     shrinkage: float = 1.0
     penalty: float = 0.1
+    power: float | None = None
+    length: float | None = None
     share: float | None = None
     text: float | None = None
     select: bool = True
 
-    version: ClassVar[int] = 2  # 1 selected a penalty, and had no Gaussians
+    version: ClassVar[int] = 3  # 1 selected a penalty, and had no Gaussians; 2 had one space
     wants_text: ClassVar[bool] = False
     wants_concepts: ClassVar[bool] = True
     searches: ClassVar[bool] = True
@@ -113,35 +123,46 @@ class ConceptMap(Head):
             self.concepts_ = concepts
         text = self._text_weight(data)
         self.text_ = text * data.class_text
-        fit = fit_map(self._space(data, concepts), data, self._texts(data.features), self.penalty)
-        mixture = mix(
-            fit,
+        fit = fit_map(
+            Places(self._frame(data, concepts), data, self.shrinkage),
             data,
             self._texts,
             penalty=self.penalty,
             shrinkage=self.shrinkage,
+            powers=self._powers(data, concepts),
+            lengths=_tried(self.length, LENGTHS, data),
             share=self.share,
             select=self.select,
             seed=self.seed,
         )
-        self.chosen_ = {"share": mixture.share, "text": text}
-        self.center_, self.metric_ = fit.space.center, fit.space.metric
-        weights, self.biases_ = mixture.join(fit)
-        self.weights_ = fit.space.whitening @ weights
+        space = fit.where.space
+        self.chosen_ = {
+            "share": fit.share,
+            "text": text,
+            "power": space.power,
+            "length": space.length,
+        }
+        self.center_, self.metric_ = space.center, space.metric
+        self.weights_, self.biases_ = fit.weights()
         self.doubt_ = doubt(len(data.labels))
-        if mixture.asked is not None:
-            self.calibrate(*mixture.asked)
+        if fit.asked is not None:
+            self.calibrate(*fit.asked)
 
     def _concepts(self, data: Support, found: VisualConcepts) -> Tensor | None:
         if self.visual == "mean":
             return found.features
         return concept_features(self.visual, data, self.ridge)
 
-    def _space(self, data: Support, concepts: Tensor | None) -> ConceptSpace:
-        views = unit(data.views)
+    def _frame(self, data: Support, concepts: Tensor | None) -> Frame:
         if self.metric == "parts":
-            return parts_space(data.features, views, data.labels, self.shrinkage)
-        return concept_space(data.features, views, data.labels, concepts, self.shrinkage)
+            return Frame(data.features.mean(0), parts_metric(unit(data.views)))
+        return concept_frame(data.features, concepts)
+
+    def _powers(self, data: Support, concepts: Tensor | None) -> tuple[float, ...]:
+        """Return what may be tried; without concepts that weigh, a power is nothing."""
+        if self.metric == "parts" or concepts is None:
+            return (0.0,)
+        return _tried(self.power, POWERS, data)
 
     def _text_weight(self, data: Support) -> float:
         if self.text is not None or not self.select or data.text is None:
@@ -160,8 +181,8 @@ class ConceptMap(Head):
     # --- use ------------------------------------------------------------------------------
 
     def _points(self, x: Tensor) -> Tensor:
-        """Return (n, d) points of unit features before whitening, which is in the weights."""
-        return unit((x - self.center_) @ self.metric_)
+        """Return (n, k) points of unit features before whitening, which is in the weights."""
+        return kept_length((x - self.center_) @ self.metric_, self.chosen_.get("length", 0.0))
 
     def _logits(self, features: Tensor) -> Tensor:
         x = queries(features, self.text_)
@@ -190,3 +211,14 @@ class ConceptMap(Head):
         images, grounding = self.images_[found], self.grounding_[found]
         terms += concept_terms(found.tolist(), values, shares, images, grounding)
         return [*terms, Term("rest", float((point - shares @ concepts[found]) @ weights))]
+
+
+def _tried(given: float | None, usual: tuple[float, ...], data: Support) -> tuple[float, ...]:
+    """Return what may be tried of a space: what is given, or all, where Gaussians are to decide.
+
+    Beside class texts they count nothing as a rule, and what they find likely says little of what
+    learned weights would.
+    """
+    if given is not None:
+        return (given,)
+    return usual if data.text is None else usual[:1]

@@ -21,9 +21,15 @@ from trifocal.concepts.rows import class_sums
 
 @dataclass(frozen=True)
 class Gaussians:
-    """Classes of one covariance, by their means (D, k) in coordinates where it is isotropic."""
+    """Classes of one covariance, in coordinates where it is isotropic.
+
+    Attributes:
+        means: (D, k).
+        counts: (D,) points that each is the mean of.
+    """
 
     means: Tensor
+    counts: Tensor
 
     @property
     def weights(self) -> Tensor:
@@ -43,31 +49,33 @@ class Gaussians:
 
 def class_gaussians(points: Tensor, labels: Tensor, classes: int) -> Gaussians:
     """Return the Gaussians of D classes, each with a point among (N, k) of these labels (N,)."""
-    counts = torch.bincount(labels, minlength=classes)[:, None]
-    return Gaussians(class_sums(points, labels, classes) / counts)
+    counts = torch.bincount(labels, minlength=classes)
+    return Gaussians(class_sums(points, labels, classes) / counts[:, None], counts)
 
 
 def leave_one_out(gaussians: Gaussians, points: Tensor, labels: Tensor, scatter: float) -> Tensor:
-    """Return (N, D) logits of each support picture as if it had not been among the support.
+    """Return (n, D) logits of support pictures, each as if it had not been among the support.
 
     Args:
-        gaussians: Of all of them.
-        points: (N, k) whitened coordinates of the support.
-        labels: (N,) classes; those with a single picture have no mean without it, and get the
+        gaussians: Of all of the support.
+        points: (n, k) whitened coordinates of some of it.
+        labels: (n,) their classes; those with a single picture have no mean without it, and get the
             logits of `gaussians`.
         scatter: What the scatter within classes, shrinkage included, is times the identity in these
             coordinates; inf where no scatter was known.
     """
     means = gaussians.means
-    counts = torch.bincount(labels, minlength=len(means))[labels].to(points)
+    counts = gaussians.counts[labels].to(points)
     away = points - means[labels]
     grown = torch.where(counts > 1, counts / (counts - 1).clamp_min(1), 1.0)  # of the own distance
     rows = torch.arange(len(points), device=points.device)
-    distances = points.pow(2).sum(1, keepdim=True) - 2 * points @ means.T + means.pow(2).sum(1)
-    along = (away * points).sum(1, keepdim=True) - away @ means.T
+    lengths = means.square().sum(1)
+    distances = torch.addmm(lengths, points, means.T, alpha=-2)
+    distances.add_(points.square().sum(1, keepdim=True))
+    along = torch.addmm((away * points).sum(1, keepdim=True), away, means.T, alpha=-1)
     distances[rows, labels] *= grown**2
     along[rows, labels] *= grown
-    removed = grown * away.pow(2).sum(1) / scatter  # below 1: a scatter has all of its parts
+    removed = grown * away.square().sum(1) / scatter  # below 1: a scatter has all of its parts
     more = grown / scatter / (1 - removed).clamp_min(1e-3)
-    logits = (distances + more[:, None] * along.pow(2)) / -2
-    return logits - logits.mean(1, keepdim=True)
+    logits = along.square_().mul_(more[:, None]).add_(distances).div_(-2)
+    return logits.sub_(logits.mean(1, keepdim=True))

@@ -23,7 +23,7 @@ SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 ALONE, BESIDE = 0.7, 0.0  # usual shares of Gaussians without class texts, and beside them
 TEXTS = tuple(step / 20 for step in range(21))
 _SPREAD = 0.2  # how far a share is from the usual one, one standard deviation
-_WIDE = 4.0  # the factor that is one standard deviation of the Gaussians' scale
+WIDE = 4.0  # the factor that is one standard deviation of the Gaussians' scale
 _TRUST = 0.5  # how far below 1 a text's weight is expected to be, one standard deviation
 
 
@@ -57,7 +57,7 @@ class Asked:
         if self.gaussian is None:
             return Scales(learned, center.gaussian)
         given = (self.texts, self.gaussian, self.labels)
-        return Scales(learned, likeliest_scale(*given, center.gaussian, _WIDE))
+        return Scales(learned, likeliest_scale(*given, center.gaussian, WIDE))
 
     def mixed(self, scales: Scales, share: float) -> Tensor:
         """Return (n, D) logits with this share of Gaussians."""

@@ -1,4 +1,4 @@
-"""Parts: what views of one picture differ in, and a space in which that counts less.
+"""Parts: what views of one picture differ in, and a metric in which that counts less.
 
 A picture holds several things, and a whole-picture feature leans to whichever of them is large. Views
 of a picture (random crops) show more of the one and less of the other, so the directions in which
@@ -7,9 +7,9 @@ needed to see them. Scores of many parts repeat one another, and in few pictures
 happen to be large decide what looks alike. Weighing down the directions in which pictures differ from
 themselves, by the fourth root of their covariance, leaves what differs between pictures.
 
-It is the opposite of `space.emphasis`, which weighs up the directions that concepts span. The idea that
-variation within an instance is nuisance is within-class covariance normalization's (Hatch et al.,
-Interspeech 2006), with a picture for a speaker; the root is ours.
+It is the opposite of what concepts do (`space`), which weigh up the directions that they span. The idea
+that variation within an instance is nuisance is within-class covariance normalization's (Hatch et
+al., Interspeech 2006), with a picture for a speaker; the root is ours.
 """
 
 from __future__ import annotations
@@ -17,23 +17,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trifocal.concepts.space import ConceptSpace, whitened
 from trifocal.errors import UserError
 
 _FLOOR = 1e-2  # share of the largest variance that every direction has at least
-
-
-def parts_space(support: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> ConceptSpace:
-    """Return the space of parts, made discriminative as `space.concept_space` makes its own.
-
-    Support (N, d) and views (N, V, d) are unit features of pictures with labels (N,).
-
-    Raises:
-        UserError: as `parts_metric`.
-    """
-    identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
-    plain = ConceptSpace(support.mean(0), parts_metric(views), identity)
-    return whitened(plain, support, views, labels, shrinkage)
 
 
 def parts_metric(views: Tensor) -> Tensor:

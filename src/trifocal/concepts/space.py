@@ -2,16 +2,18 @@
 
 A picture's scores for I concepts are U (x - m). Concepts repeat one another (dog, puppy, hound), so
 raw scores count what many concepts share many times over; half-decorrelating them (the fourth root
-of their covariance) keeps what concepts emphasize without drowning the rest. Then the scatter
-within classes is whitened, as linear discriminant analysis does (the shrinkage is that of GDA,
-Wang et al., ICLR 2024, arXiv 2402.04087), so that directions in which pictures of one class differ
-count less. Everything is linear in x up to its length, so the parts of a picture add up.
+of their covariance) keeps what concepts emphasize without drowning the rest. A power of 0 in place of
+1/4 leaves pictures as they are, 1/2 takes scores as they are; what is left of a picture's length is a
+power, too (`likely_space` chooses both). Then the scatter within classes is whitened, as linear
+discriminant analysis does (the shrinkage is that of GDA, Wang et al., ICLR 2024, arXiv 2402.04087), so
+that directions in which pictures of one class differ count less. Everything is linear in x up to its
+length, so the parts of a picture add up.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from trifocal.concepts.rows import class_sums
 from trifocal.concepts.support import unit
 
 _FLOOR = 1e-2  # share of the largest variance that every direction has at least
+POWER = 0.25  # of the concepts' covariance, where nothing tells
 
 
 @dataclass(frozen=True)
@@ -27,51 +30,36 @@ class ConceptSpace:
     """From features to coordinates in which a Gaussian prior has one width for all weights."""
 
     center: Tensor  # (d,) m, the mean of the support
-    metric: Tensor  # (d, d) symmetric; concepts' covariance to the power 1/4
-    # (d, d) a root of the inverse scatter within classes, at length one on average.
+    metric: Tensor  # (d, k) whose square M Mᵀ is the concepts' covariance to twice the power
+    # (k, k) a root of the inverse scatter within classes, at length one on average.
     whitening: Tensor
     # What the scatter is in these coordinates, shrinkage included: so many times the identity.
     scatter: float = math.inf
+    power: float = POWER  # of the concepts' covariance, which made the metric
+    length: float = 0.0  # the power of its length that a point keeps; 0 makes points unit
+
+    def bare(self, features: Tensor) -> Tensor:
+        """Return (n, k) coordinates of unit features before whitening."""
+        return kept_length((features - self.center) @ self.metric, self.length)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return (n, d) coordinates of unit features."""
-        return unit((features - self.center) @ self.metric) @ self.whitening
+        """Return (n, k) coordinates of unit features."""
+        return self.bare(features) @ self.whitening
 
 
-def concept_space(
-    support: Tensor, views: Tensor, labels: Tensor, concepts: Tensor | None, shrinkage: float
-) -> ConceptSpace:
-    """Return the space of concepts (I, d), or of none, made discriminative by labeled images.
-
-    Support (N, d) and views (N, V, d) are unit features; with one image a class the views are
-    all that tells how pictures of one class differ. `shrinkage` is the isotropic part of the
-    scatter, in mean squared deviations; 1 is GDA's.
-    """
-    center = support.mean(0)
-    identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
-    metric = identity if concepts is None else emphasis(concepts)
-    return whitened(ConceptSpace(center, metric, identity), support, views, labels, shrinkage)
+def kept_length(points: Tensor, power: float) -> Tensor:
+    """Return rows whose lengths are raised to a power."""
+    if power == 1:
+        return points
+    return unit(points) * points.norm(dim=1, keepdim=True) ** power if power else unit(points)
 
 
-def whitened(
-    space: ConceptSpace, support: Tensor, views: Tensor, labels: Tensor, shrinkage: float
-) -> ConceptSpace:
-    """Return a space with the whitening of other images instead of its own; see `concept_space`."""
-    identity = torch.eye(support.shape[1], dtype=support.dtype, device=support.device)
-    plain = replace(space, whitening=identity)
-    whitening, scatter = _whitening(
-        plain(support), plain(views.flatten(0, 1)), labels, shrinkage, identity
-    )
-    return replace(space, whitening=whitening, scatter=scatter)
+def powered(values: Tensor, vectors: Tensor, power: float) -> Tensor:
+    """Return the metric (d, d) of a covariance with these eigenvalues and eigenvectors."""
+    return vectors * (values + _FLOOR).pow(power)
 
 
-def emphasis(concepts: Tensor) -> Tensor:
-    """Return the (d, d) fourth root of the concepts' covariance, its largest eigenvalue 1."""
-    values, vectors = _spectrum(concepts)
-    return (vectors * (values + _FLOOR).pow(0.25)) @ vectors.T
-
-
-def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
+def spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
     """Return eigenvalues of the concepts' scatter over the largest, and eigenvectors."""
     centered = concepts - concepts.mean(0)
     scatter = centered.T @ centered
@@ -82,20 +70,41 @@ def _spectrum(concepts: Tensor) -> tuple[Tensor, Tensor]:
     return (values / values[-1].clamp_min(torch.finfo(values.dtype).tiny)).clamp_min(0), vectors
 
 
-def _whitening(
-    points: Tensor, views: Tensor, labels: Tensor, shrinkage: float, identity: Tensor
-) -> tuple[Tensor, float]:
+@dataclass(frozen=True)
+class Root:
+    """A root (k, k) of the inverse scatter within classes, and what the scatter is times 1 then."""
+
+    whitening: Tensor
+    scatter: float
+
+
+@dataclass(frozen=True)
+class Rooted:
+    """Points (N, k) in coordinates in which their scatter within classes is round."""
+
+    points: Tensor
+    root: Root
+
+
+def rooted(points: Tensor, views: Tensor, labels: Tensor, shrinkage: float) -> Rooted:
+    """Return points (N, k) whitened.
+
+    `views` (N V, k) are the points of all views, those of a picture together. Where nothing is known of
+    the scatter, one picture a class in one view, points stay, and the scatter is infinite.
+    """
+    identity = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
     classes = int(labels.max()) + 1
     counts = torch.bincount(labels, minlength=classes).clamp_min(1)[:, None]
-    sums = class_sums(points, labels, classes)
+    means = class_sums(points, labels, classes) / counts
     repeats = len(views) // len(points)
-    deviations = views - (sums / counts)[labels.repeat_interleave(repeats)]
+    deviations = views - means[labels.repeat_interleave(repeats)]
     scatter = deviations.T @ deviations / repeats
     mean = float(scatter.trace()) / len(points)
-    if mean < 1e-6:  # one image a class, one view: nothing is known of the scatter
-        return identity, math.inf
+    if mean < 1e-6:
+        return Rooted(points, Root(identity, math.inf))
     # A prior that is alike in all directions does not mind which of all roots this is.
     root = torch.linalg.cholesky(scatter / mean + shrinkage * identity)
     whitening = torch.linalg.solve_triangular(root, identity, upper=False).T
-    length = float((points @ whitening).pow(2).sum(1).mean().sqrt())
-    return whitening / length, mean / length**2
+    white = points @ whitening
+    length = float(white.pow(2).sum(1).mean().sqrt())
+    return Rooted(white / length, Root(whitening / length, mean / length**2))
