@@ -102,7 +102,7 @@ def overlap(one: Frame, other: Frame) -> float:
     return shared / (area(one) + area(other) - shared)
 
 
-def as_frame(place: Sequence[int], grid: Sequence[int]) -> Frame:
+def as_frame(place: np.ndarray, grid: Sequence[int]) -> Frame:
     top, left, bottom, right = (float(side) for side in place)
     return left / grid[1], top / grid[0], right / grid[1], bottom / grid[0]
 

@@ -111,6 +111,6 @@ def best_windows(
         fits = patch_features(clip, [picture])[0] @ against
         (top, left, bottom, right), score = best_window(fits)
         x, y = picture.width / fits.shape[1], picture.height / fits.shape[0]
-        box = (left * x, top * y, (right - left) * x, (bottom - top) * y)
-        made.append(Window(tuple(map(float, box)), score))
+        width, height = (right - left) * x, (bottom - top) * y
+        made.append(Window((float(left * x), float(top * y), float(width), float(height)), score))
     return made
