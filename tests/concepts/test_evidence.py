@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import Tensor
 
 from trifocal.concepts import evidence
-from trifocal.concepts.evidence import Evidence
+from trifocal.concepts.evidence import FILE, Evidence
 from trifocal.concepts.support import unit
 from trifocal.errors import UserError
 
@@ -124,3 +125,17 @@ def test_files_keep_it(tmp_path: Path) -> None:
         assert read.least == pytest.approx(made.least)
         assert (read.precision is None) == (made.precision is None)
         assert read.what == made.what
+
+
+def test_evidence_from_before_words_competed_is_read(tmp_path: Path) -> None:
+    x = torch.eye(4)
+    tensors = {
+        "directions": 3 * x[:2],
+        "offsets": torch.zeros(2),
+        "numbers": torch.tensor([2.5, -1.0]),
+    }
+    save_file(tensors, tmp_path / FILE)
+    read = Evidence.read(tmp_path)
+    assert read is not None
+    assert read.shown(x).tolist() == [[True, False], [False, True], [False, False], [False, False]]
+    assert read.what == "a concept is named from 2.5 standard deviations above background on"

@@ -71,12 +71,17 @@ class Evidence:
     @property
     def what(self) -> str:
         """What it rests on, in a sentence for people."""
-        if self.precision is None:
+        if self.precision is not None:
+            share = f"{100 * self.precision:.0f} %"
+            return f"a concept is named where such names were right in {share} of cases"
+        if not self.compete:  # of a head that was written before words competed
             return (
-                f"a concept is named where the model gives its words {100 * self.least:.0f} % or more "
-                f"among all {len(self.offsets):,}; nobody has checked such names on your pictures"
+                f"a concept is named from {self.least:.1f} standard deviations above background on"
             )
-        return f"a concept is named where such names were right in {100 * self.precision:.0f} % of cases"
+        return (
+            f"a concept is named where the model gives its words {100 * self.least:.0f} % or more "
+            f"among all {len(self.offsets):,}; nobody has checked such names on your pictures"
+        )
 
     @classmethod
     def from_words(cls, words: Tensor, scale: float, least: float = LEAST) -> Evidence:
@@ -140,11 +145,13 @@ class Evidence:
         if not (folder / FILE).is_file():
             return None
         tensors = load_file(folder / FILE)
-        least, precision, compete = tensors["numbers"].tolist()
+        least, precision, *compete = tensors["numbers"].tolist()
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("evidence is not finite")
         told = None if precision < 0 else precision
-        return cls(tensors["directions"], tensors["offsets"], least, told, bool(compete))
+        return cls(
+            tensors["directions"], tensors["offsets"], least, told, bool(compete and compete[0])
+        )
 
 
 def _threshold(scores: Tensor, truth: Tensor, precision: float) -> tuple[float, float]:
