@@ -16,7 +16,7 @@ from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.price import at_price, difference_at_price
 from trifocal.evaluate.summary import part_of, questions, summarize
 from trifocal.files import atomic_write
-from trifocal.metrics.intervals import Difference, over_seeds, wilson
+from trifocal.metrics.intervals import Difference, drawn_difference, over_seeds, wilson
 from trifocal.report import figures
 from trifocal.report.markdown import markdown
 from trifocal.report.numbers import p_text, percent, signed
@@ -231,11 +231,7 @@ def _difference(one: Sequence[Curve], other: Sequence[Curve], name: str) -> Diff
         weights = rng.multinomial(n, np.full(n, 1 / n), _SAMPLES) / n
         values.append(gained.mean())
         drawn.append(np.einsum("sr,rn,sn->s", seeds, gained, weights, optimize=True))
-    found = np.mean(drawn, axis=0)
-    low, high = np.quantile(found, [0.025, 0.975])
-    below, above = ((1 + int(side.sum())) / (_SAMPLES + 1) for side in (found <= 0, found >= 0))
-    p = min(1.0, 2 * min(below, above))
-    return Difference(float(np.mean(values)), float(low), float(high), p)
+    return drawn_difference(float(np.mean(values)), np.mean(drawn, axis=0))
 
 
 def _marks(curve: Curve, row: int) -> np.ndarray:

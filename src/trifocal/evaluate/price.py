@@ -18,7 +18,7 @@ import numpy as np
 
 from trifocal.evaluate.curve import CurvePoint
 from trifocal.evaluate.summary import part_of
-from trifocal.metrics.intervals import Difference
+from trifocal.metrics.intervals import Difference, drawn_difference
 from trifocal.metrics.result import Result
 
 Curve = Sequence[CurvePoint]  # one run's, the base first
@@ -77,13 +77,10 @@ def difference_at_price(
             # How often each question is drawn, (samples, n).
             drawn[_name(row)] = rng.multinomial(row.n, np.full(row.n, 1 / row.n), samples)
     found = _read(seeds, one, price, drawn, cost) - _read(seeds, other, price, drawn, cost)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     value = np.mean([at_price(curve, price, cost) for curve in one]) - np.mean(
         [at_price(curve, price, cost) for curve in other]
     )
-    # One is added to both counts, as in `paired_bootstrap`.
-    below, above = ((1 + int(side.sum())) / (samples + 1) for side in (found <= 0, found >= 0))
-    return Difference(float(value), float(low), float(high), min(1.0, 2 * min(below, above)))
+    return drawn_difference(float(value), found, level)
 
 
 def _name(row: Result) -> str:

@@ -85,14 +85,15 @@ def paired_bootstrap(
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise ValueError(f"need two equally long lists of numbers, got {a.shape} and {b.shape}")
     difference = a - b
-    means = _means(difference, samples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return drawn_difference(float(difference.mean()), _means(difference, samples, seed), level)
+
+
+def drawn_difference(value: float, drawn: np.ndarray, level: float = 0.95) -> Difference:
+    """Return a difference whose values in draws of the bootstrap are (S,), with interval and p-value."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     # One is added to both counts, so that no finite number of samples can claim p = 0.
-    below = (1 + int((means <= 0).sum())) / (samples + 1)
-    above = (1 + int((means >= 0).sum())) / (samples + 1)
-    return Difference(
-        float(difference.mean()), float(low), float(high), min(1.0, 2 * min(below, above))
-    )
+    below, above = ((1 + int(side.sum())) / (len(drawn) + 1) for side in (drawn <= 0, drawn >= 0))
+    return Difference(value, float(low), float(high), min(1.0, 2 * min(below, above)))
 
 
 def over_seeds(values: Sequence[float], level: float = 0.95) -> Interval:

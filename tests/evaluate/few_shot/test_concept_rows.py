@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -30,16 +32,15 @@ def of_concepts(rows: list[Result]) -> list[Result]:
     return [row for row in rows if row.metric in METRICS]
 
 
+def run_own(file: Path) -> list[Result]:
+    methods = few_shot_methods(OWN, OWN)
+    sources = [Source(domains=("sketch",))]
+    return run_few_shot(sources, methods, (1, 4), (1, 2), "none", results=file)
+
+
 def test_heads_with_concepts_have_rows_at_the_most_shots(tmp_path) -> None:
     file = tmp_path / "r.jsonl"
-    rows = run_few_shot(
-        [Source(domains=("sketch",))],
-        few_shot_methods(OWN, OWN),
-        (1, 4),
-        (1, 2),
-        "none",
-        results=file,
-    )
+    rows = run_own(file)
     found = of_concepts(rows)
     assert {row.task for row in found} == {"4-shot"}
     assert {row.model for row in found} == {"concept-map", "ccli-tf"}
@@ -51,14 +52,7 @@ def test_heads_with_concepts_have_rows_at_the_most_shots(tmp_path) -> None:
     older = [row for row in rows if row.metric not in METRICS]
     file.unlink()
     append_results(file, older)
-    again = run_few_shot(
-        [Source(domains=("sketch",))],
-        few_shot_methods(OWN, OWN),
-        (1, 4),
-        (1, 2),
-        "none",
-        results=file,
-    )
+    again = run_own(file)
     assert again == older
 
 

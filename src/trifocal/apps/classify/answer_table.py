@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from trifocal.apps.classify.classifier import Classifier, Labeled
-from trifocal.concepts.calibration import chances
 from trifocal.errors import UserError
 from trifocal.files import atomic_write, check_file
 
@@ -37,8 +36,9 @@ def write_answer_table(
         UserError: See `check_answer_table`, or it cannot be written.
     """
     check_answer_table(path)
-    classes, head = classifier.saved.classes, classifier.saved.head
-    shares = chances(head.logits(labeled.features), *head.certainty)
+    classes = classifier.saved.classes
+    shares = classifier.saved.head.predict_proba(labeled.features)
+    best = shares.argmax(1).tolist()
     with (
         atomic_write(path, _KIND) as aside,
         # File names that are no UTF-8 go out with the bytes that they came with.
@@ -46,10 +46,9 @@ def write_answer_table(
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*_FACTS, *(f"p:{name}" for name in classes)])
-        rows = zip(labeled.kept, labeled.labels.tolist(), shares.tolist(), strict=True)
-        for place, label, chance in rows:
+        rows = zip(labeled.kept, labeled.labels.tolist(), best, shares.tolist(), strict=True)
+        for place, label, named, chance in rows:
             region = labeled.examples.regions[place]
-            best = max(range(len(classes)), key=chance.__getitem__)
             box = ";".join(",".join(f"{side:g}" for side in each) for each in region.boxes)
-            told = [region.image, box, classes[label], classes[best], f"{chance[best]:.6f}"]
+            told = [region.image, box, classes[label], classes[named], f"{chance[named]:.6f}"]
             writer.writerow([*told, *(f"{share:.6f}" for share in chance)])

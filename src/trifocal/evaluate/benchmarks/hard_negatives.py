@@ -15,12 +15,10 @@ from typing import ClassVar
 
 from trifocal.composition.benchmarks.suite import Suite
 from trifocal.composition.negatives import KINDS, HardNegatives
-from trifocal.data.captions import read_captions
-from trifocal.evaluate.benchmarks.retrieval import caption_file, grouped, no_caption_file
+from trifocal.evaluate.benchmarks.retrieval import caption_file, grouped, no_caption_file, read_test
 from trifocal.features.questions import Question, Scored
 from trifocal.metrics.benchmark import Missing, Sheet
 from trifocal.metrics.choice import choose_text
-from trifocal.tally import Tally
 
 
 @dataclass
@@ -76,14 +74,7 @@ class CaptionNegatives(Suite):
             UserError: The file cannot be read, or WordNet is needed and not there.
         """
         path = caption_file(root, self.captions)
-        found = read_captions(
-            path,
-            images=self.images,
-            split=self.split,
-            usual_split="test",
-            encoding=self.encoding,
-            tally=Tally(str(path), self.most_left_out),
-        )
+        found, _ = read_test(path, self.images, self.split, self.encoding, self.most_left_out)
         items, make = grouped(found, self.name, self.captions_per_image), self._make
         make.warm_up(items.texts)
         return [

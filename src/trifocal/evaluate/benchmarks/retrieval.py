@@ -104,6 +104,27 @@ def no_caption_file(path: Path) -> Missing:
     )
 
 
+def read_test(
+    path: Path,
+    images: str | Path | None,
+    split: str | None,
+    encoding: str | None,
+    most_left_out: float,
+) -> tuple[list[CaptionItem], dict[str, Any]]:
+    """Return the captioned pictures of a file, or of its test part, and the account of the file.
+
+    Args:
+        path: The caption file.
+        images, split, encoding, most_left_out: See `Retrieval`.
+    """
+    remedy = "mend them, or allow for more with the option most_left_out"
+    tally = Tally(str(path), most_left_out, remedy)
+    found = read_captions(
+        path, images=images, split=split, usual_split="test", encoding=encoding, tally=tally
+    )
+    return found, tally.facts()
+
+
 @dataclass
 class Retrieval:
     """The benchmark over any caption file that `read_captions` knows."""
@@ -163,17 +184,7 @@ class Retrieval:
 
     def _read(self, path: Path) -> tuple[list[CaptionItem], dict[str, Any]]:
         """Return the captioned pictures of the split, and the account of the file."""
-        remedy = "mend them, or allow for more with the option most_left_out"
-        tally = Tally(str(path), self.most_left_out, remedy)
-        found = read_captions(
-            path,
-            images=self.images,
-            split=self.split,
-            usual_split="test",
-            encoding=self.encoding,
-            tally=tally,
-        )
-        return found, tally.facts()
+        return read_test(path, self.images, self.split, self.encoding, self.most_left_out)
 
 
 def score_retrieval(
