@@ -60,3 +60,10 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_kinds_may_be_typed_with_commas():
     assert CaptionNegatives(kinds="swap, shuffle").kinds == ("swap", "shuffle")
+
+
+def test_captions_that_offer_no_negative_are_said(root):
+    file = root / "short.json"
+    file.write_text(json.dumps([{"image": "red.png", "captions": ["red"]}]))
+    with pytest.raises(UserError, match="none of the 1 captions .* can be made by swap"):
+        swaps().items(file)

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from trifocal.composition.benchmarks.suite import Suite
 from trifocal.composition.negatives import KINDS, HardNegatives
+from trifocal.errors import UserError
 from trifocal.evaluate.benchmarks.retrieval import caption_file, grouped, no_caption_file, read_test
 from trifocal.features.questions import Question, Scored
 from trifocal.metrics.benchmark import Missing, Sheet
@@ -71,13 +72,14 @@ class CaptionNegatives(Suite):
         """Return a question for each caption and kind that the caption offers a negative of.
 
         Raises:
-            UserError: The file cannot be read, or WordNet is needed and not there.
+            UserError: The file cannot be read, no caption offers a negative, or WordNet is needed
+                and not there.
         """
         path = caption_file(root, self.captions)
         found, _ = read_test(path, self.images, self.split, self.encoding, self.most_left_out)
         items, make = grouped(found, self.name, self.captions_per_image), self._make
         make.warm_up(items.texts)
-        return [
+        questions = [
             Question(
                 kind, (items.images[own],), (make.prepare_caption(text), negative), str(number)
             )
@@ -85,6 +87,12 @@ class CaptionNegatives(Suite):
             for kind, negative in make(text).items()
             if negative is not None
         ]
+        if not questions:
+            raise UserError(
+                f"{self.name} cannot run; of none of the {len(items)} captions of {path} a wrong one "
+                f"can be made by {', '.join(self.kinds)}; give captions of several things, or more kinds."
+            )
+        return questions
 
     def rows(self, sheet: Sheet, scored: Scored) -> None:
         """Append the accuracy of each kind and their mean."""
