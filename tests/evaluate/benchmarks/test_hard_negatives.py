@@ -65,5 +65,5 @@ def test_kinds_may_be_typed_with_commas():
 def test_captions_that_offer_no_negative_are_said(root):
     file = root / "short.json"
     file.write_text(json.dumps([{"image": "red.png", "captions": ["red"]}]))
-    with pytest.raises(UserError, match="none of the 1 captions .* can be made by swap"):
+    with pytest.raises(UserError, match=r"none of the 1 captions .* can be made by swap"):
         swaps().items(file)
