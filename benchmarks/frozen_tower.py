@@ -14,6 +14,8 @@ Each run is a process of its own. A speed is that of the second half of the step
 included. Beside it stands the time of all cores for a thousand samples, data workers included, which
 says the same and does not depend on what else the machine does. Filling the store, once for all runs,
 is not part of either. Memory is the highest resident set of the main process, mapped rows included.
+`Products` are those of matrices in the first step, in GFLOP a sample, and how many times more of them
+the run anew has: what the store could gain at most if nothing else took time, decoding aside.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
 
 from trifocal.clip import Clip, build_clip, load_clip
 from trifocal.clip.shape import SHAPES
@@ -72,20 +76,27 @@ class Measured:
         speed: Samples per second.
         seconds: Of all cores, for a thousand samples.
         memory: Peak of the main process in MB.
+        products: Of matrices, in the first step, GFLOP a sample.
         loss: Of the last step.
     """
 
     speed: float
     seconds: float
     memory: float
+    products: float
     loss: float
 
 
 class Stopwatch:
-    """Progress that notes after each step what time it is, and what the main process has worked."""
+    """Progress that notes after each step what time it is, and what the main process has worked.
+
+    Attributes:
+        products: Counts the first step's; both runs are counted, and timed after it.
+    """
 
     def __init__(self) -> None:
         self.times: list[tuple[float, float]] = []
+        self.products = FlopCounterMode(display=False)
 
     def start(self, what: str, total: int) -> None:
         """Begin anew: the last job is the training."""
@@ -93,6 +104,10 @@ class Stopwatch:
 
     def advance(self, count: int) -> None:
         """Note a step; the engine tells of zero steps at its start."""
+        if not self.times:
+            self.products.__enter__()
+        elif len(self.times) == 1:
+            self.products.__exit__(None, None, None)
         self.times.append((time.perf_counter(), time.process_time()))
 
 
@@ -142,6 +157,7 @@ def run(
             samples / (ended - begun),
             1000 * ((works - worked) / samples + in_workers),
             used[0].ru_maxrss / 1024,
+            watch.products.get_total_flops() / batch / 1e9,
             [line["loss"] for line in lines if line["event"] == "train"][-1],
         )
     )
@@ -173,7 +189,7 @@ def main() -> None:
         return
     print(
         "| setting | samples/s: anew, kept, ratio | core seconds for 1,000: anew, kept, ratio | "
-        "peak MB: anew, kept, filling | store MB | loss anew, kept |\n|---|---|---|---|---|---|"
+        "products: anew, kept, ratio | peak MB: anew, kept, filling | store MB | loss anew, kept |\n|---|---|---|---|---|---|---|"
     )
     for setting in given.settings:
         with tempfile.TemporaryDirectory() as place:
@@ -188,6 +204,7 @@ def main() -> None:
             print(
                 f"| {setting} | {anew.speed:.1f}, {kept.speed:.1f}, {kept.speed / anew.speed:.1f} | "
                 f"{anew.seconds:.1f}, {kept.seconds:.1f}, {anew.seconds / kept.seconds:.1f} | "
+                f"{anew.products:.2f}, {kept.products:.2f}, {anew.products / kept.products:.1f} | "
                 f"{anew.memory:.0f}, {kept.memory:.0f}, {fill.memory:.0f} | {store:.1f} | "
                 f"{anew.loss:.6f}, {kept.loss:.6f} |",
                 flush=True,

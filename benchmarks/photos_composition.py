@@ -60,13 +60,19 @@ class Trained:
 
     Attributes:
         words: Of the recipe.
-        rates: For the text tower alone, all weights, and low-rank updates; see `Study.rates`.
+        rates: For the text tower alone and for all weights.
+        low_rank: For low-rank updates, which need larger ones to move at all.
         like: The method whose rate is taken over, instead of trying some.
     """
 
     words: Sequence[str]
     rates: Sequence[float] = (3e-5, 1e-4, 3e-4)
+    low_rank: Sequence[float] = (1e-3, 3e-3, 1e-2)
     like: str | None = None
+
+    def tried(self, tuning: str) -> Sequence[float]:
+        """Return the rates for a way to be tuned."""
+        return self.low_rank if tuning == "lora" else self.rates
 
 
 def _part(*terms: str) -> Trained:
@@ -175,7 +181,7 @@ class Study:
     def rate(self, setting: str, tuning: str, method: str) -> float:
         """Return the rate that dev photos choose; rates that were not tried are tried."""
         found = {}
-        for rate in EVERY[method].rates:
+        for rate in EVERY[method].tried(tuning):
             kept = self.kept("dev", setting, tuning, method, rate, 0)
             if not kept.exists():
                 model = self.model(setting, tuning, method, rate, 0)
@@ -192,14 +198,14 @@ class Study:
         """Return whether all rates of a method were tried."""
         return all(
             self.kept("dev", setting, tuning, method, rate, 0).exists()
-            for rate in EVERY[method].rates
+            for rate in EVERY[method].tried(tuning)
         )
 
     def tried(self, setting: str, tuning: str) -> dict[tuple[str, float], dict[str, float]]:
         """Return what dev photos say of the methods and rates that were tried."""
         found = {}
         for method in MAIN:
-            for rate in EVERY[method].rates:
+            for rate in EVERY[method].tried(tuning):
                 kept = self.kept("dev", setting, tuning, method, rate, 0)
                 if kept.exists():
                     found[method, rate] = summarize(_kept(kept)[0].rows)

@@ -27,7 +27,6 @@ from trifocal.evaluate.benchmarks.retrieval import Retrieval, RetrievalItems, ad
 from trifocal.evaluate.benchmarks.zero_shot import ClassItems, ZeroShot, add_accuracies
 from trifocal.features.embed import encode_images, encode_texts
 from trifocal.features.questions import Question
-from trifocal.features.views import image_fingerprint
 from trifocal.files import atomic_write
 from trifocal.metrics.benchmark import Sheet
 from trifocal.metrics.choice import pair_correct
@@ -214,7 +213,7 @@ class Exam:
 
     def _photos(self, model: Clip) -> dict[str, Tensor]:
         """Return the embeddings of all photos, from the disk where this tower has made them."""
-        file = self.out / "embedded" / f"{self.part}-{image_fingerprint(model)[:16]}.safetensors"
+        file = self.out / "embedded" / f"{self.part}-{model.image_fingerprint()[:16]}.safetensors"
         if not file.exists():
             groups = {
                 "retrieval": self.retrieval.images,

@@ -1,6 +1,6 @@
 """Regions on real photos: which box is "a dog", zero-shot and after training, and what it is worth.
 
-    python benchmarks/photos_regions.py --data ROOT --model FOLDER --out DIR [--steps 30]
+    python benchmarks/photos_regions.py --data ROOT --model FOLDER --out DIR [--steps 60]
 
 ROOT holds `images/coco.json` with `images/coco/` and `photos/coco_mini/`. Their annotations become one
 file, DIR/photos.json, of every photo once (coco_mini's annotations where both have it); photos are
@@ -59,9 +59,9 @@ ZERO_SHOT = {
 }
 REFERENCE = "crop + picture"  # how the toolkit shows regions to a model that never saw one
 _RCA = ["--method", "rca", "--method.adapters.drop_path", "0"]
-_ADAPTER_RATES = (1e-3, 4e-3)
+_ADAPTER_RATES = (1e-3, 4e-3, 1.6e-2)
 TRAINED: dict[str, tuple[list[str], tuple[float, ...]]] = {
-    "full fine-tuning": (["--method", "region_finetune"], (5e-5, 2e-4)),
+    "full fine-tuning": (["--method", "region_finetune"], (5e-5, 2e-4, 8e-4)),
     "LoRA": (["--method", "region_lora", "--method.pretrained", "scale"], _ADAPTER_RATES),
     "RCA, published": ([*_RCA, "--method.trains", "published"], _ADAPTER_RATES),
     "RCA, strict": ([*_RCA, "--method.trains", "strict_frozen"], _ADAPTER_RATES),
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of images/ and photos/")
     parser.add_argument("--model", required=True, help="the CLIP to start from")
     parser.add_argument("--out", type=Path, required=True, help="folder of all that is written")
-    parser.add_argument("--steps", type=int, default=30, help="of every training")
+    parser.add_argument("--steps", type=int, default=60, help="of every training")
     parser.add_argument("--batch", type=int, default=16, help="regions in a step")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="these trainings alone, to share the work")

@@ -250,6 +250,25 @@ def test_fingerprint_sees_weights_activation_and_preprocessing(tiny_clip: Clip) 
     assert len(prints) == 5
 
 
+def test_image_fingerprint_sees_the_image_tower_alone(tiny_clip: Clip) -> None:
+    network = tiny_clip.network
+    first = tiny_clip.image_fingerprint()
+    network.text_projection.weight.data.add_(1)
+    network.logit_scale.data.add_(1)
+    network.config.text_config.hidden_act = "gelu"
+    assert tiny_clip.image_fingerprint() == first
+    prints = {first}
+    network.visual_projection.weight.data[0, 0] += 1e-6
+    prints.add(tiny_clip.image_fingerprint())
+    network.vision_model.pre_layrnorm.bias.data[0] += 1e-6
+    prints.add(tiny_clip.image_fingerprint())
+    network.config.vision_config.hidden_act = "gelu"
+    prints.add(tiny_clip.image_fingerprint())
+    tiny_clip.preprocess = replace(tiny_clip.preprocess, mean=(0.5, 0.5, 0.5))
+    prints.add(tiny_clip.image_fingerprint())
+    assert len(prints) == 5
+
+
 def test_gradients_reach_every_parameter(tiny_clip: Clip) -> None:
     image = tiny_clip.encode_image(pixels(2, 16, 48), patches=True)
     text = tiny_clip.encode_text(CAPTIONS[:2], tokens=True)

@@ -272,6 +272,17 @@ def test_a_model_without_a_fingerprint_is_not_cached(
     assert len(stored(cache)) == 1
 
 
+def test_models_with_one_image_tower_share_what_is_kept(
+    clip: Clip, files: list[Path], cache: Path
+) -> None:
+    before = image_features(clip, files, cache=cache).features.clone()
+    clip.network.text_projection.weight.data.add_(1)
+    assert embedded(clip, files, cache) == 0
+    assert torch.equal(image_features(TunedClip(clip), files, cache=cache).features, before)
+    clip.network.visual_projection.weight.data.add_(1)
+    assert embedded(clip, files, cache) == 7
+
+
 def test_a_method_is_its_clip(clip: Clip, files: list[Path]) -> None:
     expected = image_features(clip, files, cache=None).features
     assert torch.equal(image_features(TunedClip(clip), files, cache=None).features, expected)
@@ -290,7 +301,7 @@ def test_files_are_mapped_and_described(clip: Clip, files: list[Path], cache: Pa
     assert image_features(clip, files, cache=cache).features.any()
     manifest = json.loads((file.parent / "manifest.json").read_text())
     assert manifest["backbone"] == "tiny"
-    assert manifest["weights"] == clip.fingerprint()
+    assert manifest["weights"] == clip.image_fingerprint()
     assert manifest["views"] == 0
     assert "Preprocess(size=(16, 16)" in manifest["transform"]
 

@@ -17,7 +17,8 @@ class Encoder(Protocol):
     These members are all that pooled embeddings need. Some models have more of a `Clip`'s, and
     whoever can use these asks for them: `image_features` and `text_features` (vectors before they
     are made unit), `conventions`, `tokenizer`, `logit_scale`, `trained_on`, and `fingerprint`,
-    without which nothing that a model computed is kept on disk.
+    without which nothing that a model computed is kept on disk; `image_fingerprint`, by which models
+    that see pictures alike share what is kept of them.
     """
 
     @property

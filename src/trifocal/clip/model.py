@@ -270,6 +270,18 @@ class Clip(nn.Module):
         hash_weights(digest, self.network.state_dict())
         return digest.hexdigest()
 
+    def image_fingerprint(self) -> str:
+        """Return a SHA-256 over all that decides an image's embedding: image tower, preprocessing.
+
+        Models of which only the text tower was trained have the same one, and see pictures alike.
+        """
+        tower = self._vision
+        shape = (tower.hidden_act, tower.num_attention_heads, tower.layer_norm_eps)
+        digest = hashlib.sha256(repr((shape, self.preprocess)).encode())
+        for part in (self.network.vision_model, self.network.visual_projection):
+            hash_weights(digest, part.state_dict())
+        return digest.hexdigest()
+
     def save_pretrained(self, folder: str | Path, *, force: bool = False) -> None:
         """Write a folder that `load_clip` and plain transformers read; see `save_pretrained`."""
         save_pretrained(self, folder, force=force)

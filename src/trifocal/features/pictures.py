@@ -129,7 +129,8 @@ def image_features(
         progress: Told of every picture, if any has to be embedded.
         on_bad: What pictures that cannot be read do: "raise" once the others are embedded (and
             kept), "skip" with a warning, or "return" for the caller to tell of.
-        fingerprint: Of the model, where it is known: hashing a large one takes a second.
+        fingerprint: What `image_identity` says of the model, where it is known: hashing a large one
+            takes a second.
         seen: Called with every picture that had to be opened.
 
     Raises:
@@ -192,6 +193,16 @@ def image_features(
     return Features(_gathered([rows[keys[i]] for i in kept]), kept, left_out)
 
 
+def image_identity(model: object) -> str | None:
+    """Return a hash of all that decides a model's features of pictures; None for one without any.
+
+    It is that of the image tower where a model tells it apart, so models that differ in their text
+    towers alone share what is kept.
+    """
+    compute = getattr(model, "image_fingerprint", None) or getattr(model, "fingerprint", None)
+    return None if compute is None else compute()
+
+
 def picture_store(
     model: Encoder,
     cache: Path,
@@ -207,13 +218,12 @@ def picture_store(
         cache: The folder of all stores.
         views: Which views of a picture; by default the one that is evaluated on.
         projected: False for features from before the projection.
-        fingerprint: Of the model, where it is known.
+        fingerprint: What `image_identity` says of the model, where it is known.
     """
     if fingerprint is None:
-        compute = getattr(model, "fingerprint", None)
-        if compute is None:
+        fingerprint = image_identity(model)
+        if fingerprint is None:
             return None
-        fingerprint = compute()
     facts = {
         "format": FORMAT,
         "weights": fingerprint,

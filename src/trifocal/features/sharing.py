@@ -29,9 +29,8 @@ def sharing(
     compute = getattr(model, "fingerprint", None)
     pictures = texts = None
     if cache is not None and compute is not None:
-        fingerprint = compute()
-        pictures = picture_store(model, cache, fingerprint=fingerprint)
-        facts = {"format": TEXT_FORMAT, "weights": fingerprint, "dtype": "float32"}
+        pictures = picture_store(model, cache)
+        facts = {"format": TEXT_FORMAT, "weights": compute(), "dtype": "float32"}
         texts = FeatureStore(cache, facts, {"backbone": getattr(model, "name", "")})
     with in_use(Shared(model, pictures, texts, elsewhere)):
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trifocal.clip import Clip, towers
-from trifocal.clip.weights import hash_weights
+from trifocal.clip import Clip
 from trifocal.data.samples import PictureSource
 from trifocal.data.shown import Showing
 from trifocal.features.identity import content_hash
@@ -40,7 +38,7 @@ class ViewPlan:
     def facts(self, clip: Clip) -> dict[str, Any]:
         """Return all that decides an embedding beside the picture, as plain data."""
         drawn = {"views": self.views, "seed": self.seed} if self.showing.is_random else {"views": 1}
-        tower = image_fingerprint(clip)
+        tower = clip.image_fingerprint()
         return {"format": FORMAT, "tower": tower, "showing": repr(self.showing), **drawn}
 
     def shapes(self, clip: Clip) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
@@ -67,14 +65,3 @@ class ViewPlan:
                 for number in range(self.views)
             ]
         )
-
-
-def image_fingerprint(clip: Clip) -> str:
-    """Return a SHA-256 over all that decides an image's embedding: the image tower, its input."""
-    network = clip.network
-    config = towers.tower_configs(network.config)[0]
-    shape = (config.hidden_act, config.num_attention_heads, config.layer_norm_eps)
-    digest = hashlib.sha256(repr((shape, clip.preprocess)).encode())
-    for part in (network.vision_model, network.visual_projection):
-        hash_weights(digest, part.state_dict())
-    return digest.hexdigest()

@@ -88,3 +88,7 @@ class EmbedsAsClip:
     def fingerprint(self) -> str:
         """See `Clip.fingerprint`."""
         return self.clip.fingerprint()
+
+    def image_fingerprint(self) -> str:
+        """See `Clip.image_fingerprint`."""
+        return self.clip.image_fingerprint()

@@ -27,7 +27,7 @@ from trifocal.clip.encoder import FrozenClip, convention
 from trifocal.data.boxes import clip_box
 from trifocal.data.regions import Box
 from trifocal.errors import UserError
-from trifocal.features.pictures import image_features
+from trifocal.features.pictures import image_features, image_identity
 from trifocal.features.reading import Seen, embed_regions
 from trifocal.features.unreadable import Unreadable, spread
 from trifocal.progress import Progress, Quiet
@@ -66,6 +66,10 @@ class PictureFeatures:
     def fingerprint(self) -> str:
         """The backbone's; hashing a large one takes a second."""
         return self.model.fingerprint()
+
+    @cached_property
+    def _image_identity(self) -> str | None:
+        return image_identity(self.model)
 
     @property
     def draws_views(self) -> bool:
@@ -118,7 +122,7 @@ class PictureFeatures:
             views=views,
             seed=seed,
             progress=progress,
-            fingerprint=self.fingerprint if cache else None,
+            fingerprint=self._image_identity if cache else None,
             seen=seen,
             on_bad="raise" if unreadable is None else "return",
         )

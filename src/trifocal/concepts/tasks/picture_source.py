@@ -30,7 +30,7 @@ from trifocal.concepts.vocabulary import Vocabulary, concept_text
 from trifocal.data.classes import class_folders, readable
 from trifocal.errors import UserError
 from trifocal.features.in_training import in_training
-from trifocal.features.pictures import OnBad, image_features
+from trifocal.features.pictures import OnBad, image_features, image_identity
 from trifocal.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,7 @@ class PictureSource:
         self.name = self.dataset.name
         template = trained_template(self.model)
         self.templates = (template,) if template else self.dataset.templates
-        compute = getattr(self.model, "fingerprint", None)
-        self._fingerprint = compute() if self.cache is not None and compute is not None else None
+        self._fingerprint = None if self.cache is None else image_identity(self.model)
         labels = range(len(self.dataset.classnames))
         self._base, self._new = halves(len(labels)) if self.base_to_new else (labels, labels)
         self._known: dict[Any, Any] = {}  # what every task shares
