@@ -1,15 +1,15 @@
 """Composition on real photos: what each training buys, and what it costs, from a small real CLIP.
 
     OMP_NUM_THREADS=1 python benchmarks/photos_composition.py --data ROOT --out OUT \
-        [--setting flickr8k coco] [--tuning text full lora] [--seeds 0 1 2] [--only METHOD ...] \
-        [--photos 0] [--steps 40] [--page docs/results-photos.md]
+        [--parts flickr8k-text ...] [--seeds 0 1 2] [--only METHOD ...] [--photos 0] \
+        [--page docs/results-photos.md]
 
 From `ROOT/photo_clip`, trained on captions of photos that no test asks about:
 
 * `flickr8k`: Flickr8k's photos outside its dev and test lists;
 * `coco`: the captioned photos of `images/coco` and `photos/coco_mini` that SugarCrepe has no row of.
 
-Each method is tried at three learning rates, with the same steps and batches. Flickr8k's dev photos
+Each method of a part is tried at three learning rates, all as long. Flickr8k's dev photos
 choose: of the rates that lose at most a point of recall@1 the one that tells most captions from hard
 negatives made of them by the rules. With that rate it is trained once for every seed, and the line
 back to the base (WiSE-FT) is measured on SugarCrepe's rows whose photos are here, Flickr8k's 1,000
@@ -17,8 +17,8 @@ test photos, and the names of Caltech's and PACS's photos. The rows of the paper
 the rate of the whole method.
 
 Every training and measurement is kept in OUT and not made again: the command can be interrupted, and
-several can share the work (`--only`; with no name behind it the page alone is written). The page has
-a part for each setting and way to be tuned; those that are named are renewed.
+several can share the work (`--only`; with no name behind it the page alone is written). The parts of
+the page that are named are renewed, and what all parts say together.
 """
 
 from __future__ import annotations
@@ -70,10 +70,6 @@ class Trained:
     low_rank: Sequence[float] = (1e-3, 3e-3, 1e-2)
     like: str | None = None
 
-    def tried(self, tuning: str) -> Sequence[float]:
-        """Return the rates for a way to be tuned."""
-        return self.low_rank if tuning == "lora" else self.rates
-
 
 def _part(*terms: str) -> Trained:
     """Return FSC-CLIP with some of its four terms alone."""
@@ -102,27 +98,56 @@ ABLATION = {
 EVERY = {**MAIN, **ABLATION}
 
 
+@dataclass(frozen=True)
+class Part:
+    """Captions to train on and a way to be tuned, with all that is tried there.
+
+    Attributes:
+        title: What the page calls it.
+        captions: The list of `Photos.captions`.
+        tuning: Which weights are trained.
+        steps, batch: How long each training is, and how many photos there are in a step.
+        methods: Those that are trained.
+    """
+
+    title: str
+    captions: str
+    tuning: str
+    steps: int = 40
+    batch: int = 32
+    methods: Sequence[str] = ("fine-tuning", "NegCLIP", "FSC-CLIP")
+
+
+PARTS = {
+    "flickr8k-text": Part(
+        "Tuned on Flickr8k, text tower alone", "train", "text", 80, 64, tuple(EVERY)
+    ),
+    "flickr8k-full": Part("Tuned on Flickr8k, all weights", "train", "full"),
+    "flickr8k-lora": Part("Tuned on Flickr8k, low-rank updates", "train", "lora"),
+    "coco-text": Part(
+        "Tuned on few photos of COCO, text tower alone", "coco", "text", methods=tuple(EVERY)
+    ),
+}
+
+
 def main() -> None:
     """Train and measure what is missing, then write the page's section."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of images/ and photos/")
     parser.add_argument("--out", type=Path, required=True, help="folder of all that is kept")
-    parser.add_argument("--setting", nargs="*", default=["flickr8k"], help="flickr8k, coco")
-    parser.add_argument("--tuning", nargs="*", default=["text"], help="text, full, lora")
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--only", nargs="*", help="these methods alone, to share the work")
     parser.add_argument("--photos", type=int, default=0, help="of Flickr8k to train on, 0 for all")
-    parser.add_argument("--steps", type=int, default=40, help="of every training")
-    parser.add_argument("--batch", type=int, default=32, help="photos in a step")
     parser.add_argument("--page", type=Path, help="a Markdown file whose tables are renewed")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
     study = Study(told)
-    for setting in told.setting:
-        for tuning in told.tuning:
-            for seed in told.seeds:
-                for method in EVERY if told.only is None else told.only:
-                    study.measure(setting, tuning, method, seed)
+    for part in told.parts:
+        for seed in told.seeds:
+            for method in PARTS[part].methods:
+                if told.only is None or method in told.only:
+                    study.measure(part, method, seed)
     write_page(study, told.page)
 
 
@@ -134,7 +159,7 @@ class Study:
         ablation: Those that are FSC-CLIP with some of its terms.
     """
 
-    main, ablation = tuple(MAIN), tuple(ABLATION)
+    main, ablation, parts = tuple(MAIN), tuple(ABLATION), PARTS
 
     def __init__(self, told: argparse.Namespace) -> None:
         self.told, self.out = told, told.out
@@ -156,37 +181,35 @@ class Study:
         """The questions that choose rates."""
         return self.photos.dev()
 
-    def start(self, part: str) -> CurvePoint:
+    def start(self, exam: str) -> CurvePoint:
         """Return the base's rows."""
-        kept = self.out / "measured" / f"base-{part}.json"
+        kept = self.out / "measured" / f"base-{exam}.json"
         if not kept.exists():
-            _keep(kept, [CurvePoint(0.0, tuple(getattr(self, part).ask(self.base)))])
+            _keep(kept, [CurvePoint(0.0, tuple(getattr(self, exam).ask(self.base)))])
         return _kept(kept)[0]
 
-    def measure(self, setting: str, tuning: str, method: str, seed: int) -> None:
+    def measure(self, part: str, method: str, seed: int) -> None:
         """Choose a method's rate, train it, and measure the line back to the base."""
-        if method == "LABCLIP" and tuning != "text":
-            return  # it has one way to be tuned
-        rate = self.rate(setting, tuning, EVERY[method].like or method)
-        kept = self.kept("test", setting, tuning, method, rate, seed)
+        rate = self.rate(part, EVERY[method].like or method)
+        kept = self.kept("test", part, method, rate, seed)
         if kept.exists():
             return
-        start, tuned = self.start("test"), self.model(setting, tuning, method, rate, seed)
+        start, tuned = self.start("test"), self.model(part, method, rate, seed)
         line = wise_ft_curve(
             lambda alpha: interpolate(self.base, tuned, alpha), self.test.ask, ALPHAS
         )
         _keep(kept, [start, *line])
-        _say(f"{setting}, {tuning}, {method}, rate {rate:g}, seed {seed}", line[-1])
+        _say(f"{part}, {method}, rate {rate:g}, seed {seed}", line[-1])
 
-    def rate(self, setting: str, tuning: str, method: str) -> float:
+    def rate(self, part: str, method: str) -> float:
         """Return the rate that dev photos choose; rates that were not tried are tried."""
         found = {}
-        for rate in EVERY[method].tried(tuning):
-            kept = self.kept("dev", setting, tuning, method, rate, 0)
+        for rate in self._rates(part, method):
+            kept = self.kept("dev", part, method, rate, 0)
             if not kept.exists():
-                model = self.model(setting, tuning, method, rate, 0)
+                model = self.model(part, method, rate, 0)
                 _keep(kept, [CurvePoint(1.0, tuple(self.dev.ask(model)))])
-                _say(f"{setting}, {tuning}, {method}, rate {rate:g}, dev", _kept(kept)[0])
+                _say(f"{part}, {method}, rate {rate:g}, dev", _kept(kept)[0])
             found[rate] = summarize(_kept(kept)[0].rows)
         least = summarize(self.start("dev").rows)["retrieval"] - MAY_LOSE
         good = [rate for rate, one in found.items() if one["retrieval"] >= least]
@@ -194,69 +217,66 @@ class Study:
             return max(found, key=lambda rate: found[rate]["retrieval"])
         return max(good, key=lambda rate: found[rate]["composition"])
 
-    def rates(self, setting: str, tuning: str, method: str) -> bool:
+    def rated(self, part: str, method: str) -> bool:
         """Return whether all rates of a method were tried."""
         return all(
-            self.kept("dev", setting, tuning, method, rate, 0).exists()
-            for rate in EVERY[method].tried(tuning)
+            self.kept("dev", part, method, rate, 0).exists() for rate in self._rates(part, method)
         )
 
-    def tried(self, setting: str, tuning: str) -> dict[tuple[str, float], dict[str, float]]:
+    def tried(self, part: str) -> dict[tuple[str, float], dict[str, float]]:
         """Return what dev photos say of the methods and rates that were tried."""
         found = {}
         for method in MAIN:
-            for rate in EVERY[method].tried(tuning):
-                kept = self.kept("dev", setting, tuning, method, rate, 0)
+            for rate in self._rates(part, method):
+                kept = self.kept("dev", part, method, rate, 0)
                 if kept.exists():
                     found[method, rate] = summarize(_kept(kept)[0].rows)
         return found
 
-    def curve(self, setting: str, tuning: str, method: str, seed: int) -> list[CurvePoint] | None:
+    def curve(self, part: str, method: str, seed: int) -> list[CurvePoint] | None:
         """Return what was measured of a training, if it was."""
         like = EVERY[method].like or method
-        if not self.rates(setting, tuning, like):
+        if not self.rated(part, like):
             return None
-        rate = self.rate(setting, tuning, like)
-        kept = self.kept("test", setting, tuning, method, rate, seed)
+        kept = self.kept("test", part, method, self.rate(part, like), seed)
         return _kept(kept) if kept.exists() else None
 
-    def model(self, setting: str, tuning: str, method: str, rate: float, seed: int) -> Clip:
+    def model(self, part: str, method: str, rate: float, seed: int) -> Clip:
         """Return a trained model; its run goes on, or is opened, where there is one."""
-        words = list(EVERY[method].words)
-        if method != "LABCLIP":
-            words += ["--method.tuning", tuning]
-        if tuning == "text":
+        one, words = PARTS[part], list(EVERY[method].words)
+        if method != "LABCLIP":  # it has one way to be tuned
+            words += ["--method.tuning", one.tuning]
+        if one.tuning == "text":
             words += ["--embeddings.cache", str(self.out / "store")]
             words += ["--embeddings.patches", "float16"]
-        part = "train" if setting == "flickr8k" else setting
         recipe = load_recipe(
             None,
             [
                 *("--model.name", self.clip, *words, "--data.source", "captions"),
-                *("--data.path", str(self.photos.captions(part)), "--data.crop", "null"),
+                *("--data.path", str(self.photos.captions(one.captions)), "--data.crop", "null"),
                 *("--negatives.cache", str(self.out / "parses"), "--optimizer.lr", f"{rate}"),
-                *("--schedule.steps", str(self.told.steps), "--schedule.warmup_steps", "6"),
-                *("--batch_size", str(self.told.batch), "--clip_grad_norm", "1"),
+                *("--schedule.steps", str(one.steps), "--schedule.warmup_steps", "6"),
+                *("--batch_size", str(one.batch), "--clip_grad_norm", "1"),
                 *("--precision", "fp32", "--workers", "0", "--checkpoint_every", "0"),
                 *("--seed", str(seed), "--output", str(self.out / "runs")),
-                *("--name", self._name(setting, tuning, method, rate, seed)),
+                *("--name", self._name(part, method, rate, seed)),
             ],
             METHODS,
         )
         run(recipe)
         return load_model(recipe.folder).eval()
 
-    def kept(
-        self, part: str, setting: str, tuning: str, method: str, rate: float, seed: int
-    ) -> Path:
+    def kept(self, exam: str, part: str, method: str, rate: float, seed: int) -> Path:
         """Return the file of a measurement."""
-        return (
-            self.out / "measured" / f"{self._name(setting, tuning, method, rate, seed)}-{part}.json"
-        )
+        return self.out / "measured" / f"{self._name(part, method, rate, seed)}-{exam}.json"
 
-    def _name(self, setting: str, tuning: str, method: str, rate: float, seed: int) -> str:
+    def _rates(self, part: str, method: str) -> Sequence[float]:
+        return EVERY[method].low_rank if PARTS[part].tuning == "lora" else EVERY[method].rates
+
+    def _name(self, part: str, method: str, rate: float, seed: int) -> str:
         short = method.replace(" + ", "+").replace(", ", "-")
-        return f"{setting}-{tuning}-{short}-{rate:g}-{self.told.steps}x{self.told.batch}-{seed}"
+        length = f"{PARTS[part].steps}x{PARTS[part].batch}"
+        return f"{part}-{short}-{rate:g}-{length}-{seed}"
 
 
 def _say(what: str, point: CurvePoint) -> None:

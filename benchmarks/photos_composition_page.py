@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,8 @@ from trifocal.report.table import Column, Entry, Row, Table
 if TYPE_CHECKING:
     from photos_composition import Study
 
-_PART = "<!-- photos_composition: {setting}, {tuning}: {place} -->"
+_PART = "<!-- photos_composition: {part}: {place} -->"
+_TOGETHER = "together"
 NUMBERS = {
     "composition": "SugarCrepe",
     "zero_shot": "zero-shot",
@@ -59,27 +60,21 @@ Curves = dict[str, list[Curve]]  # by method, one for each seed
 def write_page(study: Study, page: Path | None) -> None:
     """Write a file and the plots of each part that was asked for, and renew these parts of a page.
 
-    A part is one setting and one way to be tuned, so parts may differ in their steps.
-
     Raises:
         UserError: the page does not say where a part stands.
     """
-    for setting in study.told.setting:
-        for tuning in study.told.tuning:
-            if not study.tried(setting, tuning):
-                continue
-            text = _part(study, setting, tuning, page)
-            with atomic_write(study.out / f"{setting}-{tuning}.md", force=True) as aside:
-                aside.write_text(text)
-            if page is not None:
-                _renew(page, setting, tuning, text)
+    texts = {part: _part(study, part, page) for part in study.told.parts if study.tried(part)}
+    texts[_TOGETHER] = markdown(_together(study))
+    for part, text in texts.items():
+        with atomic_write(study.out / f"{part}.md", force=True) as aside:
+            aside.write_text(text)
+        if page is not None:
+            _renew(page, part, text)
 
 
-def _renew(page: Path, setting: str, tuning: str, text: str) -> None:
+def _renew(page: Path, part: str, text: str) -> None:
     """Put a part's tables into a page, between the two lines that mark the place."""
-    begin, end = (
-        _PART.format(setting=setting, tuning=tuning, place=place) for place in ("begin", "end")
-    )
+    begin, end = (_PART.format(part=part, place=place) for place in ("begin", "end"))
     whole = page.read_text()
     if begin not in whole or end not in whole:
         raise UserError(f"{page} lacks the lines {begin} and {end}; put them into it.")
@@ -87,20 +82,20 @@ def _renew(page: Path, setting: str, tuning: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
 
 
-def _part(study: Study, setting: str, tuning: str, page: Path | None) -> str:
-    """Return the tables and pictures of a setting and a way to be tuned, as Markdown."""
-    main = _found(study, setting, tuning, study.main)
-    parts = [f"### {_TITLES[setting]}, {_TUNED[tuning]}\n"]
-    parts += [markdown(_tried(study, study.tried(setting, tuning)))]
+def _part(study: Study, part: str, page: Path | None) -> str:
+    """Return the tables and pictures of a part, as Markdown."""
+    main = _found(study, part, study.main)
+    parts = [f"### {study.parts[part].title}\n"]
+    parts += [markdown(_tried(study, part))]
     if not main:
         return "\n".join(parts)
-    ablation = _found(study, setting, tuning, study.ablation)
-    name = f"photos-composition-{setting}-{tuning}.png"
+    ablation = _found(study, part, study.ablation)
+    name = f"photos-composition-{part}.png"
     folder = page.parent / "images" if page is not None else study.out
     with atomic_write(folder / name, force=True) as aside:
         aside.write_bytes(_plot(study, {**main, **ablation}, list(main)))
     shown = "images/" + name if page is not None else name
-    parts += [_about(study, setting, tuning)]
+    parts += [_about(study, part)]
     parts += [markdown(_scores(study, main))]
     parts += [markdown(_ends({"base": _still(study, main), **main, **ablation}))]
     parts += [f"![Composition against zero-shot accuracy and retrieval]({shown})\n"]
@@ -112,44 +107,38 @@ def _part(study: Study, setting: str, tuning: str, page: Path | None) -> str:
     return "\n".join(parts)
 
 
-_TITLES = {"flickr8k": "Tuned on Flickr8k", "coco": "Tuned on few photos of COCO"}
-_TUNED = {"text": "text tower alone", "full": "all weights", "lora": "low-rank updates"}
-
-
-def _found(study: Study, setting: str, tuning: str, methods: Sequence[str]) -> Curves:
+def _found(study: Study, part: str, methods: Sequence[str]) -> Curves:
     """Return the curves that there are, of the seeds that were asked for."""
     found: Curves = {}
     for method in methods:
-        curves = [study.curve(setting, tuning, method, seed) for seed in study.told.seeds]
+        curves = [study.curve(part, method, seed) for seed in study.told.seeds]
         if present := [curve for curve in curves if curve is not None]:
             found[method] = present
     return found
 
 
-def _about(study: Study, setting: str, tuning: str) -> str:
+def _about(study: Study, part: str) -> str:
     """Say what was trained, and which rates dev photos chose."""
-    rates = [
-        f"{name} {study.rate(setting, tuning, name):g}"
-        for name in study.main
-        if study.rates(setting, tuning, name)
-    ]
-    steps = f"{study.told.steps} steps of {study.told.batch} photos"
-    return f"{steps}; rates chosen on dev photos: {', '.join(rates)}.\n"
+    rates = [f"{name} {study.rate(part, name):g}" for name in study.main if study.rated(part, name)]
+    return f"{_length(study, part)}; rates chosen on dev photos: {', '.join(rates)}.\n"
 
 
-def _tried(study: Study, tried: Mapping[tuple[str, float], dict[str, float]]) -> Table:
+def _length(study: Study, part: str) -> str:
+    return f"{study.parts[part].steps} steps of {study.parts[part].batch} photos"
+
+
+def _tried(study: Study, part: str) -> Table:
     """Return what dev photos say of every rate."""
     start = study.start("dev").rows
     base, count = summarize(start), questions(start)["composition"]
     names = ("composition", "i2t", "t2i", "retrieval")
     rows = [Row("base, –", [Entry(percent(base[name])) for name in names])]
-    for (method, rate), found in tried.items():
+    for (method, rate), found in study.tried(part).items():
         rows.append(Row(f"{method}, {rate:g}", [Entry(percent(found[name])) for name in names]))
     heads = ("made-up negatives", "image→text R@1", "text→image R@1", "mean R@1")
     caption = (
-        f"{study.told.steps} steps of {study.told.batch} photos, seed 0, on Flickr8k's dev photos: percent "
-        f"of {count:,} captions told from hard negatives made of them, and recall among 1,000 photos with "
-        "two captions each."
+        f"{_length(study, part)}, seed 0, on Flickr8k's dev photos: percent of {count:,} captions "
+        "told from hard negatives made of them, and recall among 1,000 photos with two captions each."
     )
     return Table("Rates", "method, learning rate", [Column(head) for head in heads], rows, caption)
 
@@ -202,7 +191,7 @@ def _ends(curves: Curves) -> Table:
     rows = []
     for one, other in ENDS:
         if one in curves and other in curves:
-            found = [_difference(curves[one], curves[other], name) for name in NUMBERS]
+            found = [_difference([(curves[one], curves[other])], name) for name in NUMBERS]
             rows.append(Row(f"{one} − {other}", [Entry(_spanned(each)) for each in found]))
     caption = (
         "Points, on the same questions; intervals of 95 % by the bootstrap over questions and seeds. "
@@ -217,21 +206,49 @@ def _spanned(one: Difference) -> str:
     return f"**{text}**" if one.low > 0 or one.high < 0 else text
 
 
-def _difference(one: Sequence[Curve], other: Sequence[Curve], name: str) -> Difference:
-    """Return the paired difference of a number of the summary at the ends of curves."""
+def _difference(pairs: Sequence[tuple[Sequence[Curve], Sequence[Curve]]], name: str) -> Difference:
+    """Return the paired difference of a number of the summary at the ends of curves.
+
+    Args:
+        pairs: Curves of two methods, seed by seed; the mean is taken over several such pairs.
+        name: Of the number.
+    """
     rng = np.random.default_rng(0)
-    runs = min(len(one), len(other))
-    seeds = rng.multinomial(runs, np.full(runs, 1 / runs), _SAMPLES) / runs
+    counts = [min(len(one), len(other)) for one, other in pairs]
+    seeds = [rng.multinomial(n, np.full(n, 1 / n), _SAMPLES) / n for n in counts]
+    rows = pairs[0][0][0][-1].rows
     values, drawn = [], []
-    for row in range(len(one[0][-1].rows)):
-        if part_of(one[0][-1].rows[row]) != name:
+    for row in range(len(rows)):
+        if part_of(rows[row]) != name:
             continue
-        gained = np.stack([_marks(one[k], row) - _marks(other[k], row) for k in range(runs)])
-        n = gained.shape[1]
-        weights = rng.multinomial(n, np.full(n, 1 / n), _SAMPLES) / n
-        values.append(gained.mean())
-        drawn.append(np.einsum("sr,rn,sn->s", seeds, gained, weights, optimize=True))
+        n = len(_marks(pairs[0][0][0], row))
+        weights = rng.multinomial(n, np.full(n, 1 / n), _SAMPLES) / n  # the same for all pairs
+        for (one, other), count, chosen in zip(pairs, counts, seeds, strict=True):
+            gained = np.stack([_marks(one[k], row) - _marks(other[k], row) for k in range(count)])
+            values.append(gained.mean())
+            drawn.append(np.einsum("sr,rn,sn->s", chosen, gained, weights, optimize=True))
     return drawn_difference(float(np.mean(values)), np.mean(drawn, axis=0))
+
+
+def _together(study: Study) -> Table:
+    """Return the difference that the paper is about in every part, and its mean over all parts."""
+    rows, every = [], []
+    for part, about in study.parts.items():
+        found = _found(study, part, ["FSC-CLIP", "NegCLIP"])
+        if len(found) == 2:
+            every.append((found["FSC-CLIP"], found["NegCLIP"]))
+            rows.append(_claim(about.title, every[-1:]))
+    if len(rows) > 1:
+        rows.append(_claim("mean of these", every))
+    caption = (
+        "FSC-CLIP − NegCLIP in points, on the same questions; intervals of 95 % by the bootstrap over "
+        "questions, the same in all rows, and seeds. Bold: zero is outside."
+    )
+    return Table("Together", "", [Column(name) for name in NUMBERS.values()], rows, caption)
+
+
+def _claim(label: str, pairs: Sequence[tuple[Sequence[Curve], Sequence[Curve]]]) -> Row:
+    return Row(label, [Entry(_spanned(_difference(pairs, name))) for name in NUMBERS])
 
 
 def _marks(curve: Curve, row: int) -> np.ndarray:
