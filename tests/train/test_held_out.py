@@ -71,6 +71,24 @@ def test_they_are_measured_and_kept(
     assert (run / "model").is_dir()
 
 
+def test_what_was_learned_is_asked_of_them(
+    captions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{number}.png,a red ball left of {number} blue cups" for number in range(12)]
+    captions.write_text("\n".join(["image,caption", *lines]))
+    words = ["--data.path", str(captions), "--data.held_out", "4", "--batch_size", "8"]
+    words += ["--schedule.steps", "1", "--workers", "0", "--output", str(tmp_path)]
+    run = tmp_path / "mine"
+    assert main(["train", "fsc_clip-captions-builtin", *words, "--name", "mine"]) == 0
+    following = f"{run} retrieval hard_negatives --root {run / 'held_out.json'}"
+    following += " --option kinds=swap,shuffle"
+    assert f"next: trifocal eval {following}" in capsys.readouterr().out
+    assert main(["eval", *following.split()]) == 0
+    shown = capsys.readouterr().out
+    assert "shuffle" in shown
+    assert "replace" not in shown
+
+
 def tabled(folder: Path, photos: int) -> Path:
     """A table of so many photos, none of which is there."""
     file = folder / "many.csv"

@@ -55,9 +55,12 @@ def _test_of(recipe: Recipe, folder: Path) -> str:
         return "world_regions" if data.samples == "regions" else "world"
     held_out, root = folder / FILE, getattr(data, "path", "FOLDER")
     if data.samples == "captions":
-        learned = getattr(recipe.method, "negatives", ())
-        tests = "retrieval hard_negatives" if set(learned) == set(KINDS) else "retrieval"
-        return f"{tests} --root {held_out if held_out.exists() else 'HELD_OUT.csv'}"
+        told = f"--root {held_out if held_out.exists() else 'HELD_OUT.csv'}"
+        learned = recipe.method.get("negatives", ())
+        if not learned:
+            return f"retrieval {told}"
+        kinds = "" if set(learned) == set(KINDS) else f" --option kinds={','.join(learned)}"
+        return f"retrieval hard_negatives {told}{kinds}"
     return f"{'zero_shot' if data.samples == 'classes' else data.source} --root {root}"
 
 
