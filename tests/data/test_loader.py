@@ -68,6 +68,16 @@ def test_a_bad_sample_is_named_and_replaced_by_one_half_an_epoch_away():
     assert content(mended) == content(maker(24, source=Letters(24, frozenset({bad}))).make(1))
 
 
+def test_there_are_no_more_workers_than_cores(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    read = [content(batch) for batch in batches(maker(8), 0, 2, workers=4)]
+    assert read == [content(batch) for batch in batches(maker(8), 0, 2)]
+    assert not [one for one in recwarn if "worker" in str(one.message)]
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_when_nothing_can_be_read_the_message_is_one_sentence(workers):
     source = Letters(8, frozenset(range(8)))

@@ -159,6 +159,13 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def batches(
     maker: BatchMaker, start: int, stop: int, *, workers: int = 0, pin_memory: bool = False
 ) -> Generator[Batch]:
@@ -168,7 +175,8 @@ def batches(
         maker: Makes one batch of its number.
         start: First number.
         stop: End of the numbers.
-        workers: Processes that make batches ahead; 0 makes each when it is asked for.
+        workers: Processes that make batches ahead, as far as there are cores for them; 0 makes each
+            when it is asked for.
         pin_memory: Hand over page-locked memory, for a GPU.
 
     Raises:
@@ -180,7 +188,7 @@ def batches(
         maker,
         batch_size=None,
         sampler=_Numbers(start, stop),
-        num_workers=workers,
+        num_workers=min(workers, _cores()),
         worker_init_fn=_quiet_worker,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,

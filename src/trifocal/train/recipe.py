@@ -139,7 +139,7 @@ class Recipe:
     max_logit_scale: float = math.log(100)  # the logit scale's upper bound, as a logarithm (ln 100)
     clip_grad_norm: float | None = None  # scale gradients down to this norm, null for never
     seed: int = 0  # of data order, draws and dropout
-    workers: int = 2  # processes that prepare batches, for each training process
+    workers: int = 2  # processes that prepare batches, for each training process; a core each
     log_every: int = 10  # steps between two log lines
     trackers: tuple[Tracker, ...] = ("tensorboard",)  # what draws curves: tensorboard, wandb
     checkpoint_every: int = 500  # steps between two checkpoints, 0 for one at the end only
