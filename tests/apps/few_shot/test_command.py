@@ -77,6 +77,14 @@ def test_parameters_and_other_results_stand_beside(features, tmp_path, capsys):
     assert "Against tip-adapter by shots" in text  # answers beside either file are found
 
 
+def test_a_baseline_that_is_not_there_is_said_before_anything_is_fitted(features, tmp_path, capsys):
+    out = tmp_path / "rows.jsonl"
+    words = ["--methods", "zero-shot", "--baseline", "gda", "--out", str(out)]
+    assert run(features, *words) == 2
+    assert "no results of 'gda'" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

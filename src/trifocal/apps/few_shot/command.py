@@ -59,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments, "val", not searching and arguments.val != "none", "the methods select nothing"
     )
     compared = [row for file in arguments.compare for row in read_results(file)]
+    if arguments.baseline:  # before hours of fits, and without what rows add to a method's name
+        bare = arguments.baseline.partition("(")[0].strip()
+        reference_of([*names, *dict.fromkeys(row.model for row in compared)], bare)
     with TemporaryDirectory() as folder:
         results = Path(arguments.out or Path(folder) / "results.jsonl")
         with ProgressBars(quiet=arguments.quiet) as bars, _few_words(arguments.debug):
