@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from trifocal.data.batching import Batch, Batching
 from trifocal.data.images import BadImage
 from trifocal.data.samples import Skipped, Source
+from trifocal.devices import usable_cores
 from trifocal.errors import UserError
 
 # Tags keep the two families of generators apart: (seed, epoch) and (seed, epoch, 0) would
@@ -159,13 +160,6 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def batches(
     maker: BatchMaker, start: int, stop: int, *, workers: int = 0, pin_memory: bool = False
 ) -> Generator[Batch]:
@@ -188,7 +182,7 @@ def batches(
         maker,
         batch_size=None,
         sampler=_Numbers(start, stop),
-        num_workers=min(workers, _cores()),
+        num_workers=min(workers, usable_cores()),
         worker_init_fn=_quiet_worker,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,

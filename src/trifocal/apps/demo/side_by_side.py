@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from trifocal.devices import usable_cores
 from trifocal.errors import Stopped, UserError
 from trifocal.train.logs import read_lines
 from trifocal.train.stop import StopSignals
@@ -43,7 +44,7 @@ class SideBySide:
 
     def __enter__(self) -> SideBySide:
         self.folder.mkdir(parents=True, exist_ok=True)
-        threads = max((os.cpu_count() or 1) // len(self._runs), 1)
+        threads = max(usable_cores() // len(self._runs), 1)
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
         for name, options in self._runs.items():
             with self._log(name).open("wb") as log:

@@ -72,7 +72,7 @@ class PictureSource:
         self.name = self.dataset.name
         template = trained_template(self.model)
         self.templates = (template,) if template else self.dataset.templates
-        self._fingerprint = None if self.cache is None else image_identity(self.model)
+        self._image_identity = None if self.cache is None else image_identity(self.model)
         labels = range(len(self.dataset.classnames))
         self._base, self._new = halves(len(labels)) if self.base_to_new else (labels, labels)
         self._known: dict[Any, Any] = {}  # what every task shares
@@ -145,7 +145,7 @@ class PictureSource:
             threads=self.threads,
             progress=self.progress,
             on_bad=self.on_bad,
-            fingerprint=self._fingerprint,
+            fingerprint=self._image_identity,
         )
         return made.features, made.kept
 
