@@ -274,7 +274,8 @@ def test_logits_are_those_of_before(kind: str) -> None:
     # What version 0.1.0 selected here; it had no Gaussians.
     then: dict[str, Any] = {"penalty": 1e-4, "share": 0.0, "text": 1.0, "select": False}
     found = fit(task, head=kind, **(then if kind == "map" else {})).logits(task.query)[0]
-    near = 2e-2 if kind == "map" else 1e-4  # with so weak a prior the mode is flat
+    # With so weak a prior the mode is flat: 0.1.0 stopped 0.0143 from it, fits stop 0.002 from it now.
+    near = 1.5e-2 if kind == "map" else 1e-4
     torch.testing.assert_close(found, torch.tensor(AS_BEFORE[kind]).double(), rtol=0, atol=near)
 
 
